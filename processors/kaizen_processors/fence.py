@@ -1,0 +1,91 @@
+"""The seam between our code and the user's: telemetry errors stop here.
+
+Rooms raise normally. Where our code meets a user's call stands one `with fence("what"):`; what is raised inside is
+counted by cause, logged once per cause, and goes no further. Process-ending exceptions (`KeyboardInterrupt`,
+`SystemExit`, `GeneratorExit`, cancellation) are the user's and always pass.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_logger = logging.getLogger("kaizen_otel")
+
+_MAX_CAUSES = 256
+"""Causes counted apart; further ones share the name `other`, so that a fence never grows without bound."""
+
+
+class Fence:
+    """Counts and logs telemetry failures, and keeps them from the user's call.
+
+    Example:
+        >>> fence = Fence()
+        >>> with fence("chat.start"):
+        ...     raise RuntimeError("ours")
+        >>> fence.counts()
+        {'chat.start:RuntimeError': 1}
+    """
+
+    def __init__(self) -> None:
+        """Start with no failure counted."""
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+
+    def __call__(self, where: str) -> _Guard:
+        """Give a context manager that swallows and counts what fails at `where`."""
+        return _Guard(self, where)
+
+    def caught(self, where: str, error: BaseException) -> None:
+        """Count a failure that was caught elsewhere, and log it when it is the first of its cause."""
+        cause = f"{where}:{type(error).__name__}"
+        with self._lock:
+            if cause not in self._counts and len(self._counts) >= _MAX_CAUSES:
+                cause = "other"
+            seen = self._counts.get(cause, 0)
+            self._counts[cause] = seen + 1
+        if not seen:
+            _log_once(where, error)
+
+    def counts(self) -> dict[str, int]:
+        """Failures so far by cause (`where:ExceptionName`)."""
+        with self._lock:
+            return dict(self._counts)
+
+
+def _log_once(where: str, error: BaseException) -> None:
+    # Only the type is logged, with the traceback: the message of a foreign exception may raise or carry content.
+    try:
+        _logger.warning(
+            "telemetry failed at %s (%s); the application is not affected, further failures are only counted",
+            where,
+            type(error).__name__,
+            exc_info=error if _logger.isEnabledFor(logging.DEBUG) else None,
+        )
+    except Exception:  # noqa: BLE001 - a logging handler of the application's raised: nothing is left to report to
+        return
+
+
+class _Guard:
+    """One guarded block. A class, not a generator: entering and leaving costs 0.2 µs instead of 1 µs."""
+
+    __slots__ = ("_fence", "_where")
+
+    def __init__(self, fence: Fence, where: str) -> None:
+        self._fence = fence
+        self._where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        self._fence.caught(self._where, error)
+        return True

@@ -1,0 +1,269 @@
+"""Exact sums: each token and each dollar counts once, in integers.
+
+The ledger is what the counters are read from. A call is added to its (agent, model) key and, under the same lock, to
+the tally of every scope above it, so that at any moment the sum over executions equals the sum over calls.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from kaizen_processors.clock import SYSTEM_CLOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kaizen_processors.clock import Clock
+    from kaizen_processors.execution import CallRecord
+
+OVERFLOW = "overflow"
+"""Agent and model that further keys are counted under once the ledger is full: sums stay exact, memory bounded."""
+
+ACTIVE_WITHIN_NS = 300 * 1_000_000_000
+"""An agent is active while it runs and for five minutes after (contracts: active agents)."""
+
+USD = "USD"
+
+
+class TallySnapshot:
+    """A tally as it stood at one moment. Money in 1e-24 USD."""
+
+    __slots__ = (
+        "cost_units",
+        "incomplete_calls",
+        "input_tokens",
+        "model_calls",
+        "models",
+        "output_tokens",
+        "tool_calls",
+    )
+
+    def __init__(  # noqa: PLR0913 - a record: each argument is a field
+        self,
+        model_calls: int = 0,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cost_units: int = 0,
+        incomplete_calls: int = 0,
+        tool_calls: int = 0,
+        models: tuple[str, ...] = (),
+    ) -> None:
+        """Hold the sums."""
+        self.model_calls = model_calls
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.cost_units = cost_units
+        self.incomplete_calls = incomplete_calls
+        self.tool_calls = tool_calls
+        self.models = models
+
+
+class Tally:
+    """Running sums of one scope. Written only by the ledger, under its lock."""
+
+    __slots__ = (
+        "cost_units",
+        "incomplete_calls",
+        "input_tokens",
+        "model_calls",
+        "models",
+        "output_tokens",
+        "tool_calls",
+    )
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.model_calls = 0
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.cost_units = 0
+        self.incomplete_calls = 0
+        self.tool_calls = 0
+        self.models: dict[str, None] = {}
+
+    def add(self, call: CallRecord) -> None:
+        """Count one call. The caller holds the ledger's lock."""
+        usage = call.usage
+        price = call.price
+        self.model_calls += 1
+        if usage.input_tokens is not None:
+            self.input_tokens += usage.input_tokens
+        if usage.output_tokens is not None:
+            self.output_tokens += usage.output_tokens
+        if price.missing is not None:
+            self.incomplete_calls += 1
+        elif price.amount is not None:
+            self.cost_units += price.amount
+        if call.model not in self.models and len(self.models) < _MODELS_PER_TALLY:
+            self.models[call.model] = None
+
+    def snapshot(self) -> TallySnapshot:
+        """Copy the sums. The caller holds the ledger's lock."""
+        return TallySnapshot(
+            self.model_calls,
+            self.input_tokens,
+            self.output_tokens,
+            self.cost_units,
+            self.incomplete_calls,
+            self.tool_calls,
+            tuple(self.models),
+        )
+
+
+_MODELS_PER_TALLY = 16
+"""Models a tally remembers by name; only zero, one or several matters."""
+
+
+class _CallSums:
+    """Sums of the calls of one (agent, model)."""
+
+    __slots__ = ("calls", "cost_units", "input_tokens", "output_tokens")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.cost_units = 0
+
+
+class CallTotals:
+    """Sums of one (agent, model) since the process started. Money in 1e-24 USD."""
+
+    __slots__ = ("calls", "cost_units", "input_tokens", "output_tokens")
+
+    def __init__(self, calls: int, input_tokens: int, output_tokens: int, cost_units: int) -> None:
+        """Hold the sums."""
+        self.calls = calls
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.cost_units = cost_units
+
+
+class LedgerSnapshot:
+    """All sums at one moment, consistent with each other."""
+
+    __slots__ = ("calls", "executions", "missing")
+
+    def __init__(
+        self,
+        calls: dict[tuple[str, str], CallTotals],
+        executions: dict[tuple[str, str, str], int],
+        missing: dict[tuple[str, str], int],
+    ) -> None:
+        """Hold calls by (agent, model), executions by (agent, model, status), missing by (model, reason)."""
+        self.calls = calls
+        self.executions = executions
+        self.missing = missing
+
+    @property
+    def cost_units(self) -> int:
+        """Money of all calls, in 1e-24 USD."""
+        return sum(totals.cost_units for totals in self.calls.values())
+
+
+class Ledger:
+    """Exact integer sums of calls and executions, bounded in keys.
+
+    Args:
+        max_keys: distinct (agent, model) pairs counted apart; further ones go to `overflow`.
+        clock: what "active" is judged by.
+    """
+
+    def __init__(self, max_keys: int = 2_000, clock: Clock = SYSTEM_CLOCK) -> None:
+        """Start empty."""
+        self._lock = threading.Lock()
+        self._max_keys = max_keys
+        self._clock = clock
+        self._calls: dict[tuple[str, str], _CallSums] = {}
+        self._executions: dict[tuple[str, str, str], int] = {}
+        self._missing: dict[tuple[str, str], int] = {}
+        self._active: dict[str, list[int]] = {}  # agent -> [running, monotonic ns when one last ended]
+
+    def add_call(self, call: CallRecord, tallies: Iterable[Tally] = ()) -> None:
+        """Count one finished call, here and in each of the scopes above it, at once."""
+        price = call.price
+        with self._lock:
+            key = (call.agent_name, call.model)
+            sums = self._calls.get(key)
+            if sums is None:
+                sums = self._new_sums(key)
+            usage = call.usage
+            sums.calls += 1
+            if usage.input_tokens is not None:
+                sums.input_tokens += usage.input_tokens
+            if usage.output_tokens is not None:
+                sums.output_tokens += usage.output_tokens
+            if price.missing is not None:
+                self._count_missing(call.model, price.missing)
+            elif price.amount is not None:
+                sums.cost_units += price.amount
+            for tally in tallies:
+                tally.add(call)
+
+    def add_tool_call(self, tallies: Iterable[Tally]) -> None:
+        """Count one tool call in each of the scopes above it."""
+        with self._lock:
+            for tally in tallies:
+                tally.tool_calls += 1
+
+    def start_execution(self, agent_name: str) -> None:
+        """Note that a run of this agent began, for the gauge of active agents."""
+        with self._lock:
+            entry = self._active.get(agent_name)
+            if entry is None:
+                if len(self._active) >= self._max_keys:
+                    self._forget_idle()
+                entry = self._active.setdefault(agent_name, [0, 0])
+            entry[0] += 1
+
+    def end_execution(self, agent_name: str, model: str, status: str) -> None:
+        """Count one finished execution."""
+        now = self._clock.monotonic_ns()
+        with self._lock:
+            entry = self._active.setdefault(agent_name, [1, 0])
+            entry[0] = max(entry[0] - 1, 0)
+            entry[1] = now
+            key = (agent_name, model, status)
+            if key not in self._executions and len(self._executions) >= self._max_keys:
+                key = (OVERFLOW, OVERFLOW, status)
+            self._executions[key] = self._executions.get(key, 0) + 1
+
+    def snapshot_tallies(self, *tallies: Tally) -> tuple[TallySnapshot, ...]:
+        """Copy several tallies at one moment."""
+        with self._lock:
+            return tuple(tally.snapshot() for tally in tallies)
+
+    def active_agents(self) -> int:
+        """Distinct agents with an execution running, or ended within five minutes."""
+        oldest = self._clock.monotonic_ns() - ACTIVE_WITHIN_NS
+        with self._lock:
+            return sum(1 for running, ended in self._active.values() if running or ended >= oldest)
+
+    def snapshot(self) -> LedgerSnapshot:
+        """Copy all sums at one moment."""
+        with self._lock:
+            return LedgerSnapshot(
+                {
+                    key: CallTotals(sums.calls, sums.input_tokens, sums.output_tokens, sums.cost_units)
+                    for key, sums in self._calls.items()
+                },
+                dict(self._executions),
+                dict(self._missing),
+            )
+
+    def _new_sums(self, key: tuple[str, str]) -> _CallSums:
+        if len(self._calls) >= self._max_keys:
+            key = (OVERFLOW, OVERFLOW)
+        return self._calls.setdefault(key, _CallSums())
+
+    def _count_missing(self, model: str, reason: str) -> None:
+        key = (model, reason)
+        if key not in self._missing and len(self._missing) >= self._max_keys:
+            key = (OVERFLOW, reason)
+        self._missing[key] = self._missing.get(key, 0) + 1
+
+    def _forget_idle(self) -> None:
+        oldest = self._clock.monotonic_ns() - ACTIVE_WITHIN_NS
+        for name in [n for n, (running, ended) in self._active.items() if not running and ended < oldest]:
+            del self._active[name]

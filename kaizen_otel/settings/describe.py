@@ -1,0 +1,44 @@
+"""The settings as a table for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kaizen_otel.settings.errors import shown
+from kaizen_otel.settings.model import KINDS, SECRETS
+
+if TYPE_CHECKING:
+    from kaizen_otel.settings.model import Settings
+
+
+def describe(settings: Settings) -> str:
+    """Give one line for each field: name, value (secrets masked), source."""
+    rows = [("setting", "value", "source"), *(_row(settings, name) for name in KINDS)]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in rows)
+
+
+def _row(settings: Settings, name: str) -> tuple[str, str, str]:
+    value = getattr(settings, name)
+    text = f"<{len(value)} hidden>" if name in SECRETS and value else _shown(value)
+    if name == "content" and value != settings.captured_content:
+        text += f" (off at level {settings.monitoring_level})"
+    if name == "evaluators" and value != settings.active_evaluators:
+        text += f" (off at level {settings.monitoring_level})"
+    return name, text, settings.origins[name].where
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ", ".join(_shown(item) for item in value) or "none"
+    if isinstance(value, str | Path):
+        return str(value)
+    if isinstance(value, int | float):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    name = getattr(value, "__qualname__", None)
+    return name if isinstance(name, str) else shown(type(value).__name__).strip("'")

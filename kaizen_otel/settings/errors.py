@@ -1,0 +1,70 @@
+"""The one error of the settings, and how its messages are worded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SHOWN_CHARACTERS = 80
+_CONTAINERS = (dict, list, tuple, set, frozenset)
+
+
+class SettingsError(ValueError):
+    """A setting is not what it may be: the message says which, where it stands, what was given and what is allowed.
+
+    Attributes:
+        key: the setting or dictionary key, as the user wrote it; `None` when the source as a whole is at fault.
+        where: the argument, environment variable, dictionary path or `file:line` at fault.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None, where: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.where = where
+
+
+class Refused(Exception):  # noqa: N818 - never leaves this package: it becomes a SettingsError where the place is known
+    """A value that its kind does not allow. The text, if any, says why beyond the list of what is allowed."""
+
+
+def shown(value: object) -> str:
+    """Show what was given in at most 80 characters.
+
+    Containers are only named: they may be huge, self-referential, or hold a secret such as an API key.
+    """
+    if isinstance(value, _CONTAINERS):
+        return f"a {type(value).__name__} of {len(value)}"
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a foreign __repr__ may raise anything; its type is all that can be said
+        text = f"<{type(value).__name__}>"
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+
+
+def wrong_value(  # noqa: PLR0913 - the six parts of one sentence
+    key: str, value: object, *, where: str, allowed: str, why: str = "", secret: bool = False
+) -> SettingsError:
+    """Build the error of a known setting with a value it cannot have."""
+    given = f"<{type(value).__name__}, not shown>" if secret else shown(value)
+    because = f" ({why})" if why else ""
+    return SettingsError(f"{where}: {key} cannot be {given}{because}; allowed: {allowed}", key=key, where=where)
+
+
+def unknown_key(key: object, known: Iterable[str], *, where: str, what: str = "setting") -> SettingsError:
+    """Build the error of a key that nobody reads: the closest known one first, then all of them."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a failure pays for its import
+
+    names = sorted(known)
+    close = get_close_matches(key, names, n=1, cutoff=0.6) if isinstance(key, str) else []
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return SettingsError(
+        f"{where}: unknown {what} {shown(key)}.{hint} Known: {', '.join(names)}", key=str_or_shown(key), where=where
+    )
+
+
+def str_or_shown(key: object) -> str:
+    """Name a key that may not be a string."""
+    return key if type(key) is str else shown(key)

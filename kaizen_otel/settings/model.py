@@ -1,0 +1,339 @@
+"""`Settings`: every choice of kaizen-otel in one frozen, validated value."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from kaizen_otel.settings.errors import Refused, SettingsError, unknown_key, wrong_value
+from kaizen_otel.settings.kinds import (
+    Callables,
+    Duration,
+    FilePath,
+    Flag,
+    Has,
+    Kind,
+    Level,
+    Lines,
+    Number,
+    OneOf,
+    Patterns,
+    Text,
+    Whole,
+)
+from kaizen_otel.settings.levels import MonitoringLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kaizen_processors.clock import Clock
+
+DEFAULT_FILE: Final = Path("kaizen-otel.jsonl")
+DEFAULT_PROMETHEUS_PORT: Final = 9464
+"""The port that the OpenTelemetry specification gives to a Prometheus exporter."""
+
+_YEARS_S: Final = 10 * 365.25 * 86_400
+
+
+class Source(IntEnum):
+    """Where a value came from; a higher one wins."""
+
+    DEFAULT = 0
+    PRESET = 1
+    FILE = 2
+    ENVIRONMENT = 3
+    DICTIONARY = 4
+    ARGUMENT = 5
+    SWITCH = 6
+    """`OTEL_SDK_DISABLED`: the operator's emergency switch, above everything."""
+
+
+class Origin(NamedTuple):
+    """Where one field's value came from."""
+
+    source: Source
+    where: str
+    """For people: `environment variable KAIZEN_OTEL_CONSOLE`, `/etc/kaizen-otel.yaml:3`, `argument`."""
+
+
+_ARGUMENT: Final = Origin(Source.ARGUMENT, "argument")
+_DEFAULT: Final = Origin(Source.DEFAULT, "default")
+
+
+def _about(kind: Kind, meaning: str) -> dict[str, Any]:
+    return {"kind": kind, "meaning": meaning}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every choice of kaizen-otel. Made directly it is checked and taken literally; `load` also asks the environment.
+
+    Raises:
+        SettingsError: a value is not allowed; the message names the field, the value and what is allowed.
+
+    Example:
+        >>> Settings(console=True).monitoring_level
+        <MonitoringLevel.STANDARD: 'standard'>
+    """
+
+    service_name: str | None = field(
+        default=None, metadata=_about(Text(optional=True), "`service.name` of our own providers")
+    )
+    environment: str | None = field(
+        default=None,
+        metadata=_about(
+            Text(optional=True), "`deployment.environment.name`; label `environment` of `kaizen_active_agents`"
+        ),
+    )
+    monitoring_level: MonitoringLevel = field(
+        default=MonitoringLevel.STANDARD, metadata=_about(Level(), "how much is recorded")
+    )
+    conventions: Literal[41, 42] = field(
+        default=41,
+        metadata=_about(OneOf(41, 42), "version of the GenAI semantic conventions that spans and metrics follow"),
+    )
+    content: Literal["off", "span", "event"] = field(
+        default="off",
+        metadata=_about(OneOf("off", "span", "event"), "whether and where prompts and answers are recorded"),
+    )
+    content_max_bytes: int = field(
+        default=8_192,
+        metadata=_about(Whole(least=64, most=16_777_216), "longest recorded content of one message, in bytes of UTF-8"),
+    )
+    redact_keys: tuple[str, ...] = field(
+        default=(), metadata=_about(Lines(), "keys whose values are redacted, beside the built-in ones")
+    )
+    redact_patterns: tuple[str, ...] = field(
+        default=(),
+        repr=False,
+        metadata=_about(Patterns(), "regular expressions whose matches are redacted, beside the built-in ones"),
+    )
+    console: bool = field(default=False, metadata=_about(Flag(), "print the tree of each execution as it ends"))
+    console_width: int | None = field(
+        default=None,
+        metadata=_about(
+            Whole(least=20, most=1_000, optional=True), "columns of that tree; none: as wide as the terminal"
+        ),
+    )
+    file: Path | None = field(
+        default=None,
+        metadata=_about(
+            FilePath(optional=True, on=DEFAULT_FILE), "write OTLP-JSON lines to this file; true: `./kaizen-otel.jsonl`"
+        ),
+    )
+    prometheus_port: int | None = field(
+        default=None,
+        metadata=_about(
+            Whole(least=0, most=65_535, optional=True, on=DEFAULT_PROMETHEUS_PORT),
+            "serve metrics for Prometheus on this port; 0: any free one; true: `OTEL_EXPORTER_PROMETHEUS_PORT` or 9464",
+        ),
+    )
+    prometheus_host: str = field(
+        default="localhost", metadata=_about(Text(), "address that the Prometheus endpoint listens on")
+    )
+    otlp: bool | None = field(
+        default=None,
+        metadata=_about(Flag(optional=True), "export by OTLP; none: when an `OTEL_EXPORTER_OTLP_*` endpoint is set"),
+    )
+    set_global: bool = field(default=False, metadata=_about(Flag(), "make our own providers the global ones"))
+    metrics: bool = field(default=True, metadata=_about(Flag(), "record metrics; false: spans only"))
+    durations: bool = field(
+        default=True, metadata=_about(Flag(), "record the duration histograms; false: only counters and quality")
+    )
+    deferred_histograms: bool = field(
+        default=False,
+        metadata=_about(Flag(), "record histograms off the calling thread: cheaper, a moment later, without exemplars"),
+    )
+    metrics_interval_s: float | None = field(
+        default=None,
+        metadata=_about(
+            Duration(least=0.1, most=86_400.0, optional=True),
+            "seconds between two exports of metrics; none: `OTEL_METRIC_EXPORT_INTERVAL` or 60",
+        ),
+    )
+    metrics_retention_s: float | None = field(
+        default=None,
+        metadata=_about(
+            Duration(least=1.0, most=_YEARS_S, optional=True),
+            "how long recorded metrics are kept in this process; none: as each store says",
+        ),
+    )
+    max_ledger_keys: int = field(
+        default=2_000,
+        metadata=_about(
+            Whole(least=1, most=1_000_000), "pairs of agent and model counted apart before they fold into `other`"
+        ),
+    )
+    stream_usage: bool = field(
+        default=False, metadata=_about(Flag(), "ask OpenAI-style providers to send the usage of streams")
+    )
+    price_file: Path | None = field(
+        default=None, metadata=_about(FilePath(optional=True), "YAML file of prices that override the built-in")
+    )
+    structural_quality: bool = field(
+        default=True,
+        metadata=_about(Flag(), "score answers by their form: empty, truncated, refusal, invalid JSON, missing fields"),
+    )
+    evaluators: tuple[Callable[..., Any], ...] = field(
+        default=(), metadata=_about(Callables(), "functions that score an execution")
+    )
+    evaluator_sample_rate: float = field(
+        default=1.0, metadata=_about(Number(least=0.0, most=1.0), "part of the executions they score")
+    )
+    evaluator_timeout_s: float = field(
+        default=30.0,
+        metadata=_about(Duration(least=0.001, most=3_600.0), "seconds that one evaluator may take for one execution"),
+    )
+    baggage: bool = field(
+        default=False, metadata=_about(Flag(), "put user, session and conversation ids into W3C baggage")
+    )
+    log_correlation: bool | None = field(
+        default=None,
+        metadata=_about(
+            Flag(optional=True), "give log records trace, agent and execution ids; none: where our console is on"
+        ),
+    )
+    tracer_provider: Any = field(default=None, metadata=_about(Has("get_tracer"), "join this tracer provider"))
+    meter_provider: Any = field(default=None, metadata=_about(Has("get_meter"), "join this meter provider"))
+    logger_provider: Any = field(default=None, metadata=_about(Has("get_logger"), "join this logger provider"))
+    clock: Clock | None = field(
+        default=None, metadata=_about(Has("time_ns", "monotonic_ns"), "the clock of everything of ours")
+    )
+    id_generator: Any = field(
+        default=None,
+        metadata=_about(Has("generate_span_id", "generate_trace_id"), "source of the ids of our own provider"),
+    )
+    origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+    """Where each value came from, for `describe()` and for laying another source over this one."""
+
+    def __post_init__(self) -> None:
+        origins = dict(self.origins)
+        for name, kind in KINDS.items():
+            given = getattr(self, name)
+            default = DEFAULTS[name]
+            if given is default:
+                origins.setdefault(name, _DEFAULT)
+                continue
+            origin = origins.setdefault(name, _ARGUMENT)
+            object.__setattr__(self, name, checked(name, given, kind=kind, where=origin.where))
+        object.__setattr__(self, "origins", MappingProxyType(origins))
+
+    @classmethod
+    def load(
+        cls,
+        preset: str | None = None,
+        *,
+        config_file: str | Path | None = None,
+        env: Mapping[str, str] | None = None,
+        config: Mapping[str, Any] | None = None,
+        **overrides: Any,
+    ) -> Settings:
+        """Gather the settings from every source; see docs/settings.md for the order.
+
+        Args:
+            preset: `development` or `production`; otherwise what `KAIZEN_OTEL_PRESET` or the file's `preset` says.
+            config_file: a YAML or TOML file of settings; otherwise the one that `KAIZEN_OTEL_CONFIG` names.
+            env: the environment; `None` is `os.environ`.
+            config: the dictionary of `Kaizen(config=…)`. Only the monitoring keys are read: the others are Kaizen's.
+            overrides: fields of `Settings`. `True` for `file` or `prometheus_port` takes the details from below.
+
+        Raises:
+            SettingsError: a source holds what it may not; the message names the place.
+        """
+        from kaizen_otel.settings.sources import load  # noqa: PLC0415 - sources build on this module
+
+        return load(preset=preset, config_file=config_file, env=env, config=config, overrides=overrides)
+
+    def with_kaizen_config(self, config: Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Settings:
+        """Lay the dictionary of a `Kaizen(config=…)` over these settings: what was given as an argument stays.
+
+        Raises:
+            SettingsError: one of its monitoring keys is unknown, has a wrong value, or is not available yet.
+        """
+        from kaizen_otel.settings.sources import lay_kaizen_config  # noqa: PLC0415 - sources build on this module
+
+        return lay_kaizen_config(self, config, env)
+
+    def replace(self, **changes: Any) -> Settings:
+        """Give a copy with these fields changed, as arguments."""
+        for name in changes:
+            if name not in KINDS:
+                raise unknown_key(name, KINDS, where="Settings.replace")
+        origins = {name: origin for name, origin in self.origins.items() if name not in changes}
+        return dataclasses.replace(self, **changes, origins=origins | dict.fromkeys(changes, _ARGUMENT))
+
+    @property
+    def captured_content(self) -> Literal["off", "span", "event"]:
+        """Where content is recorded at this monitoring level: only `comprehensive` records any."""
+        return self.content if self.monitoring_level >= MonitoringLevel.COMPREHENSIVE else "off"
+
+    @property
+    def active_evaluators(self) -> tuple[Callable[..., Any], ...]:
+        """The evaluators that run at this monitoring level: only `comprehensive` runs any."""
+        return self.evaluators if self.monitoring_level >= MonitoringLevel.COMPREHENSIVE else ()
+
+    def describe(self) -> str:
+        """Give a table of every field, its value (secrets masked) and where it came from."""
+        from kaizen_otel.settings.describe import describe  # noqa: PLC0415 - only people ask for it
+
+        return describe(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """What one agent says of itself in `create_agent(…, {"transparency": {…}})`; `None` leaves what `Settings` say."""
+
+    monitoring_level: MonitoringLevel | None = None
+    deferred_histograms: bool | None = None
+
+    @classmethod
+    def from_config(cls, transparency: Mapping[str, Any] | bool) -> AgentSettings:
+        """Read the `transparency` of an agent's configuration; `False` switches monitoring off for it.
+
+        Raises:
+            SettingsError: a key is unknown, has a wrong value, or is not available yet.
+        """
+        from kaizen_otel.settings.spec_dictionaries import from_agent_config  # noqa: PLC0415 - it builds on this module
+
+        return from_agent_config(transparency)
+
+    def over(self, settings: Settings) -> Settings:
+        """Give `settings` as they hold for this agent. Monitoring that is off stays off."""
+        if settings.monitoring_level is MonitoringLevel.OFF:
+            return settings
+        own = {name: getattr(self, name) for name in self.__slots__}
+        changes = {name: value for name, value in own.items() if value is not None}
+        return settings.replace(**changes) if changes else settings
+
+
+_FIELDS: Final = {known.name: known for known in dataclasses.fields(Settings) if known.metadata}
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({name: known.metadata["kind"] for name, known in _FIELDS.items()})
+DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({name: known.default for name, known in _FIELDS.items()})
+MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {name: known.metadata["meaning"] for name, known in _FIELDS.items()}
+)
+SECRETS: Final = frozenset(name for name, known in _FIELDS.items() if not known.repr)
+"""Fields whose values no message and no table shows."""
+
+
+def checked(name: str, value: Any, *, where: str, kind: Kind | None = None) -> Any:
+    """Give `value` as the field `name` stores it.
+
+    Raises:
+        SettingsError: it is not allowed there.
+    """
+    kind = KINDS[name] if kind is None else kind
+    try:
+        return kind.check(value)
+    except Refused as refused:
+        why = str(refused)
+    except Exception as error:  # noqa: BLE001 - the methods of a foreign value may raise anything
+        why = f"reading it raised {type(error).__name__}"
+    raise wrong_value(name, value, where=where, allowed=kind.allowed, why=why, secret=name in SECRETS) from None
+
+
+__all__ = ["AgentSettings", "MonitoringLevel", "Origin", "Settings", "SettingsError", "Source"]

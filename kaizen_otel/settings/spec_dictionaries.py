@@ -1,0 +1,325 @@
+"""The dictionaries of the spec: `Kaizen(config={…})` and `create_agent(…, {"transparency": {…}})`.
+
+A key either changes a setting, or is refused because its subsystem does not exist in this version, or is unknown and
+refused with the list of the known ones. Only at the top of `Kaizen(config=…)` are other keys left alone: they are
+Kaizen's. docs/settings.md has a row for each key below, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from kaizen_otel._version import __version__
+from kaizen_otel.settings.errors import SettingsError, unknown_key, wrong_value
+from kaizen_otel.settings.kinds import Flag
+from kaizen_otel.settings.model import AgentSettings, MonitoringLevel, checked
+
+Tree = Mapping[str, "Tree | None"]
+
+_ON: Final[Tree] = {"enabled": None}
+
+TRANSPARENCY_KEYS: Final[Tree] = {
+    "monitoring_level": None,
+    "real_time_metrics": None,
+    "decision_tracing": None,
+    "performance_profiling": None,
+}
+"""What `create_agent(…, {"transparency": {…}})` may hold."""
+
+KAIZEN_KEYS: Final[Tree] = {
+    "transparency_enabled": None,
+    "monitoring_level": None,
+    "performance_monitoring": None,
+    "performance_tracking": None,
+    "real_time_metrics": None,
+    "metrics_retention": None,
+    "metrics_collection": {**_ON, "collection_interval": None, "buffer_size": None, "streaming": None},
+    "exporters": {
+        "console": {**_ON, "width": None},
+        "file": {**_ON, "path": None},
+        "prometheus": {**_ON, "port": None, "host": None, "endpoint": None},
+        "otlp": _ON,
+        "grafana": {**_ON, "dashboard_id": None},
+        "datadog": {**_ON, "api_key": None},
+        "elasticsearch": {**_ON, "index_prefix": None},
+        "siem": {**_ON, "splunk": None, "qradar": None, "sentinel": None},
+    },
+    "alerting": {
+        **_ON,
+        "channels": None,
+        "escalation_policy": None,
+        "rules": None,
+        "notification_channels": None,
+    },
+    "anomaly_detection": {**_ON, "ml_based": None, "sensitivity": None},
+}
+"""The monitoring keys of `Kaizen(config={…})`, as the spec shows them."""
+
+NOT_AVAILABLE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "metrics_collection.buffer_size": "metrics are summed, not buffered one by one",
+        "metrics_collection.streaming": "set collection_interval, or let Prometheus scrape exporters.prometheus",
+        "exporters.prometheus.endpoint": (
+            "Prometheus scrapes the `port`; to push to its OTLP receiver, set OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
+        ),
+        "exporters.grafana": "point Grafana at the Prometheus that scrapes exporters.prometheus",
+        "exporters.datadog": "send OTLP to a Collector with its datadog exporter",
+        "exporters.elasticsearch": "send OTLP to a Collector with its elasticsearch exporter",
+        "exporters.siem": "send OTLP to a Collector with the exporter of that SIEM",
+        "alerting": "write the rules for Prometheus over the metrics of exporters.prometheus",
+        "anomaly_detection": "let the metrics backend judge the metrics of exporters.prometheus",
+        "transparency.decision_tracing": "with content recorded, spans show prompts and answers",
+        "transparency.performance_profiling": "spans and duration histograms show where time goes",
+    }
+)
+"""Keys whose subsystem does not exist in this version, and what to do instead. Refused when on, accepted when off."""
+
+
+class Given(NamedTuple):
+    """One field's value and the place in the dictionary that gave it."""
+
+    value: Any
+    where: str
+
+
+class _Place(NamedTuple):
+    """A place inside a dictionary: `Kaizen(config=…)['exporters']['file']`, and its dotted key `exporters.file`."""
+
+    root: str
+    path: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.root + "".join(f"[{key!r}]" for key in self.path)
+
+    def __truediv__(self, key: str) -> _Place:
+        return _Place(self.root, (*self.path, key))
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(self.path)
+
+
+class _Reading:
+    """What one dictionary asks for, collected key by key."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Given] = {}
+        self.unavailable: list[str] = []
+
+    def take(self, field: str, value: Any, place: _Place) -> None:
+        """Note `value` for `field`; `True` and `False` stay themselves where they switch the field on or off."""
+        checked(field, value, where=str(place))
+        before = self.given.get(field)
+        if before is not None and before.value != value:
+            message = f"{place} and {before.where} contradict each other; give one of them"
+            raise SettingsError(message, key=place.dotted, where=str(place))
+        self.given[field] = Given(value, str(place))
+
+    def refuse(self, place: _Place) -> None:
+        """Note a key that is on and not available."""
+        self.unavailable.append(f"{place.dotted} ({NOT_AVAILABLE[place.dotted]})")
+
+    def close(self, root: str) -> dict[str, Given]:
+        """Give what was collected, unless something is not available."""
+        if not self.unavailable:
+            return self.given
+        version = ".".join(__version__.split(".")[:2])
+        message = f"{root}: not available in kaizen-otel {version}: {'; '.join(self.unavailable)}"
+        raise SettingsError(message, key=self.unavailable[0].partition(" ")[0], where=root)
+
+
+def from_kaizen_config(config: Mapping[str, Any]) -> dict[str, Given]:
+    """Read the monitoring keys of a `Kaizen(config={…})`; all others are Kaizen's own and ignored.
+
+    Returns:
+        The fields of `Settings` that it gives. `True` in a field that is no flag means: on, with the details of the
+        sources below.
+
+    Raises:
+        SettingsError: a key inside one of our dictionaries is unknown, a value is wrong, or a key is not available.
+    """
+    top = _Place("Kaizen(config=…)")
+    config = _mapping(config, top)
+    reading = _Reading()
+    for key in KAIZEN_KEYS:
+        if key in config:
+            _READERS[key](reading, config[key], top / key)
+    _master_switch(reading, config, top / "transparency_enabled")
+    return reading.close(top.root)
+
+
+def from_agent_config(transparency: Mapping[str, Any] | bool) -> AgentSettings:
+    """Read the `transparency` of a `create_agent(name, {"transparency": {…}})`; `False` switches the agent's off.
+
+    Raises:
+        SettingsError: a key is unknown, a value is wrong, or a key is not available.
+    """
+    top = _Place("create_agent(…)['transparency']")
+    if isinstance(transparency, bool):
+        return AgentSettings() if transparency else AgentSettings(monitoring_level=MonitoringLevel.OFF)
+    reading = _Reading()
+    for key, value in _known(transparency, TRANSPARENCY_KEYS, top).items():
+        place = top / key
+        if key == "monitoring_level":
+            _level(reading, value, place)
+        elif key == "real_time_metrics":
+            _real_time(reading, value, place)
+        elif _flag(value, place):
+            reading.refuse(_Place(top.root, ("transparency", key)))
+    given = reading.close(top.root)
+    return AgentSettings(
+        **{name: checked(name, taken.value, where=taken.where) for name, taken in given.items()},
+    )
+
+
+def dotted_keys(tree: Tree = KAIZEN_KEYS, prefix: str = "") -> list[str]:
+    """Give every key of a tree as `exporters.file.path`, parents before children."""
+    keys: list[str] = []
+    for key, below in tree.items():
+        keys.append(prefix + key)
+        keys.extend(dotted_keys(below, f"{prefix}{key}.") if below else [])
+    return keys
+
+
+def _mapping(value: Any, place: _Place) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    raise wrong_value(place.path[-1] if place.path else "config", value, where=str(place), allowed="a dictionary")
+
+
+def _known(value: Any, tree: Tree, place: _Place) -> Mapping[str, Any]:
+    given = _mapping(value, place)
+    for key in given:
+        if not isinstance(key, str) or key not in tree:
+            raise unknown_key(key, tree, where=str(place), what="key")
+    return given
+
+
+def _flag(value: Any, place: _Place) -> bool:
+    return bool(checked(place.path[-1], value, where=str(place), kind=Flag()))
+
+
+def _switched(value: Any, tree: Tree, place: _Place) -> tuple[bool, Mapping[str, Any]]:
+    """Read `True`, `False`, or a dictionary that is on unless its `enabled` says otherwise."""
+    if isinstance(value, bool):
+        return value, {}
+    if not isinstance(value, Mapping):
+        raise wrong_value(place.path[-1], value, where=str(place), allowed="true, false, a dictionary")
+    details = _known(value, tree, place)
+    return _flag(details.get("enabled", True), place / "enabled"), details
+
+
+def _take_details(
+    reading: _Reading, details: Mapping[str, Any], fields: Mapping[str, str], place: _Place, *, on: bool
+) -> None:
+    """Take the details that stand for fields; those of a switched-off part are checked all the same."""
+    for key, field in fields.items():
+        if key in details:
+            if on:
+                reading.take(field, details[key], place / key)
+            else:
+                checked(field, details[key], where=str(place / key))
+
+
+def _level(reading: _Reading, value: Any, place: _Place) -> None:
+    reading.take("monitoring_level", checked("monitoring_level", value, where=str(place)), place)
+
+
+def _durations(reading: _Reading, value: Any, place: _Place) -> None:
+    reading.take("durations", _flag(value, place), place)
+
+
+def _real_time(reading: _Reading, value: Any, place: _Place) -> None:
+    reading.take("deferred_histograms", not _flag(value, place), place)
+
+
+def _retention(reading: _Reading, value: Any, place: _Place) -> None:
+    reading.take("metrics_retention_s", value, place)
+
+
+def _collection(reading: _Reading, value: Any, place: _Place) -> None:
+    on, details = _switched(value, KAIZEN_KEYS["metrics_collection"] or {}, place)
+    reading.take("metrics", on, place)
+    _take_details(reading, details, {"collection_interval": "metrics_interval_s"}, place, on=on)
+    if on and details.get("buffer_size") is not None:
+        reading.refuse(place / "buffer_size")
+    if _flag(details.get("streaming", False), place / "streaming") and on:
+        reading.refuse(place / "streaming")
+
+
+def _exporters(reading: _Reading, value: Any, place: _Place) -> None:
+    tree = KAIZEN_KEYS["exporters"] or {}
+    for name, asked in _known(value, tree, place).items():
+        _EXPORTERS.get(name, _unavailable)(reading, asked, place / name)
+
+
+def _console(reading: _Reading, value: Any, place: _Place) -> None:
+    on, details = _switched(value, _below(place), place)
+    reading.take("console", on, place)
+    _take_details(reading, details, {"width": "console_width"}, place, on=on)
+
+
+def _file(reading: _Reading, value: Any, place: _Place) -> None:
+    on, details = _switched(value, _below(place), place)
+    if on and "path" in details:
+        _take_details(reading, details, {"path": "file"}, place, on=on)
+    else:
+        reading.take("file", on, place)
+
+
+def _prometheus(reading: _Reading, value: Any, place: _Place) -> None:
+    on, details = _switched(value, _below(place), place)
+    if not on or "port" not in details:
+        reading.take("prometheus_port", on, place)
+    _take_details(reading, details, {"port": "prometheus_port", "host": "prometheus_host"}, place, on=on)
+    if on and details.get("endpoint") is not None:
+        reading.refuse(place / "endpoint")
+
+
+def _otlp(reading: _Reading, value: Any, place: _Place) -> None:
+    on, _ = _switched(value, _below(place), place)
+    reading.take("otlp", on, place)
+
+
+def _unavailable(reading: _Reading, value: Any, place: _Place) -> None:
+    on, _ = _switched(value, _below(place), place)
+    if on:
+        reading.refuse(place)
+
+
+def _below(place: _Place) -> Tree:
+    tree: Tree = KAIZEN_KEYS
+    for key in place.path:
+        tree = tree[key] or {}
+    return tree
+
+
+def _master_switch(reading: _Reading, config: Mapping[str, Any], place: _Place) -> None:
+    """`transparency_enabled`: false is off whatever else is said; true is on, at the level that is said."""
+    if "transparency_enabled" not in config:
+        return
+    if not _flag(config["transparency_enabled"], place):
+        reading.given["monitoring_level"] = Given(MonitoringLevel.OFF, str(place))
+    elif "monitoring_level" not in reading.given:
+        reading.take("monitoring_level", True, place)
+
+
+def _nothing(reading: _Reading, value: Any, place: _Place) -> None:
+    """Leave `transparency_enabled` to `_master_switch`, which needs the level first."""
+
+
+_EXPORTERS: Final = {"console": _console, "file": _file, "prometheus": _prometheus, "otlp": _otlp}
+_READERS: Final = {
+    "transparency_enabled": _nothing,
+    "monitoring_level": _level,
+    "performance_monitoring": _durations,
+    "performance_tracking": _durations,
+    "real_time_metrics": _real_time,
+    "metrics_retention": _retention,
+    "metrics_collection": _collection,
+    "exporters": _exporters,
+    "alerting": _unavailable,
+    "anomaly_detection": _unavailable,
+}

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_REDIRECTED = frozenset({"openai", "anthropic", "google", "gemini", "ollama"})
+_REDIRECTED = ("openai_preset", "anthropic_preset", "google_preset")  # Ollama reads its URL from the environment
 
 _KEYS: Mapping[str, str] = {
     "OPENAI_API_KEY": "sk-local-model-server",
@@ -40,16 +40,17 @@ def lift_loopback_guard(base_url: str) -> Iterator[None]:
     """
     if not _is_loopback(urlsplit(base_url).hostname or ""):
         raise ValueError(f"not a loopback URL: {base_url!r}")
-    import kaizen.llm  # noqa: PLC0415 - importing us never imports Kaizen
-    from kaizen.llm import deployment_resolver, http_client  # noqa: PLC0415
+    from kaizen.llm import http_client, presets  # noqa: PLC0415 - importing us never imports Kaizen
 
-    redirected = _redirect(deployment_resolver.resolve_deployment_for, base_url)
     resolver = http_client.SafeDnsResolver
     with ExitStack() as undo:
-        _replace(undo, resolver, "check_host", _allow_loopback(resolver.check_host))
-        # Kaizen's own modules import the function when they call it, so the two names below are all there is.
-        _replace(undo, deployment_resolver, "resolve_deployment_for", redirected)
-        _replace(undo, kaizen.llm, "resolve_deployment_for", redirected)
+        undo.callback(setattr, resolver, "check_host", resolver.__dict__["check_host"])
+        resolver.check_host = _allow_loopback(resolver.check_host)
+        for name in _REDIRECTED:
+            # The default of the presets, and not a function that calls them: applications import those by name.
+            preset = getattr(presets, name)
+            undo.callback(setattr, preset, "__kwdefaults__", preset.__kwdefaults__)
+            preset.__kwdefaults__ = {**preset.__kwdefaults__, "base_url": base_url}
         for name, value in {**_KEYS, **{name: base_url + path for name, path in _PATHS.items()}}.items():
             _set_environment(undo, name, value)
         yield
@@ -71,22 +72,6 @@ def _allow_loopback(check_host: Callable[[Any, str], None]) -> Callable[[Any, st
             check_host(resolver, host)
 
     return check
-
-
-def _redirect(resolve: Callable[..., Any], to_url: str) -> Callable[..., Any]:
-    @wraps(resolve)
-    def resolve_deployment_for(provider: str, model: str, *, base_url: str | None = None, **options: Any) -> Any:
-        if base_url is None and str(provider or "").strip().lower() in _REDIRECTED:
-            base_url = to_url
-        return resolve(provider, model, base_url=base_url, **options)
-
-    return resolve_deployment_for
-
-
-def _replace(undo: ExitStack, owner: Any, name: str, value: Any) -> None:
-    original = owner.__dict__[name]
-    undo.callback(setattr, owner, name, original)
-    setattr(owner, name, value)
 
 
 def _set_environment(undo: ExitStack, name: str, value: str) -> None:

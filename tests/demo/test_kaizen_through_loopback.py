@@ -115,13 +115,13 @@ def test_kaizen_embeds(kaizen_offline: ModelServer, provider: str) -> None:
 
 
 def guarded_objects() -> list[Any]:
-    import kaizen.llm
-    from kaizen.llm import deployment_resolver, http_client
+    from kaizen.llm import http_client, presets
 
     return [
         http_client.SafeDnsResolver.__dict__["check_host"],
-        deployment_resolver.resolve_deployment_for,
-        kaizen.llm.resolve_deployment_for,
+        presets.openai_preset.__kwdefaults__,
+        presets.anthropic_preset.__kwdefaults__,
+        presets.google_preset.__kwdefaults__,
     ]
 
 
@@ -161,6 +161,14 @@ def test_explicit_base_url_is_kept(kaizen_offline: ModelServer) -> None:
     deployment = resolve_deployment_for("openai", "gpt-4o", base_url="http://localhost:9")
     assert str(deployment.endpoint.base_url).rstrip("/") == "http://localhost:9"
     assert kaizen_offline.requests == []
+
+
+def test_deployments_made_in_other_ways_are_redirected_too(kaizen_offline: ModelServer) -> None:
+    from kaizen.llm import LlmClient, LlmDeployment
+
+    client = LlmClient.from_deployment_sync(LlmDeployment.openai("sk-any", model="gpt-4o"))
+    assert asyncio.run(client.complete(USER))["text"] == Reply().text
+    assert len(kaizen_offline.requests) == 1
 
 
 def test_lift_is_for_loopback_only() -> None:

@@ -128,14 +128,11 @@ TOKEN_TYPE: Final = "token_type"  # noqa: S105  a key, not a secret
 class KaizenCallOutcome(StrEnum):
     """How a stream ended that was neither read to its end nor failed."""
 
-    CLOSED_EARLY = "closed_early"
+    CLOSED = "closed"
     """The caller closed it before its end."""
 
     ABANDONED = "abandoned"
     """The caller dropped it without closing it."""
-
-    CANCELLED = "cancelled"
-    """The task that read it was cancelled."""
 
 
 class KaizenExecutionStatus(StrEnum):

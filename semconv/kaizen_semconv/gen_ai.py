@@ -6,6 +6,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
+"""One of the values below. Environment that the process runs in."""
+
 ERROR_TYPE: Final = "error.type"
 """One of the values below. Class of the error that the operation ended with."""
 
@@ -161,6 +164,22 @@ SESSION_ID: Final = "session.id"
 
 USER_ID: Final = "user.id"
 """String. Identity of the user."""
+
+
+class DeploymentEnvironmentName(StrEnum):
+    """Environment that the process runs in."""
+
+    PRODUCTION = "production"
+    """Production."""
+
+    STAGING = "staging"
+    """Staging."""
+
+    TEST = "test"
+    """Test."""
+
+    DEVELOPMENT = "development"
+    """Development."""
 
 
 class ErrorType(StrEnum):

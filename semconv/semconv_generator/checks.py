@@ -181,8 +181,7 @@ def requirement_levels(source: Source) -> Iterator[str]:
 def unused_attributes(source: Source) -> Iterator[str]:
     """A definition that no signal of its version has."""
     for version in resolve(source):
-        signals = (*version.metrics.values(), *version.spans.values(), *version.events.values())
-        used = {key for signal in signals for key in signal.references}
+        used = {key for signal in version.signals() for key in signal.references}
         for key in sorted(version.attributes.keys() - used):
             yield f"v{version.number}: no signal has {key}"
 

@@ -55,7 +55,7 @@ def metrics(versions: Sequence[Version]) -> str:
 
 
 def spans(versions: Sequence[Version]) -> str:
-    """Each span with its attributes; a level that is not there means not in that version."""
+    """Each span with its attributes."""
     sections = []
     names = {name: None for version in versions for name in version.spans}
     for name in names:
@@ -110,14 +110,19 @@ def _examples(attribute: Attribute) -> list[str]:
 
 
 def _signal_table(signals: Sequence[Signal | None], versions: Sequence[Version]) -> str:
-    keys = sorted({key for signal in signals if signal for key in signal.references})
-    rows = ((f"`{key}`", *(_level(signal.references.get(key)) if signal else "" for signal in signals)) for key in keys)
-    return _table(("attribute", *(f"version {version.number}" for version in versions)), rows)
+    """One row for each level that an attribute has; with its versions when they are not all."""
+    levels: dict[tuple[str, str], list[str]] = {}
+    for signal, version in zip(signals, versions, strict=True):
+        for key, reference in signal.references.items() if signal else ():
+            levels.setdefault((key, _level(reference)), []).append(str(version.number))
+    rows = (
+        (f"`{key}`", level, "" if len(numbers) == len(versions) else ", ".join(numbers))
+        for (key, level), numbers in sorted(levels.items())
+    )
+    return _table(("attribute", "level", "only in version"), rows)
 
 
-def _level(reference: Reference | None) -> str:
-    if reference is None:
-        return ""
+def _level(reference: Reference) -> str:
     level = reference.level.replace("_", " ")
     return f"{level}: {reference.condition}" if reference.condition else level
 

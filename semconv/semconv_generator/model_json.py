@@ -24,6 +24,7 @@ def _version(version: Version) -> dict[str, Any]:
         "attributes": {key: _attribute(attribute) for key, attribute in version.attributes.items()},
         "metrics": {name: _metric(signal) for name, signal in version.metrics.items()},
         "spans": {name: _span(signal) for name, signal in version.spans.items()},
+        "resource": sorted(key for signal in version.entities.values() for key in signal.references),
         "events": {name: {"attributes": _levels(signal)} for name, signal in version.events.items()},
     }
 

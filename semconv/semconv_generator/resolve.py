@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Signal:
-    """A metric, span or event with all its attributes, by key."""
+    """A metric, span, event or entity with all its attributes, by key."""
 
     group: Group
     references: dict[str, Reference]
@@ -31,6 +31,12 @@ class Version:
     metrics: dict[str, Signal]
     spans: dict[str, Signal]
     events: dict[str, Signal]
+    entities: dict[str, Signal]
+
+    def signals(self) -> tuple[Signal, ...]:
+        """Everything that has attributes."""
+        kinds = (self.metrics, self.spans, self.events, self.entities)
+        return tuple(signal for kind in kinds for signal in kind.values())
 
 
 def resolve(source: Source) -> tuple[Version, ...]:
@@ -66,6 +72,7 @@ def _version(number: int, schema_url: str, groups: tuple[Group, ...]) -> Version
         metrics={group.metric_name: signal for group, signal in signals if group.type == "metric"},
         spans={group.id: signal for group, signal in signals if group.type == "span"},
         events=events,
+        entities={group.name: signal for group, signal in signals if group.type == "entity"},
     )
 
 
@@ -94,10 +101,11 @@ def _apply(base: Version, delta: Delta, source: Source) -> Version:
     unknown = (delta.removed_attributes - base.attributes.keys()) | (delta.removed_metrics - base.metrics.keys())
     if unknown:
         raise SourceError(f"v{delta.version}: removes unknown {', '.join(sorted(unknown))}")
-    for signal in (*spans.values(), *later.metrics.values(), *later.events.values()):
+    changed = replace(later, spans=spans, attributes=attributes)
+    for signal in changed.signals():
         if gone := sorted(signal.references.keys() & delta.removed_attributes):
             raise SourceError(f"v{delta.version}: {signal.group.id} still has the removed {', '.join(gone)}")
-    return replace(later, spans=spans, attributes=attributes)
+    return changed
 
 
 def _changed(signal: Signal, delta: Delta, attributes: dict[str, Attribute]) -> Signal:

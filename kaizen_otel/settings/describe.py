@@ -39,6 +39,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, str | Path):
         return str(value)
     if isinstance(value, int | float):
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return f"{value:.15g}"
     name = getattr(value, "__qualname__", None)
     return name if isinstance(name, str) else shown(type(value).__name__).strip("'")

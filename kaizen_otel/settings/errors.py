@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _SHOWN_CHARACTERS = 80
 _CONTAINERS = (dict, list, tuple, set, frozenset)
@@ -25,6 +26,17 @@ class SettingsError(ValueError):
         self.where = where
 
 
+@contextmanager
+def only_settings_errors(where: str) -> Iterator[None]:
+    """Turn whatever a foreign mapping or value raises while it is read into a `SettingsError`."""
+    try:
+        yield
+    except SettingsError:
+        raise
+    except Exception as error:
+        raise SettingsError(f"{where}: reading it raised {type(error).__name__}", where=where) from error
+
+
 class Refused(Exception):  # noqa: N818 - never leaves this package: it becomes a SettingsError where the place is known
     """A value that its kind does not allow. The text, if any, says why beyond the list of what is allowed."""
 
@@ -34,11 +46,9 @@ def shown(value: object) -> str:
 
     Containers are only named: they may be huge, self-referential, or hold a secret such as an API key.
     """
-    if isinstance(value, _CONTAINERS):
-        return f"a {type(value).__name__} of {len(value)}"
     try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a foreign __repr__ may raise anything; its type is all that can be said
+        text = f"a {type(value).__name__} of {len(value)}" if isinstance(value, _CONTAINERS) else repr(value)
+    except Exception:  # noqa: BLE001 - a foreign value may raise anything; its type is all that can be said
         text = f"<{type(value).__name__}>"
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"

@@ -69,7 +69,7 @@ def _yaml_table(path: Path, loader: Any) -> Lined:
     import yaml  # noqa: PLC0415 - as above
 
     root = loader.get_single_node()
-    if root is None:
+    if root is None or root.tag == "tag:yaml.org,2002:null":
         return {}
     if not isinstance(root, yaml.MappingNode):
         raise _broken(path, root.start_mark.line + 1, "not a table of settings")

@@ -117,7 +117,7 @@ def _from_preset(preset: str | None, env: Mapping[str, str], from_file: tuple[An
     if name is not None:
         values = preset_values(name, where=where)
         for field, value in values.items():
-            yield _value(field, value, Origin(Source.PRESET, f"preset {name}"))
+            yield _value(field, value, Origin(Source.PRESET, f"preset {name} ({where})"))
 
 
 def _from_file(config_file: str | Path | None, env: Mapping[str, str]) -> tuple[tuple[Any, str] | None, list[_Value]]:
@@ -163,8 +163,8 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[_Value]:
 
 def _from_otel_variables(env: Mapping[str, str]) -> Iterator[_Value]:
     """Give what OpenTelemetry's own variables say; ours come after and win."""
-    for name, text in _resource_attributes(env):
-        yield _read(name, text, "OTEL_RESOURCE_ATTRIBUTES")
+    for name, attribute in _resource_attributes(env):
+        yield _read(name, attribute, "OTEL_RESOURCE_ATTRIBUTES")
     for name, variable in (("service_name", "OTEL_SERVICE_NAME"), ("prometheus_host", "OTEL_EXPORTER_PROMETHEUS_HOST")):
         text = _text(env, variable)
         if text is not None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from kaizen_otel._version import __version__
-from kaizen_otel.settings.errors import SettingsError, unknown_key, wrong_value
+from kaizen_otel.settings.errors import SettingsError, only_settings_errors, unknown_key, wrong_value
 from kaizen_otel.settings.kinds import Flag
 from kaizen_otel.settings.model import AgentSettings, MonitoringLevel, checked
 
@@ -109,25 +109,26 @@ class _Reading:
         self.unavailable: list[str] = []
 
     def take(self, field: str, value: Any, place: _Place) -> None:
-        """Note `value` for `field`; `True` and `False` stay themselves where they switch the field on or off."""
-        checked(field, value, where=str(place))
+        """Note `value` for `field`; `True` stays itself, since what it stands for depends on the sources below."""
+        stored = checked(field, value, where=str(place))
+        stored = True if value is True else stored
         before = self.given.get(field)
-        if before is not None and before.value != value:
+        if before is not None and before.value != stored:
             message = f"{place} and {before.where} contradict each other; give one of them"
             raise SettingsError(message, key=place.dotted, where=str(place))
-        self.given[field] = Given(value, str(place))
+        self.given[field] = Given(stored, str(place))
 
     def refuse(self, place: _Place) -> None:
         """Note a key that is on and not available."""
         self.unavailable.append(f"{place.dotted} ({NOT_AVAILABLE[place.dotted]})")
 
-    def close(self, root: str) -> dict[str, Given]:
+    def close(self, top: _Place) -> dict[str, Given]:
         """Give what was collected, unless something is not available."""
         if not self.unavailable:
             return self.given
         version = ".".join(__version__.split(".")[:2])
-        message = f"{root}: not available in kaizen-otel {version}: {'; '.join(self.unavailable)}"
-        raise SettingsError(message, key=self.unavailable[0].partition(" ")[0], where=root)
+        message = f"{top}: not available in kaizen-otel {version}: {'; '.join(self.unavailable)}"
+        raise SettingsError(message, key=self.unavailable[0].partition(" ")[0], where=str(top))
 
 
 def from_kaizen_config(config: Mapping[str, Any]) -> dict[str, Given]:
@@ -141,13 +142,14 @@ def from_kaizen_config(config: Mapping[str, Any]) -> dict[str, Given]:
         SettingsError: a key inside one of our dictionaries is unknown, a value is wrong, or a key is not available.
     """
     top = _Place("Kaizen(config=…)")
-    config = _mapping(config, top)
     reading = _Reading()
-    for key in KAIZEN_KEYS:
-        if key in config:
-            _READERS[key](reading, config[key], top / key)
-    _master_switch(reading, config, top / "transparency_enabled")
-    return reading.close(top.root)
+    with only_settings_errors(str(top)):
+        config = _mapping(config, top)
+        for key in KAIZEN_KEYS:
+            if key in config:
+                _READERS[key](reading, config[key], top / key)
+        _master_switch(reading, config, top / "transparency_enabled")
+    return reading.close(top)
 
 
 def from_agent_config(transparency: Mapping[str, Any] | bool) -> AgentSettings:
@@ -156,22 +158,17 @@ def from_agent_config(transparency: Mapping[str, Any] | bool) -> AgentSettings:
     Raises:
         SettingsError: a key is unknown, a value is wrong, or a key is not available.
     """
-    top = _Place("create_agent(…)['transparency']")
+    top = _Place("create_agent(…)", ("transparency",))
     if isinstance(transparency, bool):
         return AgentSettings() if transparency else AgentSettings(monitoring_level=MonitoringLevel.OFF)
     reading = _Reading()
-    for key, value in _known(transparency, TRANSPARENCY_KEYS, top).items():
-        place = top / key
-        if key == "monitoring_level":
-            _level(reading, value, place)
-        elif key == "real_time_metrics":
-            _real_time(reading, value, place)
-        elif _flag(value, place):
-            reading.refuse(_Place(top.root, ("transparency", key)))
-    given = reading.close(top.root)
-    return AgentSettings(
-        **{name: checked(name, taken.value, where=taken.where) for name, taken in given.items()},
-    )
+    with only_settings_errors(str(top)):
+        for key, value in _known(transparency, TRANSPARENCY_KEYS, top).items():
+            _TRANSPARENCY_READERS.get(key, _unavailable)(reading, value, top / key)
+    given = {name: taken.value for name, taken in reading.close(top).items()}
+    if given.get("monitoring_level") is True:  # on, at the level that the settings say
+        del given["monitoring_level"]
+    return AgentSettings(**given)
 
 
 def dotted_keys(tree: Tree = KAIZEN_KEYS, prefix: str = "") -> list[str]:
@@ -224,7 +221,7 @@ def _take_details(
 
 
 def _level(reading: _Reading, value: Any, place: _Place) -> None:
-    reading.take("monitoring_level", checked("monitoring_level", value, where=str(place)), place)
+    reading.take("monitoring_level", value, place)
 
 
 def _durations(reading: _Reading, value: Any, place: _Place) -> None:
@@ -240,7 +237,7 @@ def _retention(reading: _Reading, value: Any, place: _Place) -> None:
 
 
 def _collection(reading: _Reading, value: Any, place: _Place) -> None:
-    on, details = _switched(value, KAIZEN_KEYS["metrics_collection"] or {}, place)
+    on, details = _switched(value, _below(place), place)
     reading.take("metrics", on, place)
     _take_details(reading, details, {"collection_interval": "metrics_interval_s"}, place, on=on)
     if on and details.get("buffer_size") is not None:
@@ -250,8 +247,7 @@ def _collection(reading: _Reading, value: Any, place: _Place) -> None:
 
 
 def _exporters(reading: _Reading, value: Any, place: _Place) -> None:
-    tree = KAIZEN_KEYS["exporters"] or {}
-    for name, asked in _known(value, tree, place).items():
+    for name, asked in _known(value, _below(place), place).items():
         _EXPORTERS.get(name, _unavailable)(reading, asked, place / name)
 
 
@@ -284,13 +280,15 @@ def _otlp(reading: _Reading, value: Any, place: _Place) -> None:
 
 
 def _unavailable(reading: _Reading, value: Any, place: _Place) -> None:
-    on, _ = _switched(value, _below(place), place)
+    tree = _below(place)
+    on = _switched(value, tree, place)[0] if tree else _flag(value, place)
     if on:
         reading.refuse(place)
 
 
 def _below(place: _Place) -> Tree:
-    tree: Tree = KAIZEN_KEYS
+    """Give the keys that may stand at `place`; none where only a value does."""
+    tree: Tree = {**KAIZEN_KEYS, "transparency": TRANSPARENCY_KEYS}
     for key in place.path:
         tree = tree[key] or {}
     return tree
@@ -311,6 +309,7 @@ def _nothing(reading: _Reading, value: Any, place: _Place) -> None:
 
 
 _EXPORTERS: Final = {"console": _console, "file": _file, "prometheus": _prometheus, "otlp": _otlp}
+_TRANSPARENCY_READERS: Final = {"monitoring_level": _level, "real_time_metrics": _real_time}
 _READERS: Final = {
     "transparency_enabled": _nothing,
     "monitoring_level": _level,

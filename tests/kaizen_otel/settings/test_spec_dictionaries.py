@@ -161,6 +161,12 @@ def test_what_is_not_available_is_accepted_when_off(key: str) -> None:
         assert Settings.load(env={}, config=nested(key, {"enabled": False})) == Settings()
 
 
+@pytest.mark.parametrize("path", ["exporters.elasticsearch", "exporters.siem", "alerting", "anomaly_detection"])
+def test_details_of_what_is_off_are_accepted(path: str) -> None:
+    tree = dict(trees(KAIZEN_KEYS))[tuple(path.split("."))]
+    assert Settings.load(env={}, config=nested(path, {**dict.fromkeys(tree, "x"), "enabled": False})) == Settings()
+
+
 def test_all_that_is_not_available_is_named_at_once() -> None:
     production_monitoring = {
         "monitoring_level": "comprehensive",

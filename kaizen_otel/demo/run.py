@@ -1,0 +1,122 @@
+"""One run of the demo: the desk answers its tickets, and what kaizen-otel saw of it is collected."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import kaizen_otel
+from kaizen_otel.demo.desk_answers import DESK_ANSWERS
+from kaizen_otel.demo.loopback import lift_loopback_guard
+from kaizen_otel.demo.model_server import ModelServer
+from kaizen_otel.demo.quiet import FailedExports, quiet_kaizen
+from kaizen_otel.outputs import otlp_wanted
+from kaizen_processors.export.otlp_file import read_otlp_json
+from kaizen_processors.trace_tree import Trace, build_traces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kaizen_otel.demo.support_desk import Ticket
+
+KEY_VARIABLE: Final = "OPENAI_API_KEY"
+_DEFAULT_ENDPOINT: Final = "http://localhost:4318"
+_FLUSH_TIMEOUT_S: Final = 15.0
+
+
+class Audience(Protocol):
+    """Who watches a run."""
+
+    def begin(self, *, local: bool) -> None:
+        """The run begins, with the local model server or the real provider."""
+
+    def ticket(self, ticket: Ticket) -> None:
+        """A customer asks."""
+
+    def text(self, piece: str) -> None:
+        """A piece of the answer."""
+
+    def answered(self, trace: Trace | None) -> None:
+        """The answer is complete; its trace, None when no span was recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What became of the telemetry: where it was to go (None: nowhere), whether it arrived, else why not."""
+
+    endpoint: str | None
+    delivered: bool = False
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRun:
+    """What a run showed: the traces, one a ticket, `kaizen_otel.stats()`, and the export."""
+
+    local: bool
+    traces: tuple[Trace, ...]
+    stats: Mapping[str, Any]
+    export: Export
+
+
+def run_demo(audience: Audience, *, offline: bool) -> DemoRun:
+    """Let the desk answer all tickets.
+
+    Args:
+        audience: Who watches.
+        offline: Use the local model server even when a key is set.
+    """
+    local = offline or not os.environ.get(KEY_VARIABLE)
+    with ExitStack() as stack:
+        stack.enter_context(quiet_kaizen())
+        failed_exports = stack.enter_context(FailedExports())
+        file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kaizen-otel-demo-"))) / "spans.jsonl"
+        settings = _settings(file)
+        kaizen_otel.instrument(settings)
+        stack.callback(kaizen_otel.uninstrument)
+        if local:
+            server = stack.enter_context(ModelServer())
+            server.script(DESK_ANSWERS)
+            stack.enter_context(lift_loopback_guard(server.url))
+        audience.begin(local=local)
+        _answer_tickets(audience, file)
+        flushed = kaizen_otel.flush(_FLUSH_TIMEOUT_S)
+        return DemoRun(
+            local,
+            tuple(build_traces(read_otlp_json(file))),
+            kaizen_otel.stats(),
+            _export(settings, failed_exports, flushed=flushed),
+        )
+
+
+def _settings(file: Path) -> kaizen_otel.Settings:
+    named: dict[str, Any] = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service_name": "kaizen-otel-demo"}
+    return kaizen_otel.Settings.load(file=file, console=False, stream_usage=True, **named)
+
+
+def _answer_tickets(audience: Audience, file: Path) -> None:
+    # Kaizen takes two seconds to import, and its warnings are to be quiet by then.
+    from kaizen_otel.demo.support_desk import TICKETS, Models, SupportDesk  # noqa: PLC0415
+
+    desk = SupportDesk(Models.from_environment(), audience.text)
+    desk.open()
+    seen: set[str] = {trace.trace_id for trace in build_traces(read_otlp_json(file))}
+    for ticket in TICKETS:
+        audience.ticket(ticket)
+        desk.answer(ticket)
+        new = [trace for trace in build_traces(read_otlp_json(file)) if trace.trace_id not in seen]
+        seen.update(trace.trace_id for trace in new)
+        audience.answered(new[0] if new else None)
+
+
+def _export(settings: kaizen_otel.Settings, failed: FailedExports, *, flushed: bool) -> Export:
+    if not otlp_wanted(settings):
+        return Export(None)
+    variables = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    endpoint = next((os.environ[name] for name in variables if os.environ.get(name)), _DEFAULT_ENDPOINT)
+    trouble = failed.first or (None if flushed else f"no answer within {_FLUSH_TIMEOUT_S:g} s")
+    return Export(endpoint, delivered=trouble is None, trouble=trouble)

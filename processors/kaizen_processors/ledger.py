@@ -39,7 +39,7 @@ class TallySnapshot:
         "tool_calls",
     )
 
-    def __init__(  # noqa: PLR0913 - a record: each argument is a field
+    def __init__(  # noqa: PLR0913, PLR0917 - a record: each argument is a field
         self,
         model_calls: int = 0,
         input_tokens: int = 0,

@@ -20,7 +20,7 @@ class Usage:
         "reasoning_tokens",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a record: each argument is a field
         self,
         input_tokens: int | None = None,
         output_tokens: int | None = None,

@@ -1,0 +1,108 @@
+"""The calls that an application makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kaizen_otel.patches.switch import active
+
+if TYPE_CHECKING:
+    from kaizen_otel.settings import Settings
+
+
+def instrument(settings: Settings | None = None, **overrides: Any) -> None:
+    """Watch every Kaizen and LocalRuntime execution of this process from now on.
+
+    Call it once, at startup; Kaizen may be imported before or after. A second call changes nothing and warns.
+
+    Args:
+        settings: ready settings; otherwise they are gathered from file, environment and preset (docs/settings.md).
+        overrides: fields of `Settings` (and `preset`), which win over every other source.
+
+    Raises:
+        SettingsError: something is not allowed: what, where, and what is.
+
+    Example:
+        >>> instrument(console=True)  # doctest: +SKIP
+    """
+    from kaizen_otel.instrumentor import KaizenInstrumentor  # noqa: PLC0415 - importing us stays cheap
+
+    given = {} if settings is None else {"settings": settings}
+    KaizenInstrumentor().instrument(skip_dep_check=True, **given, **overrides)
+
+
+def uninstrument() -> None:
+    """Stop watching: every patched attribute is the original object again. Nothing happens when not instrumented."""
+    from kaizen_otel.instrumentor import KaizenInstrumentor  # noqa: PLC0415 - importing us stays cheap
+
+    instrumentor = KaizenInstrumentor()
+    if instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.uninstrument()
+
+
+def flush(timeout_s: float = 30.0) -> bool:
+    """Wait for evaluators and write out what our own outputs hold; False when something is left after `timeout_s`."""
+    telemetry = active()
+    return True if telemetry is None else telemetry.flush(timeout_s)
+
+
+def stats() -> dict[str, Any]:
+    """What kaizen-otel itself did so far: who exports, telemetry failures by cause, exact sums of the ledger.
+
+    `calls` are by agent and model, with money as a `Decimal` of US dollars.
+    """
+    telemetry = active()
+    if telemetry is None:
+        return {"instrumented": False}
+    return telemetry.stats()
+
+
+def record_evaluation(
+    name: str,
+    *,
+    score: float | None = None,
+    label: str | None = None,
+    explanation: str | None = None,
+    execution_id: str | None = None,
+    span: Any = None,
+) -> None:
+    """Report an evaluation made later, of an execution or of a span: an event and a metric.
+
+    Args:
+        name: the evaluation's name.
+        score: 0 to 1.
+        label: a short verdict, such as `pass`.
+        explanation: why; content, so it is redacted.
+        execution_id: the execution evaluated (`kaizen.execution.id`); by default the current one.
+        span: a span or span context instead.
+
+    Raises:
+        ValueError: neither score nor label, or a score outside 0..1.
+    """
+    telemetry = active()
+    if telemetry is not None:
+        telemetry.quality.record(
+            name, score=score, label=label, explanation=explanation, execution_id=execution_id, span=span
+        )
+
+
+def record_business_metrics(
+    *,
+    user_satisfaction: float | None = None,
+    task_completion_rate: float | None = None,
+    business_value_score: float | None = None,
+) -> None:
+    """Put business figures on the execution that the calling code runs in; no execution, no effect.
+
+    Raises:
+        ValueError: a figure is not a finite number.
+    """
+    from kaizen_otel.business import record  # noqa: PLC0415 - rarely used
+
+    record(
+        {
+            "user_satisfaction": user_satisfaction,
+            "task_completion_rate": task_completion_rate,
+            "business_value_score": business_value_score,
+        }
+    )

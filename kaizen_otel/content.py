@@ -1,0 +1,20 @@
+"""Content of model calls: off by default, redacted and bounded before it enters a span or an event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kaizen_otel.invocations.call import CallInvocation
+    from kaizen_otel.telemetry import Telemetry
+
+
+class ContentWriter:
+    """Writes the content of calls as the settings say."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        """Write for this telemetry."""
+        self._telemetry = telemetry
+
+    def describe_call(self, call: CallInvocation) -> None:
+        """Put a call's messages where the settings say."""

@@ -1,0 +1,51 @@
+"""`KaizenInstrumentor`: what `kaizen_otel.instrument()` and `opentelemetry-instrument` turn on."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+from kaizen_otel.patches.switch import active, turn_off, turn_on
+from kaizen_otel.patches.table import PATCHER
+from kaizen_otel.settings import MonitoringLevel, Settings
+from kaizen_otel.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_logger = logging.getLogger("kaizen_otel")
+
+
+class KaizenInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the base class is untyped
+    """Instruments Kaizen. One for the process; instrumenting twice is one instrumentation.
+
+    Keyword arguments of `instrument` are the fields of `Settings`, `preset`, or a ready `settings`;
+    `tracer_provider`, `meter_provider` and `logger_provider` are those of every OpenTelemetry instrumentor.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """The framework we watch."""
+        return ("kailash-kaizen >= 1.0.0",)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        kwargs.pop("skip_dep_check", None)
+        settings = kwargs.pop("settings", None)
+        if settings is None:
+            settings = Settings.load(kwargs.pop("preset", None), **kwargs)
+        elif kwargs:
+            settings = settings.replace(**kwargs)
+        if settings.monitoring_level is MonitoringLevel.OFF:
+            _logger.info("kaizen-otel is off (monitoring_level)")
+            return
+        telemetry = Telemetry(settings)
+        turn_on(telemetry)
+        PATCHER.turn_on(telemetry.fence)
+
+    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - the base class's signature
+        PATCHER.turn_off()
+        telemetry = active()
+        turn_off()
+        if telemetry is not None:
+            telemetry.shutdown()

@@ -1,0 +1,1 @@
+"""The life of one operation: model call, agent run, workflow, node, tool."""

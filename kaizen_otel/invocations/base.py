@@ -1,0 +1,206 @@
+"""The life of one operation: begin, become current, observe, finish exactly once.
+
+An invocation knows OpenTelemetry and nothing of Kaizen; a patch knows Kaizen and nothing of OpenTelemetry. A patch
+asks the `Telemetry` for an invocation, runs the user's call inside it, and hands over what it saw as lambdas, which
+are evaluated behind the fence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
+
+from kaizen_otel.invocations.failure import Failure
+from kaizen_otel.invocations.scope import Scope, with_scope
+from kaizen_semconv import gen_ai as g
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+    from types import TracebackType
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+    from opentelemetry.util.types import AttributeValue
+
+    from kaizen_otel.telemetry import Telemetry
+
+Attributes = dict[str, "AttributeValue"]
+
+
+class Invocation(Scope):
+    """One operation with a span. Used as a context manager around the user's call; never swallows its exception.
+
+    Times: the wall clock is read once at the top of a tree; everything below is that reading plus monotonic time, so
+    that a clock step bends no duration and reorders no tree.
+    """
+
+    __slots__ = ("_ended", "_token", "failure", "mono_ns", "span", "start_time_ns", "telemetry")
+
+    kind: ClassVar[str] = "operation"
+    span_kind: ClassVar[SpanKind] = SpanKind.INTERNAL
+
+    def __init__(self, telemetry: Telemetry, parent: Scope | None) -> None:
+        """Prepare; nothing is observable before `begin`."""
+        super().__init__(parent)
+        self.telemetry = telemetry
+        self.span: Span = INVALID_SPAN
+        self.failure: Failure | None = None
+        self.start_time_ns = 0
+        self.mono_ns = 0  # when it began, on the monotonic clock
+        self._ended = False
+        self._token: Token[Context] | None = None
+
+    # -- what a subclass says -------------------------------------------------------------------------------------
+
+    def span_name(self) -> str:
+        """Low-cardinality name of the span."""
+        raise NotImplementedError
+
+    def start_attributes(self) -> Attributes:
+        """Attributes that a sampler may want, set when the span starts."""
+        return {}
+
+    def end_attributes(self) -> Attributes:
+        """Attributes set once, before the span ends."""
+        return {}
+
+    def on_finish(self, duration_ns: int) -> None:
+        """Account for the finished operation; runs before the span's last attributes are set."""
+
+    def on_ended(self, duration_ns: int) -> None:
+        """Record metrics and hand records over, after the span has ended."""
+
+    @property
+    def records_span(self) -> bool:
+        """Whether this operation has a span of its own at the current monitoring level."""
+        return True
+
+    # -- the life -------------------------------------------------------------------------------------------------
+
+    def begin(self) -> Self:
+        """Start the span. Called once, behind the fence."""
+        telemetry = self.telemetry
+        clock = telemetry.clock
+        self.mono_ns = clock.monotonic_ns()
+        parent = self._timed_parent()
+        if parent is None:
+            self.start_time_ns = clock.time_ns()
+        else:
+            self.start_time_ns = parent.start_time_ns + (self.mono_ns - parent.mono_ns)
+        tracer = telemetry.tracer(is_root=parent is None)
+        if tracer is not None and self.records_span:
+            self.span = tracer.start_span(
+                self.span_name(),
+                kind=self.span_kind,
+                attributes=self.start_attributes(),
+                start_time=self.start_time_ns,
+            )
+        return self
+
+    def context(self) -> Context:
+        """The context in which this operation is the current one."""
+        span = self.span
+        context = with_scope(self)
+        return context if span is INVALID_SPAN else set_span_in_context(span, context)
+
+    def __enter__(self) -> Self:
+        self._token = otel_context.attach(self.context())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        token, self._token = self._token, None
+        try:
+            self.finish(error)
+        finally:
+            if token is not None:
+                otel_context.detach(token)
+
+    def observe(self, see: Callable[[Self], object]) -> None:
+        """Let a patch report what it saw, behind the fence."""
+        with self.telemetry.fence(f"{self.kind}.observe"):
+            see(self)
+
+    def failed_with(self, error_type: str, message: str = "") -> None:
+        """Note an error that Kaizen returned instead of raising."""
+        self.failure = Failure(error_type, message)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End the operation once; later calls do nothing. Never raises."""
+        if self._ended:
+            return
+        self._ended = True
+        with self.telemetry.fence(f"{self.kind}.finish"):
+            self._finish(error)
+
+    @property
+    def ended(self) -> bool:
+        """Whether `finish` was called."""
+        return self._ended
+
+    def _finish(self, error: BaseException | None) -> None:
+        duration_ns = max(self.telemetry.clock.monotonic_ns() - self.mono_ns, 0)
+        if error is not None:
+            self.failure = Failure.of(error)
+        span = self.span
+        try:
+            self.on_finish(duration_ns)
+            self._report_upwards()
+            if span.is_recording():
+                self._describe(span)
+        finally:
+            if span is not INVALID_SPAN:
+                span.end(self.start_time_ns + duration_ns)
+        self.on_ended(duration_ns)
+
+    def _describe(self, span: Span) -> None:
+        attributes = self.end_attributes()
+        failure = self.failure
+        if failure is not None and not failure.cancelled:
+            attributes[g.ERROR_TYPE] = failure.error_type
+            if failure.http_status is not None:
+                attributes[g.HTTP_RESPONSE_STATUS_CODE] = failure.http_status
+            span.set_status(Status(StatusCode.ERROR, failure.message))
+        if attributes:
+            span.set_attributes(attributes)
+
+    def _report_upwards(self) -> None:
+        parent = self.parent
+        if isinstance(parent, Invocation):
+            parent.child_finished(self)
+
+    def child_finished(self, child: Invocation) -> None:
+        """Take notice of an operation that ended directly below this one."""
+
+    def _timed_parent(self) -> Invocation | None:
+        scope = self.parent
+        while scope is not None:
+            if isinstance(scope, Invocation):
+                return scope if scope.mono_ns else None
+            scope = scope.parent
+        return None
+
+
+class NullInvocation:
+    """Stands in where an invocation could not begin, or where nothing is to be recorded: every step does nothing."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def observe(self, see: Callable[[Any], object]) -> None:
+        """Ignore what was seen."""
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End nothing."""
+
+
+NULL_INVOCATION = NullInvocation()

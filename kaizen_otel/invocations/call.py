@@ -1,0 +1,190 @@
+"""A model call: chat or embeddings. The one place where tokens become money and are accounted for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from opentelemetry.trace import SpanKind
+
+from kaizen_otel.invocations.base import Attributes, Invocation
+from kaizen_otel.invocations.scope import EvaluatorScope, ExecutionScope, nearest_execution, tallies_above
+from kaizen_processors.execution import NO_AGENT, UNKNOWN_MODEL, CallRecord
+from kaizen_processors.usage import Usage
+
+if TYPE_CHECKING:
+    from kaizen_processors.pricing import Price
+    from opentelemetry.trace import Span
+
+    from kaizen_otel.invocations.scope import Scope
+    from kaizen_otel.telemetry import Telemetry
+
+UNKNOWN_PROVIDER = "unknown"
+
+
+class CallRequest:
+    """What is known of a model call before it is made. Values are already safe (see `values`)."""
+
+    __slots__ = (
+        "messages",
+        "model",
+        "operation",
+        "parameters",
+        "provider",
+        "server_address",
+        "server_port",
+        "streaming",
+        "system_instructions",
+        "tools",
+    )
+
+    def __init__(  # noqa: PLR0913 - a record: each argument is a field
+        self,
+        operation: str,
+        provider: str | None,
+        model: str | None,
+        *,
+        server_address: str | None = None,
+        server_port: int | None = None,
+        streaming: bool = False,
+        parameters: Attributes | None = None,
+        messages: object = None,
+        tools: object = None,
+    ) -> None:
+        """Hold the request; `parameters` are the `gen_ai.request.*` attributes, `messages` stay untouched."""
+        self.operation = operation
+        self.provider = provider or UNKNOWN_PROVIDER
+        self.model = model
+        self.server_address = server_address
+        self.server_port = server_port
+        self.streaming = streaming
+        self.parameters = parameters
+        self.messages = messages
+        self.tools = tools
+
+
+class CallInvocation(Invocation):
+    """One model call and its span `chat {model}` or `embeddings {model}`.
+
+    A patch fills the response fields in as it sees them; what stays None was not reported.
+    """
+
+    __slots__ = (
+        "_opened_in",
+        "finish_reasons",
+        "first_chunk_ns",
+        "outcome",
+        "output",
+        "price",
+        "record",
+        "request",
+        "response_id",
+        "response_model",
+        "usage",
+    )
+
+    kind: ClassVar[str] = "call"
+    span_kind: ClassVar[SpanKind] = SpanKind.CLIENT
+
+    def __init__(self, telemetry: Telemetry, parent: Scope | None, request: CallRequest) -> None:
+        """Prepare the call."""
+        super().__init__(telemetry, parent)
+        self.request = request
+        self.usage = Usage()
+        self.price: Price | None = None
+        self.record: CallRecord | None = None
+        self.response_id: str | None = None
+        self.response_model: str | None = None
+        self.finish_reasons: tuple[str, ...] = ()
+        self.first_chunk_ns: int | None = None
+        self.outcome: str | None = None
+        self.output: object = None
+        execution = nearest_execution(parent)
+        self._opened_in: ExecutionScope | EvaluatorScope | None = execution
+        if isinstance(execution, ExecutionScope):
+            execution.open_calls.add(id(self))
+
+    @property
+    def agent_name(self) -> str:
+        """The agent that the call is accounted to."""
+        execution = self._opened_in
+        return NO_AGENT if execution is None else execution.agent_name
+
+    @property
+    def execution(self) -> ExecutionScope | None:
+        """The execution that the call is accounted to, if any."""
+        execution = self._opened_in
+        return execution if isinstance(execution, ExecutionScope) else None
+
+    def span_name(self) -> str:
+        """`{operation} {model}`."""
+        request = self.request
+        return f"{request.operation} {request.model}" if request.model else request.operation
+
+    def start_attributes(self) -> Attributes:
+        """What samplers may want."""
+        return self.telemetry.emitter.call_start(self)
+
+    def first_chunk(self) -> None:
+        """Note that the first chunk of the answer arrived now."""
+        if self.first_chunk_ns is None:
+            self.first_chunk_ns = self.telemetry.clock.monotonic_ns() - self.mono_ns
+
+    def on_finish(self, duration_ns: int) -> None:
+        """Price the call and count it in the ledger and in every scope above it."""
+        telemetry = self.telemetry
+        execution = self._opened_in
+        if isinstance(execution, ExecutionScope):
+            execution.open_calls.discard(id(self))
+        request = self.request
+        price = telemetry.prices.price(
+            request.provider,
+            self.response_model or request.model,
+            self.usage,
+            self.start_time_ns,
+            fallback_model=request.model,
+        )
+        self.price = price
+        failure = self.failure
+        span_context = self.span.get_span_context()
+        self.record = CallRecord(
+            operation=request.operation,
+            provider=request.provider,
+            model=request.model or self.response_model or UNKNOWN_MODEL,
+            agent_name=self.agent_name,
+            usage=self.usage,
+            price=price,
+            start_time_ns=self.start_time_ns,
+            duration_ns=duration_ns,
+            error_type=None if failure is None else failure.error_type,
+            execution_id=execution.execution_id if isinstance(execution, ExecutionScope) else None,
+            trace_id=span_context.trace_id,
+            span_id=span_context.span_id,
+        )
+        telemetry.ledger.add_call(self.record, tallies_above(self.parent))
+        self._tell_execution()
+
+    def end_attributes(self) -> Attributes:
+        """Response, usage, price."""
+        return self.telemetry.emitter.call_end(self)
+
+    def on_ended(self, duration_ns: int) -> None:
+        """Record the client metrics and hand the record over."""
+        telemetry = self.telemetry
+        record = self.record
+        if record is None:
+            return
+        telemetry.emitter.call_metrics(self, record, duration_ns)
+        telemetry.pipeline.call_finished(record)
+
+    def _describe(self, span: Span) -> None:
+        super()._describe(span)
+        self.telemetry.content.describe_call(self)
+
+    def _tell_execution(self) -> None:
+        # A failed call that is followed by a successful one (a retry) is no reason for the run to have failed.
+        scope = self.parent
+        while scope is not None:
+            if isinstance(scope, ExecutionScope):
+                scope.call_finished(self.failure)
+                return
+            scope = scope.parent

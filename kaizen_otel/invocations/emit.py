@@ -1,0 +1,307 @@
+"""Names on the wire: one emitter for each pinned version of the GenAI conventions.
+
+Invocations hold what happened; only this file says which attribute it becomes. A later snapshot of the conventions is
+a subclass that overrides what moved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
+
+from kaizen_processors.money import to_float
+from kaizen_semconv import attributes as k
+from kaizen_semconv import gen_ai as g
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from kaizen_otel.invocations.agent import AgentInvocation
+    from kaizen_otel.invocations.base import Attributes
+    from kaizen_otel.invocations.call import CallInvocation
+    from kaizen_otel.invocations.create_agent import CreateAgentInvocation
+    from kaizen_otel.invocations.workflow import ToolInvocation, WorkflowInvocation
+    from kaizen_otel.telemetry import Telemetry
+    from kaizen_processors.execution import CallRecord, ExecutionRecord
+
+_NS = 1e9
+
+
+class Emitter:
+    """The tagged 1.41 set of the GenAI conventions: the default."""
+
+    version = 41
+    cache_write_key: str = g.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        """Emit for this telemetry."""
+        self._telemetry = telemetry
+
+    # -- model calls ----------------------------------------------------------------------------------------------
+
+    def call_start(self, call: CallInvocation) -> Attributes:
+        """Operation, provider, model, agent, server, parameters."""
+        request = call.request
+        attributes: Attributes = {
+            g.GEN_AI_OPERATION_NAME: request.operation,
+            g.GEN_AI_PROVIDER_NAME: request.provider,
+        }
+        if request.model is not None:
+            attributes[g.GEN_AI_REQUEST_MODEL] = request.model
+        execution = call.execution
+        if execution is not None:
+            attributes[g.GEN_AI_AGENT_NAME] = execution.agent_name
+        if request.server_address is not None:
+            attributes[g.SERVER_ADDRESS] = request.server_address
+            if request.server_port is not None:
+                attributes[g.SERVER_PORT] = request.server_port
+        if request.parameters:
+            attributes.update(request.parameters)
+        if request.streaming:
+            attributes[g.GEN_AI_REQUEST_STREAM] = True
+        self._telemetry.attributes_in_force().add_to(attributes)
+        return attributes
+
+    def call_end(self, call: CallInvocation) -> Attributes:
+        """Response, usage and price."""
+        attributes: Attributes = {}
+        if call.response_id is not None:
+            attributes[g.GEN_AI_RESPONSE_ID] = call.response_id
+        if call.response_model is not None:
+            attributes[g.GEN_AI_RESPONSE_MODEL] = call.response_model
+        if call.finish_reasons:
+            attributes[g.GEN_AI_RESPONSE_FINISH_REASONS] = call.finish_reasons
+        if call.first_chunk_ns is not None:
+            attributes[g.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = call.first_chunk_ns / _NS
+        if call.outcome is not None:
+            attributes[k.KAIZEN_CALL_OUTCOME] = call.outcome
+        self._usage(call, attributes)
+        self._price(call, attributes)
+        return attributes
+
+    def _usage(self, call: CallInvocation, attributes: Attributes) -> None:
+        usage = call.usage
+        for key, count in (
+            (g.GEN_AI_USAGE_INPUT_TOKENS, usage.input_tokens),
+            (g.GEN_AI_USAGE_OUTPUT_TOKENS, usage.output_tokens),
+            (g.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, usage.cache_read_tokens),
+            (self.cache_write_key, usage.cache_write_tokens),
+            (g.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, usage.reasoning_tokens),
+        ):
+            if count is not None:
+                attributes[key] = count
+
+    def _price(self, call: CallInvocation, attributes: Attributes) -> None:
+        price = call.price
+        if price is None:
+            return
+        attributes[k.KAIZEN_USAGE_COST_SOURCE] = price.source
+        if price.amount is not None:
+            attributes[k.KAIZEN_USAGE_COST_AMOUNT] = to_float(price.amount)
+            attributes[k.KAIZEN_USAGE_COST_CURRENCY] = price.currency
+            if price.version is not None:
+                attributes[k.KAIZEN_USAGE_COST_PRICE_VERSION] = price.version
+        if price.missing is not None:
+            attributes[k.KAIZEN_USAGE_MISSING_REASON] = price.missing
+
+    def call_metrics(self, call: CallInvocation, record: CallRecord, duration_ns: int) -> None:
+        """Duration, and tokens in and out."""
+        instruments = self._telemetry.instruments
+        if instruments is None:
+            return
+        request = call.request
+        labels: dict[str, str | int] = {
+            g.GEN_AI_OPERATION_NAME: request.operation,
+            g.GEN_AI_PROVIDER_NAME: request.provider,
+        }
+        if request.model is not None:
+            labels[g.GEN_AI_REQUEST_MODEL] = request.model
+        if call.response_model is not None:
+            labels[g.GEN_AI_RESPONSE_MODEL] = call.response_model
+        if request.server_address is not None:
+            labels[g.SERVER_ADDRESS] = request.server_address
+            if request.server_port is not None:
+                labels[g.SERVER_PORT] = request.server_port
+        context = span_context_of(call.span)
+        usage = record.usage
+        token_usage = instruments.token_usage
+        if usage.input_tokens is not None:
+            token_usage.record(usage.input_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "input"}, context)
+        if usage.output_tokens is not None:
+            token_usage.record(usage.output_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "output"}, context)
+        if record.error_type is not None:
+            labels[g.ERROR_TYPE] = record.error_type
+        instruments.operation_duration.record(duration_ns / _NS, labels, context)
+
+    # -- executions -----------------------------------------------------------------------------------------------
+
+    def agent_start(self, agent: AgentInvocation) -> Attributes:
+        """Operation, agent, who it runs for."""
+        attributes: Attributes = {
+            g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.INVOKE_AGENT.value,
+            g.GEN_AI_AGENT_NAME: agent.agent_name,
+            k.KAIZEN_EXECUTION_ID: agent.execution_id,
+        }
+        self._telemetry.attributes_in_force().add_to(attributes)
+        request = agent.request
+        for key, value in (
+            (g.USER_ID, request.user_id),
+            (g.SESSION_ID, request.session_id),
+            (g.GEN_AI_CONVERSATION_ID, request.conversation_id),
+        ):
+            if value is not None:
+                attributes[key] = value
+        if request.node_class is not None:
+            attributes[k.KAIZEN_NODE_TYPE] = request.node_class
+        if request.node_key is not None:
+            attributes[k.KAIZEN_NODE_ID] = request.node_key
+        return attributes
+
+    def agent_end(self, agent: AgentInvocation) -> Attributes:
+        """Sums, verdict, quality."""
+        own, total = agent.own_sums, agent.total_sums
+        attributes: Attributes = {k.KAIZEN_EXECUTION_STATUS: agent.status}
+        if own is None or total is None:
+            return attributes
+        attributes |= {
+            k.KAIZEN_EXECUTION_MODEL_CALLS: own.model_calls,
+            k.KAIZEN_EXECUTION_TOOL_CALLS: own.tool_calls,
+            k.KAIZEN_EXECUTION_OWN_INPUT_TOKENS: own.input_tokens,
+            k.KAIZEN_EXECUTION_OWN_OUTPUT_TOKENS: own.output_tokens,
+            k.KAIZEN_EXECUTION_OWN_COST_AMOUNT: to_float(own.cost_units),
+            k.KAIZEN_EXECUTION_TOTAL_INPUT_TOKENS: total.input_tokens,
+            k.KAIZEN_EXECUTION_TOTAL_OUTPUT_TOKENS: total.output_tokens,
+            k.KAIZEN_EXECUTION_TOTAL_COST_AMOUNT: to_float(total.cost_units),
+            k.KAIZEN_EXECUTION_COST_COMPLETE: not total.incomplete_calls and not agent.late_calls,
+            g.GEN_AI_USAGE_INPUT_TOKENS: own.input_tokens,
+            g.GEN_AI_USAGE_OUTPUT_TOKENS: own.output_tokens,
+        }
+        if len(own.models) == 1:
+            attributes[g.GEN_AI_REQUEST_MODEL] = own.models[0]
+        if agent.late_calls:
+            attributes[k.KAIZEN_EXECUTION_LATE_CALLS] = agent.late_calls
+        if agent.quality_score is not None:
+            attributes[k.KAIZEN_QUALITY_SCORE] = agent.quality_score
+        if agent.confidence is not None:
+            attributes[k.KAIZEN_CONFIDENCE] = agent.confidence
+        for name, value in agent.business.items():
+            attributes[BUSINESS_KEYS[name]] = value
+        return attributes
+
+    def agent_metrics(self, agent: AgentInvocation, record: ExecutionRecord, duration_ns: int) -> None:
+        """Duration of the execution, under our name and the conventions'."""
+        instruments = self._telemetry.instruments
+        if instruments is None:
+            return
+        seconds = duration_ns / _NS
+        context = span_context_of(agent.span)
+        instruments.execution_duration.record(
+            seconds, {"agent_name": record.agent_name, "model": record.model}, context
+        )
+        labels: dict[str, str | int] = {
+            g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.INVOKE_AGENT.value,
+            g.GEN_AI_AGENT_NAME: record.agent_name,
+        }
+        if record.error_type is not None:
+            labels[g.ERROR_TYPE] = record.error_type
+        instruments.invoke_agent_duration.record(seconds, labels, context)
+        if record.quality_score is not None:
+            instruments.quality_score.record(
+                record.quality_score, {"agent_name": record.agent_name, "evaluation": "structural"}, context
+            )
+
+    def create_agent_start(self, making: CreateAgentInvocation) -> Attributes:
+        """Which agent is made."""
+        attributes: Attributes = {g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.CREATE_AGENT.value}
+        if making.agent_name is not None:
+            attributes[g.GEN_AI_AGENT_NAME] = making.agent_name
+        if making.model is not None:
+            attributes[g.GEN_AI_REQUEST_MODEL] = making.model
+        return attributes
+
+    # -- workflows, nodes, tools ----------------------------------------------------------------------------------
+
+    def workflow_start(self, workflow: WorkflowInvocation) -> Attributes:
+        """Operation, the user's name for the workflow, the runtime."""
+        attributes: Attributes = {
+            g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.INVOKE_WORKFLOW.value,
+            k.KAIZEN_WORKFLOW_RUNTIME: workflow.runtime,
+        }
+        if workflow.name is not None:
+            attributes[g.GEN_AI_WORKFLOW_NAME] = workflow.name
+        self._telemetry.attributes_in_force().add_to(attributes)
+        return attributes
+
+    def workflow_end(self, workflow: WorkflowInvocation) -> Attributes:
+        """The runtime's id of the run."""
+        return {} if workflow.run_id is None else {k.KAIZEN_WORKFLOW_RUN_ID: workflow.run_id}
+
+    def workflow_metrics(self, workflow: WorkflowInvocation, duration_ns: int) -> None:
+        """Duration of the workflow."""
+        instruments = self._telemetry.instruments
+        if instruments is None:
+            return
+        labels: dict[str, str | int] = {g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.INVOKE_WORKFLOW.value}
+        if workflow.name is not None:
+            labels[g.GEN_AI_WORKFLOW_NAME] = workflow.name
+        if workflow.failure is not None:
+            labels[g.ERROR_TYPE] = workflow.failure.error_type
+        instruments.invoke_workflow_duration.record(duration_ns / _NS, labels, span_context_of(workflow.span))
+
+    def node_start(self, node_class: str, node_key: str) -> Attributes:
+        """Which node."""
+        attributes: Attributes = {k.KAIZEN_NODE_TYPE: node_class, k.KAIZEN_NODE_ID: node_key}
+        self._telemetry.attributes_in_force().add_to(attributes)
+        return attributes
+
+    def tool_start(self, tool: ToolInvocation) -> Attributes:
+        """Which tool, called by whom."""
+        attributes: Attributes = {
+            g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.EXECUTE_TOOL.value,
+            g.GEN_AI_TOOL_NAME: tool.tool_name,
+            g.GEN_AI_TOOL_TYPE: tool.tool_type,
+        }
+        if tool.call_id is not None:
+            attributes[g.GEN_AI_TOOL_CALL_ID] = tool.call_id
+        if tool.agent_name is not None:
+            attributes[g.GEN_AI_AGENT_NAME] = tool.agent_name
+        if tool.simulated:
+            attributes[k.KAIZEN_TOOL_SIMULATED] = True
+        self._telemetry.attributes_in_force().add_to(attributes)
+        return attributes
+
+    def tool_metrics(self, tool: ToolInvocation, duration_ns: int) -> None:
+        """Duration of the tool call."""
+        instruments = self._telemetry.instruments
+        if instruments is None:
+            return
+        labels: dict[str, str | int] = {
+            g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.EXECUTE_TOOL.value,
+            g.GEN_AI_TOOL_NAME: tool.tool_name,
+        }
+        if tool.failure is not None:
+            labels[g.ERROR_TYPE] = tool.failure.error_type
+        instruments.execute_tool_duration.record(duration_ns / _NS, labels, span_context_of(tool.span))
+
+
+class SnapshotEmitter(Emitter):
+    """The snapshot of the conventions' main that we call 42 (schema `gen-ai/1.42.0`)."""
+
+    version = 42
+    cache_write_key = g.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS
+
+
+EMITTERS: dict[int, type[Emitter]] = {41: Emitter, 42: SnapshotEmitter}
+
+BUSINESS_KEYS = {
+    "user_satisfaction": k.KAIZEN_USER_SATISFACTION,
+    "task_completion_rate": k.KAIZEN_TASK_COMPLETION_RATE,
+    "business_value_score": k.KAIZEN_BUSINESS_VALUE_SCORE,
+}
+
+
+def span_context_of(span: Span) -> Context | None:
+    """The context that makes a histogram's exemplar point at this span."""
+    return None if span is INVALID_SPAN else set_span_in_context(span)

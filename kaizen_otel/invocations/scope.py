@@ -1,0 +1,114 @@
+"""Where an operation stands: the chain of invocations above it, carried by the OpenTelemetry context.
+
+The chain is what makes roll-up and error propagation work: a finished model call is counted in its nearest execution
+(own) and in every execution and measured block above (total). It travels in the OpenTelemetry context under one key,
+so whatever carries the current span carries the chain too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from opentelemetry import context as otel_context
+
+from kaizen_processors.ledger import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry.context import Context
+
+    from kaizen_otel.invocations.failure import Failure
+
+_CURRENT_KEY = otel_context.create_key("kaizen-otel-scope")
+ATTRIBUTES_KEY = otel_context.create_key("kaizen-otel-attributes")
+
+
+class Scope:
+    """One link of the chain. Subclasses say what they are."""
+
+    __slots__ = ("__weakref__", "parent")
+
+    def __init__(self, parent: Scope | None) -> None:
+        """Hang below `parent`."""
+        self.parent = parent
+
+
+class MeasureScope(Scope):
+    """A block of code whose tokens and dollars somebody wants to know; never an execution."""
+
+    __slots__ = ("total",)
+
+    def __init__(self, parent: Scope | None) -> None:
+        """Start counting at zero."""
+        super().__init__(parent)
+        self.total = Tally()
+
+
+class ExecutionScope(Scope):
+    """One run of one agent: the unit that calls are accounted to.
+
+    A role, without fields of its own in memory: `AgentInvocation` plays it (two slotted bases cannot be joined).
+    """
+
+    __slots__ = ()
+
+    agent_name: str
+    execution_id: str
+    own: Tally
+    total: Tally
+    open_calls: set[int]
+
+    def call_finished(self, failure: Failure | None) -> None:
+        """Take notice of a model call of this execution that ended."""
+        raise NotImplementedError
+
+
+class EvaluatorScope(Scope):
+    """An evaluator at work: its model calls are accounted to `evaluator:<name>` and to nothing above."""
+
+    __slots__ = ("agent_name",)
+
+    def __init__(self, name: str) -> None:
+        """Cut the chain: an evaluator is not part of what it evaluates."""
+        super().__init__(None)
+        self.agent_name = f"evaluator:{name}"
+
+
+def current_scope(context: Context | None = None) -> Scope | None:
+    """The innermost scope of a context (by default the current one)."""
+    return cast("Scope | None", otel_context.get_value(_CURRENT_KEY, context))
+
+
+def with_scope(scope: Scope, context: Context | None = None) -> Context:
+    """A context in which `scope` is the innermost."""
+    return otel_context.set_value(_CURRENT_KEY, scope, context)
+
+
+def nearest_execution(scope: Scope | None) -> ExecutionScope | EvaluatorScope | None:
+    """The execution (or evaluator) that a call made in `scope` is accounted to."""
+    while scope is not None:
+        if isinstance(scope, (ExecutionScope, EvaluatorScope)):
+            return scope
+        scope = scope.parent
+    return None
+
+
+def current_execution() -> ExecutionScope | None:
+    """The execution that the current code runs in, or None."""
+    found = nearest_execution(current_scope())
+    return found if isinstance(found, ExecutionScope) else None
+
+
+def tallies_above(scope: Scope | None) -> Iterator[Tally]:
+    """Every tally that a call made in `scope` is added to: own of the nearest execution, total of all above."""
+    own_found = False
+    while scope is not None:
+        if isinstance(scope, ExecutionScope):
+            if not own_found:
+                own_found = True
+                yield scope.own
+            yield scope.total
+        elif isinstance(scope, MeasureScope):
+            yield scope.total
+        scope = scope.parent

@@ -1,0 +1,58 @@
+"""Foreign values made safe for attributes: exact built-in types, bounded, valid Unicode, nothing called on them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+MAX_NAME = 256
+"""Characters of a name or id that we keep."""
+
+
+def bounded_text(value: object, limit: int = MAX_NAME) -> str | None:
+    """A plain `str` of at most `limit` characters that encodes as UTF-8; None when `value` is no text.
+
+    A subclass of `str` is copied by `str` itself, so no method of the subclass runs. Lone surrogates, which would
+    cost the exporter the span or even the batch, become `?`.
+    """
+    if type(value) is str:
+        text = value
+    elif isinstance(value, str):
+        text = str.__str__(value)
+        if type(text) is not str:
+            text = "".join(str.__iter__(value))
+    else:
+        return None
+    if len(text) > limit:
+        text = text[:limit]
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def whole_number(value: object) -> int | None:
+    """A token count or the like: an exact, non-negative 63-bit `int`; None for all else (also `True`)."""
+    return value if type(value) is int and 0 <= value < 1 << 63 else None
+
+
+def finite_number(value: object) -> float | None:
+    """A finite real number as `float`; None for all else (also `True`, NaN and infinities)."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
+    return float(value) if type(value) is int and abs(value) < 1 << 53 else None
+
+
+def mapping(value: object) -> dict[Any, Any]:
+    """`value` when it is exactly a `dict`, else an empty one."""
+    return value if type(value) is dict else {}
+
+
+def text_tuple(value: object, limit: int = 16) -> tuple[str, ...]:
+    """The texts of a list or tuple, at most `limit` of them; a single text stands for itself."""
+    if isinstance(value, str):
+        text = bounded_text(value)
+        return () if text is None else (text,)
+    if type(value) not in {list, tuple}:
+        return ()
+    texts = (bounded_text(item) for item in list(value)[:limit])  # type: ignore[call-overload]
+    return tuple(text for text in texts if text is not None)

@@ -1,0 +1,146 @@
+"""A workflow run, the nodes in it, and the tools they call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from kaizen_otel.invocations.base import Attributes, Invocation
+from kaizen_otel.invocations.scope import nearest_execution, tallies_above
+
+if TYPE_CHECKING:
+    from kaizen_otel.invocations.failure import Failure
+    from kaizen_otel.invocations.scope import Scope
+    from kaizen_otel.telemetry import Telemetry
+
+
+class WorkflowInvocation(Invocation):
+    """One run of a workflow, span `invoke_workflow {name}`; the name only when a person gave it.
+
+    It remembers which nodes failed below it: Kaizen returns a leaf node's failure as a value, and only a failure
+    that was seen happening counts, so that a node of the user's that returns something alike is no error.
+    """
+
+    __slots__ = ("failed_nodes", "name", "node_keys", "run_id", "runtime", "subject")
+
+    kind: ClassVar[str] = "workflow"
+
+    def __init__(
+        self, telemetry: Telemetry, parent: Scope | None, *, subject: object, name: str | None, runtime: str
+    ) -> None:
+        """Prepare; `subject` is the workflow object, `runtime` the class that runs it."""
+        super().__init__(telemetry, parent)
+        self.subject = subject
+        self.name = name
+        self.runtime = runtime
+        self.run_id: str | None = None
+        self.failed_nodes: dict[str, Failure] = {}
+        self.node_keys: dict[int, str] | None = None
+
+    def span_name(self) -> str:
+        """`invoke_workflow`, with the user's name for the workflow when it has one."""
+        return f"invoke_workflow {self.name}" if self.name else "invoke_workflow"
+
+    def start_attributes(self) -> Attributes:
+        """What samplers may want."""
+        return self.telemetry.emitter.workflow_start(self)
+
+    def end_attributes(self) -> Attributes:
+        """The runtime's own id of the run."""
+        return self.telemetry.emitter.workflow_end(self)
+
+    def on_ended(self, duration_ns: int) -> None:
+        """Record the duration."""
+        self.telemetry.emitter.workflow_metrics(self, duration_ns)
+
+    def child_finished(self, child: Invocation) -> None:
+        """Remember a node that failed."""
+        failure = child.failure
+        key = getattr(child, "node_key", None)
+        if key is None:
+            return
+        if failure is not None and not failure.cancelled:
+            self.failed_nodes[key] = failure
+        else:
+            self.failed_nodes.pop(key, None)
+
+
+class NodeInvocation(Invocation):
+    """One node of a workflow, span `node {Class}`. Not an execution."""
+
+    __slots__ = ("node_class", "node_key", "subject")
+
+    kind: ClassVar[str] = "node"
+
+    def __init__(
+        self, telemetry: Telemetry, parent: Scope | None, *, subject: object, node_class: str, node_key: str
+    ) -> None:
+        """Prepare; `node_key` is the node's key in its workflow."""
+        super().__init__(telemetry, parent)
+        self.subject = subject
+        self.node_class = node_class
+        self.node_key = node_key
+
+    @property
+    def records_span(self) -> bool:
+        """Nodes have spans from monitoring level `standard` up; below it they are only watched for failures."""
+        return self.telemetry.records_nodes
+
+    def span_name(self) -> str:
+        """`node {Class}`."""
+        return f"node {self.node_class}"
+
+    def start_attributes(self) -> Attributes:
+        """Which node this is."""
+        return self.telemetry.emitter.node_start(self.node_class, self.node_key)
+
+
+class ToolInvocation(Invocation):
+    """One tool call, span `execute_tool {tool}`."""
+
+    __slots__ = ("arguments", "call_id", "result", "simulated", "tool_name", "tool_type")
+
+    kind: ClassVar[str] = "tool"
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        parent: Scope | None,
+        *,
+        tool_name: str,
+        tool_type: str,
+        call_id: str | None = None,
+        simulated: bool = False,
+    ) -> None:
+        """Prepare; `simulated` marks Kaizen's made-up answers of tools that it does not really run."""
+        super().__init__(telemetry, parent)
+        self.tool_name = tool_name
+        self.tool_type = tool_type
+        self.call_id = call_id
+        self.simulated = simulated
+
+    @property
+    def records_span(self) -> bool:
+        """Tools have spans from monitoring level `standard` up."""
+        return self.telemetry.records_nodes
+
+    @property
+    def agent_name(self) -> str | None:
+        """The agent that called the tool, if any."""
+        execution = nearest_execution(self.parent)
+        return None if execution is None else execution.agent_name
+
+    def span_name(self) -> str:
+        """`execute_tool {tool}`."""
+        return f"execute_tool {self.tool_name}"
+
+    def start_attributes(self) -> Attributes:
+        """Which tool this is."""
+        return self.telemetry.emitter.tool_start(self)
+
+    def on_finish(self, duration_ns: int) -> None:  # noqa: ARG002 - the hook's signature
+        """Count the call in the execution it belongs to."""
+        self.telemetry.ledger.add_tool_call(tallies_above(self.parent))
+
+    def on_ended(self, duration_ns: int) -> None:
+        """Record the duration."""
+        self.telemetry.emitter.tool_metrics(self, duration_ns)

@@ -1,0 +1,64 @@
+"""The one file that knows OpenTelemetry's logs API, whose packages are still private (`opentelemetry._logs`).
+
+Seen in opentelemetry-api and -sdk 1.43 to 1.45; the upper bound in pyproject.toml is because of this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry._logs import Logger, SeverityNumber, get_logger, get_logger_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.context import Context
+
+SCOPE_NAME = "kaizen_otel"
+
+
+class EventLog:
+    """Emits OpenTelemetry events: log records with a name.
+
+    Args:
+        logger_provider: an SDK or API logger provider; None for the global one, looked up when first used.
+        version: version of the instrumentation scope.
+        schema_url: schema of the scope.
+    """
+
+    def __init__(self, logger_provider: Any, version: str, schema_url: str) -> None:
+        """Prepare; nothing is looked up yet."""
+        self._provider = logger_provider
+        self._version = version
+        self._schema_url = schema_url
+        self._logger: Logger | None = None
+
+    def emit(
+        self,
+        name: str,
+        attributes: Mapping[str, Any],
+        *,
+        timestamp_ns: int,
+        context: Context | None = None,
+        severity: str = "INFO",
+    ) -> None:
+        """Emit one event in the context of its span. `severity` is a name of `SeverityNumber`."""
+        logger = self._logger
+        if logger is None:
+            logger = self._logger = get_logger(
+                SCOPE_NAME, self._version, logger_provider=self._provider, schema_url=self._schema_url
+            )
+        logger.emit(
+            timestamp=timestamp_ns,
+            observed_timestamp=timestamp_ns,
+            context=context,
+            severity_number=SeverityNumber[severity],
+            severity_text=severity,
+            event_name=name,
+            attributes=dict(attributes),
+        )
+
+
+def global_logger_provider() -> Any:
+    """The logger provider that the application set, or the API's placeholder."""
+    return get_logger_provider()

@@ -1,0 +1,169 @@
+"""Our own way out, for an application that has none: OTLP as `OTEL_*` asks, console, file, Prometheus."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from kaizen_processors.pipeline import Observer
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from kaizen_otel.settings import Settings
+
+DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name"
+
+_ENDPOINTS = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+)
+
+
+def otlp_wanted(settings: Settings, signal: str = "TRACES") -> bool:
+    """Whether to export a signal by OTLP: as the settings say, else as the `OTEL_*` variables ask."""
+    exporter = os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower()
+    if settings.otlp is not None:
+        return settings.otlp
+    if exporter:
+        return "otlp" in exporter.split(",")
+    return any(os.environ.get(name) for name in (_ENDPOINTS[0], f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"))
+
+
+def build_own_tracer_provider(settings: Settings) -> TracerProvider:
+    """A private tracer provider, with an OTLP exporter when one is wanted."""
+    provider = TracerProvider(resource=_resource(settings), id_generator=settings.id_generator)
+    if otlp_wanted(settings):
+        provider.add_span_processor(BatchSpanProcessor(_otlp_span_exporter()))
+    return provider
+
+
+def build_own_meter_provider(settings: Settings) -> MeterProvider | None:
+    """A private meter provider for our own metric outputs; None when there are none."""
+    readers: list[MetricReader] = []
+    if otlp_wanted(settings, "METRICS"):
+        interval_s = settings.metrics_interval_s
+        readers.append(
+            PeriodicExportingMetricReader(
+                _otlp_metric_exporter(),
+                export_interval_millis=None if interval_s is None else interval_s * 1_000,
+            )
+        )
+    if settings.prometheus_port is not None:
+        readers.append(_prometheus_reader(settings))
+    return MeterProvider(readers, resource=_resource(settings)) if readers else None
+
+
+def local_outputs(settings: Settings) -> list[Observer]:
+    """Console and file: they watch ended spans in this process, on whatever provider those are made."""
+    outputs: list[Observer] = []
+    if settings.console:
+        from kaizen_processors.export.console import ConsoleTree  # noqa: PLC0415 - rich is loaded when used
+
+        outputs.append(ConsoleOutput(ConsoleTree(width=settings.console_width)))
+    if settings.file is not None:
+        from kaizen_processors.export.otlp_file import OtlpJsonFileExporter  # noqa: PLC0415 - loaded when used
+
+        outputs.append(FileOutput(OtlpJsonFileExporter(settings.file)))
+    return outputs
+
+
+class ConsoleOutput(Observer):
+    """Prints the tree of each execution as it ends."""
+
+    def __init__(self, tree: Any) -> None:
+        """Print with this console tree."""
+        self._tree = tree
+
+    def on_span(self, span: ReadableSpan) -> None:
+        """Add a span; a finished root prints its tree."""
+        self._tree.on_span(span)
+
+    def flush(self, timeout_s: float) -> bool:  # noqa: ARG002 - printing does not wait
+        """Print trees whose root has not ended."""
+        self._tree.flush()
+        return True
+
+    def shutdown(self) -> None:
+        """Print what is left."""
+        self._tree.flush()
+
+
+class FileOutput(Observer):
+    """Writes each ended span to an OTLP-JSON file."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        """Write with this exporter."""
+        self._exporter = exporter
+
+    def on_span(self, span: ReadableSpan) -> None:
+        """Write one span."""
+        self._exporter.export([span])
+
+    def shutdown(self) -> None:
+        """Close the file."""
+        self._exporter.shutdown()
+
+
+def _resource(settings: Settings) -> Resource:
+    # OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME are read by Resource.create; an explicit setting wins over them.
+    given: dict[str, str] = {}
+    if settings.service_name is not None:
+        given[SERVICE_NAME] = settings.service_name
+    if settings.environment is not None:
+        given[DEPLOYMENT_ENVIRONMENT_NAME] = settings.environment
+    defaults = {SERVICE_INSTANCE_ID: f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"}
+    return Resource.create({**defaults, **given, "process.runtime.version": platform.python_version()})
+
+
+def _protocol(signal: str) -> str:
+    name = f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"
+    return (os.environ.get(name) or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf").strip().lower()
+
+
+def _otlp_span_exporter() -> SpanExporter:
+    if _protocol("TRACES") == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415 - 100 ms of import
+            OTLPSpanExporter as GrpcSpanExporter,
+        )
+
+        return GrpcSpanExporter()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - loaded when used
+
+    return OTLPSpanExporter()
+
+
+def _otlp_metric_exporter() -> Any:
+    if _protocol("METRICS") == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415 - 100 ms of import
+            OTLPMetricExporter as GrpcMetricExporter,
+        )
+
+        return GrpcMetricExporter()
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - loaded when used
+        OTLPMetricExporter,
+    )
+
+    return OTLPMetricExporter()
+
+
+def _prometheus_reader(settings: Settings) -> MetricReader:
+    from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415 - loaded when used
+    from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415 - loaded when used
+
+    registry = CollectorRegistry()
+    reader = PrometheusMetricReader(registry=registry, scope_info_enabled=False)
+    start_http_server(settings.prometheus_port or 0, addr=settings.prometheus_host, registry=registry)
+    return reader

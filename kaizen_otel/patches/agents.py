@@ -1,0 +1,180 @@
+"""Kaizen's own agents: each run is one execution, whichever of their methods starts it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
+from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.invocations.values import bounded_text
+from kaizen_otel.patches.patcher import Patcher, Surface
+from kaizen_otel.patches.switch import active
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from kaizen_otel.telemetry import Telemetry
+
+AGENT_METHODS = (
+    "execute",
+    "execute_workflow",
+    "execute_cot",
+    "execute_react",
+    "execute_multi_round",
+    "communicate_with",
+)
+
+_DEFAULT_ID = re.compile(r"agent_\d+$")
+"""What `BaseAgent` calls an agent that nobody named: the address of the object, so never a name or a label."""
+
+
+def apply_agents(patcher: Patcher, module: Any) -> None:
+    """`kaizen.core.agents.Agent`: made by `Kaizen.create_agent`."""
+    for name in AGENT_METHODS:
+        patcher.wrap(module.Agent, name, run_agent)
+
+
+def apply_agent_loop(patcher: Patcher, module: Any) -> None:
+    """`AgentLoop`: what every `BaseAgent.run` and `run_async` goes through (kaizen >= 2.7)."""
+    patcher.wrap(module.AgentLoop, "run_sync", run_sync)
+    patcher.wrap(module.AgentLoop, "run_async", run_async)
+
+
+def apply_base_agent(patcher: Patcher, module: Any) -> None:
+    """`BaseAgent._handle_error`: where an exception becomes a dictionary and would be lost."""
+    patcher.wrap(module.BaseAgent, "_handle_error", handle_error)
+
+
+SURFACES = (
+    Surface("kaizen.core.agents", apply_agents),
+    Surface("kaizen.core.agent_loop", apply_agent_loop),
+    Surface("kaizen.core.base_agent", apply_base_agent),
+)
+
+
+# -- kaizen.core.agents.Agent -------------------------------------------------------------------------------------
+
+
+def run_agent(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One run of a `kaizen.core.agents.Agent`."""
+    telemetry = active()
+    if telemetry is None or already_watched(instance):
+        return wrapped(*args, **kwargs)
+    workflow = args[0] if args else kwargs.get("workflow")
+    # A workflow that the caller hands in is the caller's: its LLM nodes are executions of their own.
+    owns_nodes = workflow is None or isinstance(workflow, (str, dict))
+    with telemetry.agent(lambda: describe_agent(instance, owns_nodes=owns_nodes)) as run:
+        result = wrapped(*args, **kwargs)
+        run.observe(lambda run: observe_agent(run, result))
+    return result
+
+
+def describe_agent(agent: Any, *, owns_nodes: bool) -> AgentRequest:
+    """Who runs."""
+    return AgentRequest(
+        bounded_text(getattr(agent, "agent_id", None)) or bounded_text(getattr(agent, "name", None)) or "agent",
+        agent,
+        owns_nodes=owns_nodes,
+        expected_fields=output_fields(getattr(agent, "signature", None)),
+    )
+
+
+def observe_agent(run: AgentInvocation, result: Any) -> None:
+    """`Agent` swallows what its workflow fails with and answers with a placeholder: the workflow knows better."""
+    if run.workflow_failure is not None:
+        run.failed(run.workflow_failure.error_type)
+    run.returned(result)
+
+
+# -- kaizen.core.agent_loop.AgentLoop -----------------------------------------------------------------------------
+
+
+def run_sync(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One run of a `BaseAgent`."""
+    telemetry = active()
+    agent = args[0] if args else kwargs.get("agent")
+    if telemetry is None or already_watched(agent):
+        return wrapped(*args, **kwargs)
+    with telemetry.agent(lambda: describe_base_agent(agent, kwargs)) as run:
+        result = wrapped(*args, **kwargs)
+        run.observe(lambda run: observe_base_agent(run, result))
+    return result
+
+
+def run_async(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One awaited run of a `BaseAgent`."""
+    telemetry = active()
+    call = wrapped(*args, **kwargs)
+    if telemetry is None:
+        return call
+    return _run_async(telemetry, call, args[0] if args else kwargs.get("agent"), kwargs)
+
+
+async def _run_async(telemetry: Telemetry, call: Awaitable[Any], agent: Any, kwargs: dict[str, Any]) -> Any:
+    if already_watched(agent):
+        return await call
+    with telemetry.agent(lambda: describe_base_agent(agent, kwargs)) as run:
+        result = await call
+        run.observe(lambda run: observe_base_agent(run, result))
+    return result
+
+
+def describe_base_agent(agent: Any, inputs: dict[str, Any]) -> AgentRequest:
+    """Who runs, in which session (`AgentLoop` takes `session_id` out of the inputs)."""
+    name = bounded_text(getattr(agent, "agent_id", None))
+    if not name or _DEFAULT_ID.match(name):
+        name = type(agent).__name__
+    return AgentRequest(
+        name,
+        agent,
+        expected_fields=output_fields(getattr(agent, "signature", None)),
+        session_id=bounded_text(inputs.get("session_id")),
+    )
+
+
+def observe_base_agent(run: AgentInvocation, result: Any) -> None:
+    """`AgentLoop` returns `{"error", "type", "success": False}` instead of raising."""
+    if (
+        run.failure is None
+        and type(result) is dict
+        and result.get("success") is False
+        and "error" in result
+        and type(result.get("type")) is str
+    ):
+        run.failed(bounded_text(result["type"]) or "error", bounded_text(result["error"], 1_024) or "")
+    run.returned(result)
+
+
+def handle_error(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Take notice of the exception that is about to become a dictionary."""
+    telemetry = active()
+    if telemetry is not None:
+        with telemetry.fence("agent.error"):
+            error = args[0] if args else kwargs.get("error")
+            scope = current_scope()
+            if (
+                isinstance(scope, AgentInvocation)
+                and scope.request.subject is instance
+                and isinstance(error, Exception)
+            ):
+                scope.failed(type(error).__name__, error=error)
+    return wrapped(*args, **kwargs)
+
+
+# -- both ---------------------------------------------------------------------------------------------------------
+
+
+def already_watched(agent: Any) -> bool:
+    """Whether this very run is being watched: one of the agent's own methods called another."""
+    scope = current_scope()
+    return isinstance(scope, AgentInvocation) and scope.request.subject is agent
+
+
+def output_fields(signature: Any) -> tuple[str, ...] | None:
+    """The output fields that a signature promises; None without one, or for a kind that has no such table."""
+    fields = getattr(signature, "output_fields", None)
+    if type(fields) is not dict:
+        return None
+    names = tuple(name for name in (bounded_text(key) for key in list(fields)[:64]) if name)
+    return names or None

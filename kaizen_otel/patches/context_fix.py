@@ -1,0 +1,83 @@
+"""Where Kaizen loses the caller's context: three places that run a coroutine in a thread of its own.
+
+`LLMAgentNode._run_async_in_sync_context` and `EmbeddingGeneratorNode._run_embed_coro` start a bare `threading.Thread`
+whenever an event loop is running, and `LocalRuntime.execute` always runs nodes inside one; `AsyncNode.
+_execute_in_thread` submits to a pool. A thread starts with an empty context, so every model call below would be a
+root of its own (kaizen 2.46, kailash 2.65). Only the OpenTelemetry context is carried over: the application's own
+context variables behave as they do without us.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+
+from kaizen_otel.patches.patcher import Patcher, Surface
+from kaizen_otel.patches.switch import active
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from opentelemetry.context import Context
+
+
+def run_coroutine(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Let the coroutine, wherever it runs, run in the caller's OpenTelemetry context."""
+    if active() is None or len(args) != 1 or kwargs:
+        return wrapped(*args, **kwargs)
+    return wrapped(carried(args[0], otel_context.get_current()))
+
+
+async def carried(coroutine: Coroutine[Any, Any, Any], context: Context) -> Any:
+    """Run a coroutine with `context` attached."""
+    token = otel_context.attach(context)
+    try:
+        return await coroutine
+    finally:
+        otel_context.detach(token)
+
+
+class ContextCarrier:
+    """A node as its own `_execute_in_thread` sees it: the same, but `execute_async` runs in the caller's context."""
+
+    def __init__(self, node: Any, context: Context) -> None:
+        """Carry this context for this node."""
+        self._node = node
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._node, name)
+
+    def execute_async(self, **inputs: Any) -> Coroutine[Any, Any, Any]:
+        """Run the node's own method, in the caller's context."""
+        return carried(self._node.execute_async(**inputs), self._context)
+
+
+def execute_in_thread(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`AsyncNode._execute_in_thread`: it calls nothing of the node but `execute_async`."""
+    if active() is None:
+        return wrapped(*args, **kwargs)
+    return wrapped.__func__(ContextCarrier(instance, otel_context.get_current()), *args, **kwargs)
+
+
+def apply_llm_agent(patcher: Patcher, module: Any) -> None:
+    """The LLM node."""
+    patcher.wrap(module.LLMAgentNode, "_run_async_in_sync_context", run_coroutine)
+
+
+def apply_embedding(patcher: Patcher, module: Any) -> None:
+    """The embedding node."""
+    patcher.wrap(module.EmbeddingGeneratorNode, "_run_embed_coro", run_coroutine)
+
+
+def apply_async_node(patcher: Patcher, module: Any) -> None:
+    """Every async node."""
+    patcher.wrap(module.AsyncNode, "_execute_in_thread", execute_in_thread)
+
+
+SURFACES = (
+    Surface("kaizen.nodes.ai.llm_agent", apply_llm_agent),
+    Surface("kaizen.nodes.ai.embedding_generator", apply_embedding),
+    Surface("kailash.nodes.base_async", apply_async_node),
+)

@@ -1,0 +1,50 @@
+"""`Kaizen`: agents are made here, and the monitoring keys of its configuration, which it drops, are read first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kaizen_otel.invocations.create_agent import CreateAgentInvocation
+from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.invocations.values import bounded_text, mapping
+from kaizen_otel.patches.patcher import Patcher, Surface
+from kaizen_otel.patches.switch import active
+
+
+def apply(patcher: Patcher, module: Any) -> None:
+    """Patch the framework class."""
+    patcher.wrap(module.Kaizen, "__init__", init)
+    patcher.wrap(module.Kaizen, "create_agent", create_agent)
+
+
+SURFACE = Surface("kaizen.core.framework", apply)
+
+
+def init(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Read the monitoring keys of `Kaizen(config={...})`."""
+    telemetry = active()
+    if telemetry is not None:
+        with telemetry.fence("settings.kaizen_config"):
+            config = args[0] if args else kwargs.get("config")
+            if type(config) is dict:
+                telemetry.apply_kaizen_config(config)
+    return wrapped(*args, **kwargs)
+
+
+def create_agent(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Watch an agent being made."""
+    telemetry = active()
+    if telemetry is None:
+        return wrapped(*args, **kwargs)
+    name = bounded_text(args[0] if args else kwargs.get("agent_id"))
+    config = mapping(args[1] if len(args) > 1 else kwargs.get("config"))
+    with telemetry.create_agent(
+        lambda: CreateAgentInvocation(
+            telemetry, current_scope(), agent_name=name, model=bounded_text(config.get("model"))
+        )
+    ) as making:
+        agent = wrapped(*args, **kwargs)
+        making.observe(lambda making: making.made(bounded_text(getattr(agent, "agent_id", None))))
+        with telemetry.fence("settings.agent_config"):
+            telemetry.apply_agent_config(agent, config)
+    return agent

@@ -1,0 +1,245 @@
+"""The narrow waist: every real model call of Kaizen passes `LlmClient.complete`, `.stream` or `.embed` (>= 2.34)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kaizen_otel.invocations.call import CallInvocation, CallRequest
+from kaizen_otel.invocations.stream import watched_stream
+from kaizen_otel.invocations.values import bounded_text, finite_number, mapping, text_tuple, whole_number
+from kaizen_otel.patches.patcher import Patcher, Surface
+from kaizen_otel.patches.switch import active
+from kaizen_semconv import gen_ai as g
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+
+    from kaizen_otel.invocations.base import Attributes
+    from kaizen_otel.telemetry import Telemetry
+
+PROVIDERS = {
+    "google": g.GenAiProviderName.GCP_GEMINI.value,
+    "azure": g.GenAiProviderName.AZURE_AI_OPENAI.value,
+    "azure_openai": g.GenAiProviderName.AZURE_AI_OPENAI.value,
+    "azure_ai_foundry": g.GenAiProviderName.AZURE_AI_INFERENCE.value,
+    "mistral": g.GenAiProviderName.MISTRAL_AI.value,
+    "xai": g.GenAiProviderName.X_AI.value,
+}
+"""Kaizen's preset names that the conventions call otherwise."""
+
+PROVIDER_PREFIXES = {
+    "vertex": g.GenAiProviderName.GCP_VERTEX_AI.value,
+    "bedrock": g.GenAiProviderName.AWS_BEDROCK.value,
+}
+
+_NUMBERS = {
+    "temperature": g.GEN_AI_REQUEST_TEMPERATURE,
+    "top_p": g.GEN_AI_REQUEST_TOP_P,
+    "frequency_penalty": g.GEN_AI_REQUEST_FREQUENCY_PENALTY,
+    "presence_penalty": g.GEN_AI_REQUEST_PRESENCE_PENALTY,
+}
+_COUNTS = {
+    "max_tokens": g.GEN_AI_REQUEST_MAX_TOKENS,
+    "seed": g.GEN_AI_REQUEST_SEED,
+    "top_k": g.GEN_AI_REQUEST_TOP_K,
+}
+
+
+def apply(patcher: Patcher, module: Any) -> None:
+    """Patch the client class."""
+    client = module.LlmClient
+    patcher.wrap(client, "complete", complete)
+    patcher.wrap(client, "stream", stream)
+    patcher.wrap(client, "embed", embed)
+    patcher.wrap(client, "_build_completion_payload_and_url", build_payload)
+
+
+SURFACE = Surface("kaizen.llm.client", apply)
+
+
+def complete(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`LlmClient.complete`: one chat."""
+    telemetry = active()
+    # The coroutine is made first, so that wrong arguments are refused where the caller stands, as without us.
+    call = wrapped(*args, **kwargs)
+    if telemetry is None:
+        return call
+    return _complete(telemetry, call, instance, args, kwargs)
+
+
+async def _complete(
+    telemetry: Telemetry, call: Awaitable[Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    with telemetry.call(lambda: chat_request(instance, args, kwargs)) as chat:
+        result = await call
+        chat.observe(lambda chat: observe_result(chat, result))
+    return result
+
+
+def stream(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`LlmClient.stream`: one chat whose answer comes in chunks."""
+    telemetry = active()
+    chunks: AsyncIterator[Any] = wrapped(*args, **kwargs)
+    if telemetry is None:
+        return chunks
+    return watched_stream(
+        telemetry, chunks, lambda: chat_request(instance, args, kwargs, streaming=True), observe_chunk
+    )
+
+
+def embed(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`LlmClient.embed`: one embeddings call."""
+    telemetry = active()
+    call = wrapped(*args, **kwargs)
+    if telemetry is None:
+        return call
+    return _embed(telemetry, call, instance, kwargs)
+
+
+async def _embed(telemetry: Telemetry, call: Awaitable[Any], instance: Any, kwargs: dict[str, Any]) -> Any:
+    with telemetry.call(lambda: embeddings_request(instance, kwargs)):
+        return await call
+
+
+def build_payload(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Ask an OpenAI-style provider for the usage of a stream, where `Settings.stream_usage` says so."""
+    built = wrapped(*args, **kwargs)
+    telemetry = active()
+    if telemetry is None or not telemetry.settings.stream_usage or not kwargs.get("stream"):
+        return built
+    with telemetry.fence("stream_usage"):
+        payload = built[0]
+        if type(payload) is dict and _wire_name(instance) in {"OpenAiChat", "MistralChat"}:
+            payload.setdefault("stream_options", {"include_usage": True})
+    return built
+
+
+# -- what a request says ------------------------------------------------------------------------------------------
+
+
+def chat_request(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, streaming: bool = False) -> CallRequest:
+    """Read a chat's request off the client and the arguments of `complete` or `stream`."""
+    deployment = client._deployment  # noqa: SLF001 - Kaizen has no public name for it (2.34 to 2.46)
+    address, port = server_of(deployment)
+    return CallRequest(
+        g.GenAiOperationName.CHAT.value,
+        provider_of(deployment),
+        bounded_text(kwargs.get("model")) or bounded_text(getattr(deployment, "default_model", None)),
+        server_address=address,
+        server_port=port,
+        streaming=streaming,
+        parameters=parameters_of(kwargs),
+        messages=args[0] if args else kwargs.get("messages"),
+        tools=kwargs.get("tools"),
+    )
+
+
+def embeddings_request(client: Any, kwargs: dict[str, Any]) -> CallRequest:
+    """Read an embeddings request."""
+    deployment = client._deployment  # noqa: SLF001 - as above
+    address, port = server_of(deployment)
+    return CallRequest(
+        g.GenAiOperationName.EMBEDDINGS.value,
+        provider_of(deployment),
+        bounded_text(kwargs.get("model")) or bounded_text(getattr(deployment, "default_model", None)),
+        server_address=address,
+        server_port=port,
+    )
+
+
+def provider_of(deployment: Any) -> str | None:
+    """The conventions' name of the provider: from the preset, else from the wire protocol."""
+    name = bounded_text(getattr(deployment, "preset_name", None))
+    if not name:
+        return _provider_of_wire(deployment)
+    for prefix, provider in PROVIDER_PREFIXES.items():
+        if name.startswith(prefix):
+            return provider
+    return PROVIDERS.get(name, name)
+
+
+_WIRE_PROVIDERS = {
+    "OpenAiChat": "openai",
+    "AnthropicMessages": "anthropic",
+    "GoogleGenerateContent": g.GenAiProviderName.GCP_GEMINI.value,
+    "VertexGenerateContent": g.GenAiProviderName.GCP_VERTEX_AI.value,
+    "BedrockInvoke": g.GenAiProviderName.AWS_BEDROCK.value,
+    "CohereGenerate": "cohere",
+    "MistralChat": g.GenAiProviderName.MISTRAL_AI.value,
+    "OllamaNative": "ollama",
+    "HuggingFaceInference": "huggingface",
+}
+
+
+def _provider_of_wire(deployment: Any) -> str | None:
+    wire = bounded_text(getattr(getattr(deployment, "wire", None), "name", None))
+    return None if wire is None else _WIRE_PROVIDERS.get(wire)
+
+
+def _wire_name(client: Any) -> str | None:
+    return bounded_text(client._deployment.wire.name)  # noqa: SLF001 - as above
+
+
+def server_of(deployment: Any) -> tuple[str | None, int | None]:
+    """Host and port of the endpoint; the port only when it is not the scheme's own."""
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
+    url = getattr(getattr(deployment, "endpoint", None), "base_url", None)
+    if url is None:
+        return None, None
+    parts = urlsplit(str(url))
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return bounded_text(parts.hostname), port
+
+
+def parameters_of(kwargs: dict[str, Any]) -> Attributes:
+    """The `gen_ai.request.*` attributes of the arguments that were given."""
+    attributes: Attributes = {}
+    for name, key in _NUMBERS.items():
+        number = finite_number(kwargs.get(name))
+        if number is not None:
+            attributes[key] = number
+    for name, key in _COUNTS.items():
+        count = whole_number(kwargs.get(name))
+        if count is not None:
+            attributes[key] = count
+    choices = whole_number(kwargs.get("n"))
+    if choices is not None and choices != 1:
+        attributes[g.GEN_AI_REQUEST_CHOICE_COUNT] = choices
+    stop = text_tuple(kwargs.get("stop"))
+    if stop:
+        attributes[g.GEN_AI_REQUEST_STOP_SEQUENCES] = stop
+    kind = mapping(kwargs.get("response_format")).get("type")
+    if type(kind) is str and kind.startswith("json"):
+        attributes[g.GEN_AI_OUTPUT_TYPE] = "json"
+    return attributes
+
+
+# -- what an answer says ------------------------------------------------------------------------------------------
+
+
+def observe_result(chat: CallInvocation, result: Any) -> None:
+    """Take from Kaizen's normalised answer what the raw payload (see `wire_protocols`) has not already told."""
+    answer = mapping(result)
+    observe_usage(chat, answer)
+    chat.output = answer
+
+
+def observe_usage(chat: CallInvocation, answer: dict[Any, Any]) -> None:
+    """Usage, model and finish reason of Kaizen's normalised shape."""
+    usage = mapping(answer.get("usage"))
+    if chat.usage.input_tokens is None:
+        chat.usage.input_tokens = whole_number(usage.get("input_tokens"))
+    if chat.usage.output_tokens is None:
+        chat.usage.output_tokens = whole_number(usage.get("output_tokens"))
+    if chat.response_model is None:
+        chat.response_model = bounded_text(answer.get("model"))
+    reason = bounded_text(answer.get("stop_reason"))
+    if reason:
+        chat.finish_reasons = (reason,)
+
+
+def observe_chunk(chat: CallInvocation, chunk: Any) -> None:
+    """One chunk of a stream, in Kaizen's normalised shape."""
+    if type(chunk) is dict and chunk.get("stop_reason"):
+        observe_usage(chat, chunk)

@@ -1,0 +1,185 @@
+"""Kailash's nodes: a span each, and the execution where a workflow runs an LLM node directly.
+
+`Node.execute` and `AsyncNode.execute_async` cover most classes; some thirty override them (kailash 2.65), so every
+class that defines its own is patched too, those defined later included.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
+from kaizen_otel.invocations.base import NULL_INVOCATION, Invocation, NullInvocation
+from kaizen_otel.invocations.scope import EvaluatorScope, MeasureScope, current_scope
+from kaizen_otel.invocations.values import bounded_text
+from kaizen_otel.invocations.workflow import NodeInvocation, WorkflowInvocation
+from kaizen_otel.patches.patcher import Patcher, Surface
+from kaizen_otel.patches.switch import active
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
+
+    from kaizen_otel.invocations.scope import Scope
+    from kaizen_otel.telemetry import Telemetry
+
+METHODS = ("execute", "execute_async")
+
+
+def apply(patcher: Patcher, module: Any) -> None:
+    """Patch the base class, what overrides it, and what will."""
+    base = module.Node
+    for node_class in _family(base):
+        _wrap_class(patcher, node_class)
+
+    def init_subclass(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = wrapped(*args, **kwargs)
+        telemetry = active()
+        if telemetry is not None and isinstance(instance, type):
+            with telemetry.fence("patch.node_subclass"):
+                _wrap_class(patcher, instance)
+        return result
+
+    patcher.wrap(base, "__init_subclass__", init_subclass)
+
+
+SURFACE = Surface("kailash.nodes.base", apply)
+
+
+def _family(base: Any) -> Iterator[Any]:
+    seen = {base}
+    waiting = [base]
+    while waiting:
+        node_class = waiting.pop()
+        yield node_class
+        for child in type.__subclasses__(node_class):
+            if child not in seen:
+                seen.add(child)
+                waiting.append(child)
+
+
+def _wrap_class(patcher: Patcher, node_class: Any) -> None:
+    for name in METHODS:
+        if name in vars(node_class):
+            patcher.wrap(node_class, name, execute_async if _is_coroutine(vars(node_class)[name]) else execute)
+
+
+def _is_coroutine(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function)
+
+
+def execute(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A node that blocks."""
+    telemetry = active()
+    if telemetry is None or already_watched(instance):
+        return wrapped(*args, **kwargs)
+    with begin(telemetry, instance, kwargs) as node:
+        result = wrapped(*args, **kwargs)
+        node.observe(lambda node: observe_result(node, instance, result))
+    return result
+
+
+def execute_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A node that is awaited."""
+    telemetry = active()
+    call = wrapped(*args, **kwargs)
+    if telemetry is None:
+        return call
+    return _execute_async(telemetry, call, instance, kwargs)
+
+
+async def _execute_async(telemetry: Telemetry, call: Awaitable[Any], instance: Any, kwargs: dict[str, Any]) -> Any:
+    if already_watched(instance):
+        return await call
+    with begin(telemetry, instance, kwargs) as node:
+        result = await call
+        node.observe(lambda node: observe_result(node, instance, result))
+    return result
+
+
+def already_watched(instance: Any) -> bool:
+    """Whether this very run of the node is being watched: one of its own methods called another."""
+    scope = current_scope()
+    if isinstance(scope, NodeInvocation):
+        return scope.subject is instance
+    return isinstance(scope, AgentInvocation) and scope.request.subject is instance
+
+
+def begin(telemetry: Telemetry, instance: Any, kwargs: dict[str, Any]) -> Invocation | NullInvocation:
+    """Begin the node's span, or the execution that it is."""
+    with telemetry.fence("node.describe"):
+        scope = current_scope()
+        node_class = type(instance).__name__
+        key = node_key(scope, instance)
+        if is_llm_node(instance) and not belongs_to_agent(scope):
+            return begin_execution(telemetry, instance, node_class, key, kwargs)
+        return telemetry.node(
+            lambda: NodeInvocation(telemetry, scope, subject=instance, node_class=node_class, node_key=key)
+        )
+    return NULL_INVOCATION
+
+
+def begin_execution(
+    telemetry: Telemetry, instance: Any, node_class: str, key: str, kwargs: dict[str, Any]
+) -> Invocation | NullInvocation:
+    """An LLM node that no agent runs as its own implementation: its span is the `invoke_agent` span."""
+    config = getattr(instance, "config", None)
+    conversation = config.get("conversation_id") if type(config) is dict else None
+    return telemetry.agent(
+        lambda: AgentRequest(
+            key,
+            instance,
+            conversation_id=bounded_text(conversation or kwargs.get("conversation_id")),
+            node_class=node_class,
+            node_key=key,
+        )
+    )
+
+
+def is_llm_node(instance: Any) -> bool:
+    """Whether the node is Kaizen's LLM node or one derived from it."""
+    module = sys.modules.get("kaizen.nodes.ai.llm_agent")
+    return module is not None and isinstance(instance, module.LLMAgentNode)
+
+
+def belongs_to_agent(scope: Scope | None) -> bool:
+    """Whether an LLM node started here is the implementation of the agent above.
+
+    It is, when between the agent and here there is nothing but the workflow that the agent runs. A node or a tool in
+    between means that somebody's workflow was started from inside a run: its LLM nodes are executions of their own.
+    """
+    while isinstance(scope, (WorkflowInvocation, MeasureScope)):
+        scope = scope.parent
+    return isinstance(scope, AgentInvocation) and scope.request.owns_nodes
+
+
+def node_key(scope: Scope | None, instance: Any) -> str:
+    """The node's key in its workflow; elsewhere its class name.
+
+    Which of `node.id` and `node.metadata.name` holds the key differs by class (kailash 2.65), so the workflow's own
+    table is asked, by identity.
+    """
+    while isinstance(scope, (MeasureScope, EvaluatorScope)):
+        scope = scope.parent
+    if isinstance(scope, WorkflowInvocation):
+        keys = scope.node_keys
+        if keys is None:
+            table = getattr(scope.subject, "_node_instances", None)
+            keys = scope.node_keys = {id(node): name for name, node in dict(table or {}).items()}
+        found = bounded_text(keys.get(id(instance)))
+        if found:
+            return found
+    return type(instance).__name__
+
+
+def observe_result(node: Invocation, instance: Any, result: Any) -> None:
+    """An LLM node that says it failed, in Kaizen's own shape; any other node's result is the user's business."""
+    if not is_llm_node(instance):
+        return
+    if type(result) is dict and result.get("success") is False and "error" in result and "error_type" in result:
+        node.failed_with(
+            bounded_text(result.get("error_type")) or "error", bounded_text(result.get("error"), 1024) or ""
+        )
+    if isinstance(node, AgentInvocation):
+        node.returned(result)

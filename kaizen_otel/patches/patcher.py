@@ -1,0 +1,134 @@
+"""Puts wrappers on Kaizen's attributes and takes them off again, by identity.
+
+Patching is late: a surface is patched when its module is imported, so that importing us never imports Kaizen.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import wrapt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from kaizen_processors.fence import Fence
+
+Wrapper = "Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]"
+
+_MISSING = object()
+
+
+class Surface(NamedTuple):
+    """One patched surface: what to do when `module` has been imported."""
+
+    module: str
+    apply: Callable[[Patcher, Any], None]
+
+
+class _Patch(NamedTuple):
+    owner: Any
+    name: str
+    original: Any
+    wrapper: Any
+
+
+class Patcher:
+    """The patches of this process. One object for the life of the process; import hooks cannot be taken back."""
+
+    def __init__(self, surfaces: tuple[Surface, ...]) -> None:
+        """Know the surfaces; patch nothing yet."""
+        self._surfaces = surfaces
+        self._hooked = False
+        self._on = False
+        self._fence: Fence | None = None
+        self._patches: list[_Patch] = []
+        self._applied: set[str] = set()
+        self._undo: list[Callable[[], None]] = []
+        self.missing: list[str] = []
+
+    def turn_on(self, fence: Fence) -> None:
+        """Patch what is imported; patch the rest when it is."""
+        self._fence = fence
+        self._on = True
+        if not self._hooked:
+            self._hooked = True
+            for surface in self._surfaces:
+                wrapt.register_post_import_hook(self._on_import, surface.module)
+        for surface in self._surfaces:
+            module = sys.modules.get(surface.module)
+            if module is not None:
+                self._apply(surface, module)
+
+    def turn_off(self) -> None:
+        """Restore every attribute that still holds our wrapper; what others wrapped over stays and passes through."""
+        self._on = False
+        for undo in reversed(self._undo):
+            undo()
+        self._undo.clear()
+        for patch in reversed(self._patches):
+            if _raw(patch.owner, patch.name) is patch.wrapper:
+                if patch.original is _MISSING:
+                    delattr(patch.owner, patch.name)
+                else:
+                    setattr(patch.owner, patch.name, patch.original)
+        self._patches.clear()
+        self._applied.clear()
+
+    def wrap(self, owner: Any, name: str, wrapper: Any) -> None:
+        """Put `wrapper(wrapped, instance, args, kwargs)` around an attribute of a class or module.
+
+        An attribute that is not there is noted in `missing` (another Kaizen version). One that somebody wrapped after
+        us, and that still contains our wrapper, is left as it is: the wrapper inside is live again.
+        """
+        raw = _raw(owner, name)
+        if raw is _MISSING:
+            if getattr(owner, name, _MISSING) is _MISSING:
+                self.missing.append(f"{getattr(owner, '__name__', owner)}.{name}")
+            return
+        if _contains_ours(raw):
+            return
+        ours = OurWrapper(raw, wrapper)
+        setattr(owner, name, ours)
+        self._patches.append(_Patch(owner, name, raw, ours))
+
+    def on_turn_off(self, undo: Callable[[], None]) -> None:
+        """Run `undo` when patching is turned off: for changes other than wrappers."""
+        self._undo.append(undo)
+
+    def _on_import(self, module: ModuleType) -> None:
+        if not self._on:
+            return
+        for surface in self._surfaces:
+            if surface.module == module.__name__:
+                self._apply(surface, module)
+
+    def _apply(self, surface: Surface, module: ModuleType) -> None:
+        key = f"{surface.module}:{surface.apply.__module__}"
+        if key in self._applied or self._fence is None:
+            return
+        self._applied.add(key)
+        with self._fence(f"patch.{surface.module}"):
+            surface.apply(self, module)
+
+
+class OurWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # generic only since wrapt 2
+    """A wrapper of ours, recognisable under what others put on top."""
+
+
+def _raw(owner: Any, name: str) -> Any:
+    """The attribute as it is stored, not as it is bound."""
+    return vars(owner).get(name, _MISSING)
+
+
+def _contains_ours(value: Any) -> bool:
+    for _ in range(32):
+        if type(value) is OurWrapper:
+            return True
+        inner = getattr(value, "__wrapped__", None)
+        if inner is None or inner is value:
+            return False
+        value = inner
+    return False

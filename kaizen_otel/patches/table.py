@@ -1,0 +1,33 @@
+"""The table of patched surfaces. A new surface is a new file and a line here."""
+
+from __future__ import annotations
+
+from kaizen_otel.patches import (
+    agents,
+    builtin_tracing,
+    context_fix,
+    framework,
+    llm_client,
+    mock_provider,
+    nodes,
+    runtimes,
+    tools,
+    wire_protocols,
+)
+from kaizen_otel.patches.patcher import Patcher
+
+SURFACES = (
+    *context_fix.SURFACES,
+    llm_client.SURFACE,
+    *wire_protocols.SURFACES,
+    mock_provider.SURFACE,
+    *runtimes.SURFACES,
+    nodes.SURFACE,
+    *agents.SURFACES,
+    framework.SURFACE,
+    *tools.SURFACES,
+    builtin_tracing.SURFACE,
+)
+
+PATCHER = Patcher(SURFACES)
+"""The patches of this process."""

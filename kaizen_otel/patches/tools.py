@@ -1,0 +1,104 @@
+"""Tools: MCP tools, which really run, and the LLM node's "regular" tools, whose answers Kaizen makes up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.invocations.values import bounded_text, mapping
+from kaizen_otel.invocations.workflow import ToolInvocation
+from kaizen_otel.patches.patcher import Patcher, Surface
+from kaizen_otel.patches.switch import active
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from kaizen_otel.telemetry import Telemetry
+
+FUNCTION_TOOL = "function"
+EXTENSION_TOOL = "extension"
+"""The conventions' word for a tool that runs outside the model's process, on the agent's side."""
+
+TOOL_ERROR = "tool_error"
+"""`error.type` of an MCP tool that reported an error of its own (the MCP conventions' value)."""
+
+
+def apply_mcp(patcher: Patcher, module: Any) -> None:
+    """The MCP client of kailash."""
+    patcher.wrap(module.MCPClient, "call_tool", call_tool)
+
+
+def apply_llm_agent(patcher: Patcher, module: Any) -> None:
+    """The LLM node's regular tools."""
+    patcher.wrap(module.LLMAgentNode, "_execute_regular_tool", execute_regular_tool)
+
+
+SURFACES = (
+    Surface("kailash_mcp.client", apply_mcp),
+    Surface("kaizen.nodes.ai.llm_agent", apply_llm_agent),
+)
+
+
+def call_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One call of an MCP tool: `call_tool(server_config, tool_name, arguments, timeout)`."""
+    telemetry = active()
+    call = wrapped(*args, **kwargs)
+    if telemetry is None:
+        return call
+    name = args[1] if len(args) > 1 else kwargs.get("tool_name")
+    return _call_tool(telemetry, call, name)
+
+
+async def _call_tool(telemetry: Telemetry, call: Awaitable[Any], name: Any) -> Any:
+    with telemetry.tool(
+        lambda: ToolInvocation(
+            telemetry, current_scope(), tool_name=bounded_text(name) or "unknown", tool_type=EXTENSION_TOOL
+        )
+    ) as tool:
+        result = await call
+        tool.observe(lambda tool: observe_mcp(tool, result))
+    return result
+
+
+def observe_mcp(tool: ToolInvocation, result: Any) -> None:
+    """The client never raises, and says `success: True` even when the tool's own result `isError` (kailash-mcp 0.6)."""
+    answer = mapping(result)
+    if answer.get("success") is False:
+        tool.failed_with(
+            bounded_text(answer.get("error_code")) or TOOL_ERROR, bounded_text(answer.get("error"), 1_024) or ""
+        )
+    elif getattr(answer.get("result"), "isError", False) is True:
+        tool.failed_with(TOOL_ERROR)
+
+
+def execute_regular_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One call of a regular tool. Kaizen 2.46 returns a made-up answer: the span says so."""
+    telemetry = active()
+    if telemetry is None:
+        return wrapped(*args, **kwargs)
+    request = args[0] if args else kwargs.get("tool_call")
+    with telemetry.tool(lambda: describe_regular(telemetry, request)) as tool:
+        result = wrapped(*args, **kwargs)
+        tool.observe(lambda tool: observe_regular(tool, result))
+    return result
+
+
+def describe_regular(telemetry: Telemetry, request: Any) -> ToolInvocation:
+    """Name and id from the model's tool call, a dictionary or an SDK object."""
+    if type(request) is dict:
+        function, call_id = mapping(request.get("function")), request.get("id")
+        name = function.get("name")
+    else:
+        name, call_id = getattr(getattr(request, "function", None), "name", None), getattr(request, "id", None)
+    return ToolInvocation(
+        telemetry,
+        current_scope(),
+        tool_name=bounded_text(name) or "unknown",
+        tool_type=FUNCTION_TOOL,
+        call_id=bounded_text(call_id),
+    )
+
+
+def observe_regular(tool: ToolInvocation, result: Any) -> None:
+    """Recognise the made-up answer."""
+    tool.simulated = "not yet implemented" in (bounded_text(mapping(result).get("note"), 1_024) or "")

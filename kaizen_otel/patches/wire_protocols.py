@@ -1,0 +1,127 @@
+"""What Kaizen's answer shapers throw away: response id, cached, cache-write, reasoning and audio tokens.
+
+The raw payload passes `kaizen.llm.wire_protocols.*.parse_response` (looked up on the module at call time, so a patch
+of the module attribute holds). The conventions' arithmetic is applied here: input includes what was cached.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kaizen_otel.invocations.call import CallInvocation
+from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.invocations.values import bounded_text, mapping, whole_number
+from kaizen_otel.patches.patcher import Patcher, Surface
+from kaizen_otel.patches.switch import active
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kaizen_processors.usage import Usage
+
+Reader = "Callable[[CallInvocation, dict[Any, Any]], None]"
+
+
+def openai(call: CallInvocation, payload: dict[Any, Any]) -> None:
+    """OpenAI chat, and everybody who speaks it. A stream's last chunk carries the usage when it was asked for."""
+    _identify(call, payload.get("id"), payload.get("model"))
+    raw = payload.get("usage")
+    if type(raw) is not dict:
+        return
+    usage = call.usage
+    _set(usage, "input_tokens", raw.get("prompt_tokens"))
+    _set(usage, "output_tokens", raw.get("completion_tokens"))
+    prompt = mapping(raw.get("prompt_tokens_details"))
+    _set(usage, "cache_read_tokens", prompt.get("cached_tokens"))
+    _set(usage, "input_audio_tokens", prompt.get("audio_tokens"))
+    completion = mapping(raw.get("completion_tokens_details"))
+    _set(usage, "reasoning_tokens", completion.get("reasoning_tokens"))
+    _set(usage, "output_audio_tokens", completion.get("audio_tokens"))
+
+
+def anthropic(call: CallInvocation, payload: dict[Any, Any]) -> None:
+    """Anthropic messages. `input_tokens` excludes the cache there: read and written tokens are added to it.
+
+    A stream tells the input in `message_start` and the final output in `message_delta`.
+    """
+    message = mapping(payload.get("message")) or payload
+    _identify(call, message.get("id"), message.get("model"))
+    raw = message.get("usage")
+    if type(raw) is not dict:
+        raw = payload.get("usage")
+    if type(raw) is not dict:
+        return
+    usage = call.usage
+    _set(usage, "output_tokens", raw.get("output_tokens"))
+    fresh = whole_number(raw.get("input_tokens"))
+    if fresh is None:
+        return
+    _set(usage, "cache_read_tokens", raw.get("cache_read_input_tokens"))
+    _set(usage, "cache_write_tokens", raw.get("cache_creation_input_tokens"))
+    usage.input_tokens = fresh + (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
+
+
+def google(call: CallInvocation, payload: dict[Any, Any]) -> None:
+    """Gemini. Thinking tokens are apart from the candidates' there: they belong to the output."""
+    _identify(call, payload.get("responseId"), payload.get("modelVersion"))
+    raw = payload.get("usageMetadata")
+    if type(raw) is not dict:
+        return
+    usage = call.usage
+    _set(usage, "input_tokens", raw.get("promptTokenCount"))
+    _set(usage, "cache_read_tokens", raw.get("cachedContentTokenCount"))
+    _set(usage, "reasoning_tokens", raw.get("thoughtsTokenCount"))
+    candidates = whole_number(raw.get("candidatesTokenCount"))
+    if candidates is not None:
+        usage.output_tokens = candidates + (usage.reasoning_tokens or 0)
+
+
+def ollama(call: CallInvocation, payload: dict[Any, Any]) -> None:
+    """Ollama's own chat API; only the last line of a stream counts tokens."""
+    _identify(call, None, payload.get("model"))
+    if payload.get("done"):
+        _set(call.usage, "input_tokens", payload.get("prompt_eval_count"))
+        _set(call.usage, "output_tokens", payload.get("eval_count"))
+
+
+READERS: dict[str, Callable[[CallInvocation, dict[Any, Any]], None]] = {
+    "openai_chat": openai,
+    "mistral_chat": openai,
+    "anthropic_messages": anthropic,
+    "google_generate_content": google,
+    "ollama_native": ollama,
+}
+"""By module of `kaizen.llm.wire_protocols`. A wire that is not here still has what Kaizen's normalised answer says."""
+
+
+def _surface(module_name: str, reader: Callable[[CallInvocation, dict[Any, Any]], None]) -> Surface:
+    def parse_response(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        telemetry = active()
+        if telemetry is not None:
+            with telemetry.fence("call.payload"):
+                scope = current_scope()
+                payload = args[0] if args else kwargs.get("payload")
+                if isinstance(scope, CallInvocation) and type(payload) is dict:
+                    reader(scope, payload)
+        return wrapped(*args, **kwargs)
+
+    def apply_to(patcher: Patcher, module: Any) -> None:
+        patcher.wrap(module, "parse_response", parse_response)
+
+    return Surface(f"kaizen.llm.wire_protocols.{module_name}", apply_to)
+
+
+SURFACES = tuple(_surface(name, reader) for name, reader in READERS.items())
+
+
+def _identify(call: CallInvocation, response_id: object, model: object) -> None:
+    if call.response_id is None:
+        call.response_id = bounded_text(response_id)
+    if call.response_model is None:
+        call.response_model = bounded_text(model)
+
+
+def _set(usage: Usage, name: str, value: object) -> None:
+    count = whole_number(value)
+    if count is not None:
+        setattr(usage, name, count)

@@ -1,0 +1,182 @@
+"""Join the application's OpenTelemetry providers, or build our own. Never fight over the global ones.
+
+A signal's provider is, in this order: the one given in the settings, the SDK provider that the application set
+(whenever that appears), our own private one when an output of ours needs it, none. On a joined provider we add one
+processor, once for the provider's life, and no exporter.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from kaizen_otel._version import __version__
+from kaizen_otel.otel_logs import SCOPE_NAME, EventLog
+from kaizen_otel.outputs import build_own_meter_provider, build_own_tracer_provider, local_outputs, otlp_wanted
+from kaizen_processors.meters import Instruments
+from kaizen_processors.pipeline import PipelineSpanProcessor
+from kaizen_semconv import GEN_AI_SCHEMA_URLS
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+    from kaizen_otel.settings import Settings
+    from kaizen_processors.fence import Fence
+    from kaizen_processors.ledger import Ledger
+    from kaizen_processors.pipeline import Pipeline
+
+# One processor and one set of instruments for each provider, for that provider's life: neither can be taken off again.
+_shells: weakref.WeakKeyDictionary[Any, PipelineSpanProcessor] = weakref.WeakKeyDictionary()
+_instruments: weakref.WeakKeyDictionary[Any, Instruments] = weakref.WeakKeyDictionary()
+
+
+class Providers:
+    """The providers of one instrumentation."""
+
+    def __init__(self, settings: Settings, fence: Fence, pipeline: Pipeline, ledger: Ledger) -> None:
+        """Look at what is there; build what our own outputs need."""
+        self._settings = settings
+        self._fence = fence
+        self._pipeline = pipeline
+        self._ledger = ledger
+        self._schema_url = GEN_AI_SCHEMA_URLS[settings.conventions]
+        self._tracer: Tracer | None = None
+        self._settled = False
+        self._own_tracer_provider: TracerProvider | None = None
+        self._own_meter_provider: Any = None
+        self._joined: Any = None
+        self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+        self.instruments: Instruments | None = None
+        for observer in local_outputs(settings):
+            pipeline.add(observer)
+        if not self.disabled:
+            self._find_tracer()
+            self._find_meter()
+        self.events = EventLog(settings.logger_provider, __version__, self._schema_url)
+
+    # -- traces ---------------------------------------------------------------------------------------------------
+
+    def tracer(self, *, look_again: bool) -> Tracer | None:
+        """The tracer in force. Until the application's provider is found, each new tree looks for it again."""
+        if look_again and not self._settled and not self.disabled:
+            self._find_tracer()
+        return self._tracer
+
+    @property
+    def export_owner(self) -> str:
+        """Who exports spans: `app-owned`, `own` or `none`."""
+        if self._joined is not None:
+            return "app-owned"
+        return "none" if self._own_tracer_provider is None else "own"
+
+    def _find_tracer(self) -> None:
+        provider = self._settings.tracer_provider
+        if provider is None:
+            candidate = trace.get_tracer_provider()
+            if isinstance(candidate, TracerProvider) and candidate is not self._own_tracer_provider:
+                provider = candidate
+        if provider is not None:
+            self._join(provider)
+            return
+        if self._own_tracer_provider is None:
+            self._build_own()
+
+    def _join(self, provider: Any) -> None:
+        self._joined = provider
+        self._settled = True
+        self._arm_shell(provider)
+        self._tracer = self._tracer_of(provider)
+
+    def _build_own(self) -> None:
+        settings = self._settings
+        if not (self._pipeline.observers or otlp_wanted(settings)):
+            return
+        own = build_own_tracer_provider(settings)
+        self._own_tracer_provider = own
+        self._arm_shell(own)
+        self._tracer = self._tracer_of(own)
+        if settings.set_global or otlp_wanted(settings):
+            trace.set_tracer_provider(own)
+            self._settled = True
+
+    def _arm_shell(self, provider: Any) -> None:
+        if not hasattr(provider, "add_span_processor"):
+            return
+        shell = _shells.get(provider)
+        if shell is None:
+            shell = PipelineSpanProcessor(self._fence)
+            provider.add_span_processor(shell)
+            _shells[provider] = shell
+        shell.arm(self._pipeline)
+
+    # -- metrics --------------------------------------------------------------------------------------------------
+
+    def _find_meter(self) -> None:
+        settings = self._settings
+        if not settings.metrics:
+            return
+        provider = settings.meter_provider
+        if provider is None:
+            provider = self._own_meter_provider = build_own_meter_provider(settings)
+            if provider is not None and (settings.set_global or otlp_wanted(settings)):
+                metrics.set_meter_provider(provider)
+        if provider is None:
+            # The API's own provider: a placeholder whose instruments become real when the application sets one.
+            provider = metrics.get_meter_provider()
+        instruments = _instruments.get(provider)
+        if instruments is None:
+            instruments = Instruments(provider.get_meter(SCOPE_NAME, __version__, self._schema_url))
+            _instruments[provider] = instruments
+        instruments.arm(self._ledger, settings.environment or "")
+        self.instruments = instruments
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Take later settings into account: outputs that were off are opened; what is open stays as it is."""
+        before, self._settings = self._settings, settings
+        fresh = settings.replace(
+            console=settings.console and not before.console,
+            file=None if settings.file == before.file else settings.file,
+        )
+        for observer in local_outputs(fresh):
+            self._pipeline.add(observer)
+        if not self.disabled and self._tracer is None:
+            self._find_tracer()
+        if not self.disabled and settings.prometheus_port != before.prometheus_port:
+            self._find_meter()
+        if self.instruments is not None:
+            self.instruments.arm(self._ledger, settings.environment or "")
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def flush(self, timeout_s: float) -> bool:
+        """Flush our own providers; an application's are its own."""
+        done = True
+        for provider in (self._own_tracer_provider, self._own_meter_provider):
+            if provider is not None:
+                flushed = False
+                with self._fence("provider.flush"):
+                    flushed = provider.force_flush(int(timeout_s * 1_000)) is not False
+                done = done and flushed
+        return done
+
+    def shutdown(self) -> None:
+        """Disarm what cannot be removed, end what is ours."""
+        for provider in (self._joined, self._own_tracer_provider):
+            shell = None if provider is None else _shells.get(provider)
+            if shell is not None:
+                shell.disarm()
+        if self.instruments is not None:
+            self.instruments.disarm()
+        for provider in (self._own_tracer_provider, self._own_meter_provider):
+            if provider is not None:
+                with self._fence("provider.shutdown"):
+                    provider.shutdown()
+        self._tracer = None
+
+    def _tracer_of(self, provider: Any) -> Tracer:
+        tracer: Tracer = provider.get_tracer(SCOPE_NAME, __version__, self._schema_url)
+        return tracer

@@ -1,0 +1,174 @@
+"""What one `instrument()` built: settings, providers, ledger, prices, pipeline. Patches ask it for invocations."""
+
+from __future__ import annotations
+
+import random
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from kaizen_processors.pricing import PriceBook
+
+from kaizen_otel.content import ContentWriter
+from kaizen_otel.context import in_force
+from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
+from kaizen_otel.invocations.base import NULL_INVOCATION, NullInvocation
+from kaizen_otel.invocations.call import CallInvocation, CallRequest
+from kaizen_otel.invocations.emit import EMITTERS
+from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.providers import Providers
+from kaizen_otel.quality import QualityDesk
+from kaizen_otel.settings import AgentSettings, MonitoringLevel
+from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.fence import Fence
+from kaizen_processors.ledger import Ledger
+from kaizen_processors.money import to_decimal
+from kaizen_processors.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.trace import Tracer
+
+    from kaizen_otel.context import InForce
+    from kaizen_otel.invocations.create_agent import CreateAgentInvocation
+    from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
+    from kaizen_otel.settings import Settings
+    from kaizen_processors.meters import Instruments
+
+
+class Telemetry:
+    """The heart of one instrumentation.
+
+    The factory methods (`call`, `agent`, `workflow`, `node`, `tool`) take a lambda that describes the operation. It
+    is evaluated behind the fence: when it fails, the operation is simply not watched, and the user's call goes on.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Build every part; raises `SettingsError` or `PriceFileError` for what cannot work."""
+        self.settings = settings
+        self.fence = Fence()
+        self.clock = settings.clock or SYSTEM_CLOCK
+        self.ledger = Ledger(settings.max_ledger_keys, self.clock)
+        self.prices = PriceBook() if settings.price_file is None else PriceBook.from_file(settings.price_file)
+        self.pipeline = Pipeline(self.fence)
+        self.emitter = EMITTERS[settings.conventions](self)
+        self.providers = Providers(settings, self.fence, self.pipeline, self.ledger)
+        self.agent_settings: weakref.WeakKeyDictionary[Any, AgentSettings] = weakref.WeakKeyDictionary()
+        self.records_nodes = True
+        self._read_settings()
+        self.content = ContentWriter(self)
+        self.quality = QualityDesk(self)
+
+    # -- what invocations need ------------------------------------------------------------------------------------
+
+    def tracer(self, *, is_root: bool = False) -> Tracer | None:
+        """The tracer in force; None when nobody records spans."""
+        return self.providers.tracer(look_again=is_root)
+
+    @property
+    def instruments(self) -> Instruments | None:
+        """The metric instruments; None when metrics are off."""
+        return self.providers.instruments
+
+    def new_execution_id(self) -> str:
+        """A fresh id of 32 hex digits."""
+        generator = self.settings.id_generator
+        number = random.getrandbits(128) if generator is None else generator.generate_trace_id()
+        return f"{number:032x}"
+
+    def attributes_in_force(self) -> InForce:
+        """What `attributes()` blocks around this place have said."""
+        return in_force()
+
+    # -- what patches ask for -------------------------------------------------------------------------------------
+
+    def call(self, describe: Callable[[], CallRequest]) -> CallInvocation | NullInvocation:
+        """Begin a model call."""
+        with self.fence("call.begin"):
+            return CallInvocation(self, current_scope(), describe()).begin()
+        return NULL_INVOCATION
+
+    def agent(self, describe: Callable[[], AgentRequest]) -> AgentInvocation | NullInvocation:
+        """Begin a run of an agent."""
+        with self.fence("agent.begin"):
+            return AgentInvocation(self, current_scope(), describe()).begin()
+        return NULL_INVOCATION
+
+    def workflow(self, describe: Callable[[], WorkflowInvocation]) -> WorkflowInvocation | NullInvocation:
+        """Begin a workflow run."""
+        with self.fence("workflow.begin"):
+            return describe().begin()
+        return NULL_INVOCATION
+
+    def node(self, describe: Callable[[], NodeInvocation]) -> NodeInvocation | NullInvocation:
+        """Begin a node."""
+        with self.fence("node.begin"):
+            return describe().begin()
+        return NULL_INVOCATION
+
+    def tool(self, describe: Callable[[], ToolInvocation]) -> ToolInvocation | NullInvocation:
+        """Begin a tool call."""
+        with self.fence("tool.begin"):
+            return describe().begin()
+        return NULL_INVOCATION
+
+    def create_agent(self, describe: Callable[[], CreateAgentInvocation]) -> CreateAgentInvocation | NullInvocation:
+        """Begin the making of an agent."""
+        with self.fence("create_agent.begin"):
+            return describe().begin()
+        return NULL_INVOCATION
+
+    # -- what Kaizen's own dictionaries say ------------------------------------------------------------------------
+
+    def apply_kaizen_config(self, config: dict[str, Any]) -> None:
+        """Lay the monitoring keys of `Kaizen(config=...)` over the settings. Raises `SettingsError`."""
+        settings = self.settings.with_kaizen_config(config)
+        if settings != self.settings:
+            self.settings = settings
+            self.providers.reconfigure(settings)
+            self._read_settings()
+
+    def apply_agent_config(self, agent: Any, config: dict[str, Any]) -> None:
+        """Remember what one agent's `transparency` says. Raises `SettingsError`."""
+        transparency = config.get("transparency")
+        if transparency is not None:
+            self.agent_settings[agent] = AgentSettings.from_config(transparency)
+
+    def _read_settings(self) -> None:
+        level = self.settings.monitoring_level
+        self.records_nodes = level >= MonitoringLevel.STANDARD
+
+    def stats(self) -> dict[str, Any]:
+        """Sums and failures so far, as plain values."""
+        sums = self.ledger.snapshot()
+        return {
+            "instrumented": True,
+            "export": self.providers.export_owner,
+            "failures": self.fence.counts(),
+            "calls": {
+                key: {
+                    "model_calls": totals.calls,
+                    "input_tokens": totals.input_tokens,
+                    "output_tokens": totals.output_tokens,
+                    "cost": to_decimal(totals.cost_units),
+                }
+                for key, totals in sums.calls.items()
+            },
+            "executions": sums.executions,
+            "missing": sums.missing,
+            "active_agents": self.ledger.active_agents(),
+        }
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def flush(self, timeout_s: float = 30.0) -> bool:
+        """Wait for evaluators and write everything out; False when something is left after `timeout_s` seconds."""
+        judged = self.quality.flush(timeout_s)
+        written = self.pipeline.flush(timeout_s)
+        return self.providers.flush(timeout_s) and judged and written
+
+    def shutdown(self) -> None:
+        """Leave the application's providers, end our own."""
+        self.quality.shutdown()
+        self.providers.shutdown()
+        self.pipeline.shutdown()

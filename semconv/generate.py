@@ -63,23 +63,24 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         source = read(options.root)
-        problems = checks.breaches(source)
-        files = outputs(source)
     except SourceError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return _refuse([str(error)])
+    if problems := checks.breaches(source):
+        return _refuse(problems)
+    files = outputs(source)
     if options.check:
-        problems += stale(options.root, files)
+        return _refuse(stale(options.root, files))
+    for name, text in files.items():
+        path: Path = options.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _refuse(problems: list[str]) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
-    if problems:
-        return 1
-    if not options.check:
-        for name, text in files.items():
-            path: Path = options.root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    return 0
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

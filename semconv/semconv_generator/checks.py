@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from semconv_generator.naming import constant
 from semconv_generator.resolve import attributes_of, resolve
+from semconv_generator.source import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,8 +32,14 @@ _ARRAY = "[]"
 
 
 def breaches(source: Source) -> list[str]:
-    """All breaches of all rules, in the order of the rules."""
-    return [line for rule in RULES for line in rule(source)]
+    """All breaches of all rules, in the order of the rules, each said once."""
+    found: dict[str, None] = {}
+    for rule in RULES:
+        try:
+            found |= dict.fromkeys(rule(source))
+        except SourceError as error:
+            found[str(error)] = None
+    return list(found)
 
 
 def duplicate_names(source: Source) -> Iterator[str]:

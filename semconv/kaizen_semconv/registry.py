@@ -6,6 +6,7 @@ The emitters do not need it: they use the constants. It is read from `registry.j
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kaizen_semconv.model import ValueType
+
+Limits = tuple[float, float]
+_ANY: Limits = (-math.inf, math.inf)
 
 Level = Literal["required", "conditionally_required", "recommended", "opt_in"]
 
@@ -30,12 +34,16 @@ class AttributeModel:
         type: `string`, `int`, `double`, `boolean`, `any`, or one of these and `[]`.
         values: the known values of an enum, else empty.
         open: whether an enum may have other values.
+        limits: least and greatest value of a number.
+        pattern: what a string looks like, as a regular expression for all of it; empty when it may be anything.
     """
 
     key: str
     type: str
     values: frozenset[str] = frozenset()
     open: bool = False
+    limits: Limits = _ANY
+    pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,7 @@ class MetricModel:
     value_type: ValueType
     boundaries: tuple[float, ...]
     attributes: Mapping[str, Level]
+    limits: Limits = _ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +104,8 @@ def load(version: int = DEFAULT_VERSION) -> Registry:
         version=version,
         schema_url=data["schema_url"],
         attributes={key: _attribute(key, entry) for key, entry in data["attributes"].items()},
-        spans={
-            name: SpanModel(id=name, **entry | {"names": tuple(entry["names"])})
-            for name, entry in data["spans"].items()
-        },
-        metrics={
-            name: MetricModel(name=name, **entry | {"boundaries": tuple(entry["boundaries"])})
-            for name, entry in data["metrics"].items()
-        },
+        spans={name: _span(name, entry) for name, entry in data["spans"].items()},
+        metrics={name: _metric(name, entry) for name, entry in data["metrics"].items()},
         events={name: EventModel(name=name, **entry) for name, entry in data["events"].items()},
         resource=frozenset(data["resource"]),
     )
@@ -121,4 +124,34 @@ def _read() -> dict[str, Any]:
 
 
 def _attribute(key: str, entry: dict[str, Any]) -> AttributeModel:
-    return AttributeModel(key, entry["type"], frozenset(entry.get("values", ())), entry.get("open", False))
+    return AttributeModel(
+        key,
+        entry["type"],
+        frozenset(entry.get("values", ())),
+        entry.get("open", False),
+        _limits(entry),
+        entry.get("pattern", ""),
+    )
+
+
+def _span(name: str, entry: dict[str, Any]) -> SpanModel:
+    return SpanModel(
+        name, entry["operation"], entry["marker"], entry["kind"], tuple(entry["names"]), entry["attributes"]
+    )
+
+
+def _metric(name: str, entry: dict[str, Any]) -> MetricModel:
+    return MetricModel(
+        name,
+        entry["unit"],
+        entry["instrument"],
+        entry["value_type"],
+        tuple(entry["boundaries"]),
+        entry["attributes"],
+        _limits(entry),
+    )
+
+
+def _limits(entry: dict[str, Any]) -> Limits:
+    low, high = entry.get("range", (None, None))
+    return (-math.inf if low is None else low, math.inf if high is None else high)

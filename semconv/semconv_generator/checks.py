@@ -5,10 +5,11 @@ Each rule takes the whole source and yields one line for each breach.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semconv_generator.naming import constant
 from semconv_generator.resolve import attributes_of, resolve
@@ -98,6 +99,15 @@ def types_and_examples(source: Source) -> Iterator[str]:
             yield f"{attribute.where}: examples are not a list of {attribute.type}"
         elif attribute.type in {"string", "string[]"} and not attribute.examples:
             yield f"{attribute.where}: a {attribute.type} needs examples"
+
+
+def limits(source: Source) -> Iterator[str]:
+    """A range or a pattern that nothing can be in, or that an example is not in."""
+    for group in _all_groups(source):
+        yield from _limits(group.annotations, (), group.where)
+        for attribute in group.definitions:
+            examples = attribute.examples if isinstance(attribute.examples, list) else ()
+            yield from _limits(attribute.annotations, examples, attribute.where)
 
 
 def enum_members(source: Source) -> Iterator[str]:
@@ -199,6 +209,7 @@ RULES: tuple[Callable[[Source], Iterator[str]], ...] = (
     malformed_names,
     renamed_to_unknown,
     types_and_examples,
+    limits,
     enum_members,
     briefs_and_stability,
     metrics,
@@ -206,6 +217,17 @@ RULES: tuple[Callable[[Source], Iterator[str]], ...] = (
     requirement_levels,
     unused_attributes,
 )
+
+
+def _limits(annotations: dict[str, Any], examples: Iterable[Any], where: str) -> Iterator[str]:
+    span = annotations.get("range", {})
+    low, high = span.get("min", -math.inf), span.get("max", math.inf)
+    if span.keys() - {"min", "max"} or low >= high:
+        yield f"{where}: range is not min below max"
+    pattern = annotations.get("pattern")
+    for example in examples:
+        if (span and not low <= example <= high) or (pattern and not re.fullmatch(pattern, example)):
+            yield f"{where}: example {example} is outside its own limits"
 
 
 def _undescribed(item: Attribute | Member, where: str) -> Iterator[str]:

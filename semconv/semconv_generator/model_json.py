@@ -35,7 +35,14 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
         data["type"] = "string"
         data["values"] = [member.value for member in attribute.members]
         data["open"] = bool(attribute.annotations.get("open"))
-    return data
+    if "pattern" in attribute.annotations:
+        data["pattern"] = attribute.annotations["pattern"]
+    return data | _range(attribute.annotations)
+
+
+def _range(annotations: dict[str, Any]) -> dict[str, Any]:
+    limits = annotations.get("range", {})
+    return {"range": [limits.get("min"), limits.get("max")]} if limits else {}
 
 
 def _metric(signal: Signal) -> dict[str, Any]:
@@ -46,6 +53,7 @@ def _metric(signal: Signal) -> dict[str, Any]:
         "value_type": group.annotations["code_generation"]["metric_value_type"],
         "boundaries": [float(edge) for edge in group.annotations.get("boundaries", ())],
         "attributes": _levels(signal),
+        **_range(group.annotations),
     }
 
 

@@ -152,6 +152,25 @@ BREACHES = {
         "",
         "kaizen.node.id: a string needs examples",
     ),
+    "an example outside its range": (
+        ATTRIBUTES,
+        "examples: [0.95]",
+        "examples: [1.95]",
+        "kaizen.confidence: example 1.95 is outside its own limits",
+    ),
+    "an example that does not fit its pattern": (
+        ATTRIBUTES,
+        'examples: ["USD", "EUR"]',
+        'examples: ["Dollar"]',
+        "kaizen.usage.cost.currency: example Dollar is outside its own limits",
+    ),
+    "a range upside down": (
+        METRICS,
+        "range: {min: 0, max: 1}",
+        "range: {min: 1, max: 0}",
+        "range is not min below max",
+    ),
+    "a range with a third end": (METRICS, "range: {min: 0, max: 1}", "range: {low: 1}", "range is not min below max"),
     "two members with one id": (
         ATTRIBUTES,
         "{id: override, value: override",
@@ -356,6 +375,7 @@ def test_every_rule_is_broken_by_some_case(copy: Path) -> None:
         checks.malformed_names: "malformed name",
         checks.renamed_to_unknown: "renamed to unknown",
         checks.types_and_examples: "examples are not",
+        checks.limits: "outside its own limits",
         checks.enum_members: "no members",
         checks.briefs_and_stability: "no brief",
         checks.metrics: "is none of",

@@ -54,7 +54,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
-def wrong_value(  # noqa: PLR0913 - the six parts of one sentence
+def wrong_value(
     key: str, value: object, *, where: str, allowed: str, why: str = "", secret: bool = False
 ) -> SettingsError:
     """Build the error of a known setting with a value it cannot have."""

@@ -137,7 +137,10 @@ class Settings:
     )
     otlp: bool | None = field(
         default=None,
-        metadata=_about(Flag(optional=True), "export by OTLP; none: when an `OTEL_EXPORTER_OTLP_*` endpoint is set"),
+        metadata=_about(
+            Flag(optional=True),
+            "export by OTLP; none: as `OTEL_*_EXPORTER` say, else when an `OTEL_EXPORTER_OTLP_*` endpoint is set",
+        ),
     )
     set_global: bool = field(default=False, metadata=_about(Flag(), "make our own providers the global ones"))
     metrics: bool = field(default=True, metadata=_about(Flag(), "record metrics; false: spans only"))

@@ -9,7 +9,8 @@ import pytest
 
 from kaizen_otel.settings import MonitoringLevel, Settings, SettingsError, Source
 
-SOURCES = list(Source)[:-1]
+SOURCES = [Source.DEFAULT, Source.PRESET, Source.FILE, Source.ENVIRONMENT, Source.DICTIONARY, Source.ARGUMENT]
+"""In the documented order, whatever the enum says."""
 LEVELS = {
     Source.DEFAULT: "standard",
     Source.PRESET: "comprehensive",
@@ -40,7 +41,7 @@ def load_from(sources: list[Source], folder: Path) -> Settings:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name.lower())
 def test_each_source_wins_over_all_below_it(source: Source, tmp_path: Path) -> None:
-    settings = load_from(SOURCES[: source + 1], tmp_path)
+    settings = load_from(SOURCES[: SOURCES.index(source) + 1], tmp_path)
     assert settings.monitoring_level == LEVELS[source]
     assert settings.origins["monitoring_level"].source is source
 
@@ -178,6 +179,11 @@ def test_load_reads_the_real_environment_by_default(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", "9700")
     assert Settings.load().console_width == 77
     assert Settings.load().with_kaizen_config({"exporters": {"prometheus": True}}).prometheus_port == 9700
+
+
+def test_an_environment_of_other_things_than_text_is_refused() -> None:
+    with pytest.raises(SettingsError, match="environment variable KAIZEN_OTEL_CONSOLE must be text"):
+        Settings.load(env={"KAIZEN_OTEL_CONSOLE": True})  # type: ignore[dict-item]
 
 
 def test_describe_shows_each_value_and_its_source(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ attribute              value                                                    
 =====================  ==========================================================  =============
 
 The first three are the names and values of opentelemetry-instrumentation-logging; where that has set them already they
-stay. The plain names `trace_id`, `span_id`, `agent_name` and `execution_id` are set by `LogCorrelationFilter` only, which
-a user adds to a handler: logging raises `KeyError` when an application passes `extra={"agent_name": …}` and the
+stay. The plain names `trace_id`, `span_id`, `agent_name` and `execution_id` are set by `LogCorrelationFilter` only,
+which a user adds to a handler: logging raises `KeyError` when an application passes `extra={"agent_name": …}` and the
 record has that name already, and a filter runs after that check. What the application passed wins.
 
 Example:
@@ -73,10 +73,10 @@ class LogCorrelationFilter(logging.Filter):
         """Stamp the record."""
         with self._fence("log_correlation.filter"):
             _stamp(record, self._current)
-            stamped = record.__dict__
-            for plain, ours in _PLAIN_NAMES:
-                value = stamped[ours]
-                stamped.setdefault(plain, "" if value == _NO_ID else value)
+        stamped = record.__dict__
+        for plain, ours in _PLAIN_NAMES:
+            value = stamped.get(ours, _NO_ID)
+            stamped.setdefault(plain, "" if value == _NO_ID else value)
         return True
 
 
@@ -96,8 +96,10 @@ class _RecordFactory:
         self.current = current
         self.fence = fence
         self.armed = True
+        self.called = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        self.called = True
         record = self.previous(*args, **kwargs)
         if self.armed:
             with self.fence("log_correlation.stamp"):
@@ -138,11 +140,12 @@ def uninstall() -> None:
 
 def _in_use(factory: _RecordFactory) -> bool:
     """Whether records pass through `factory`, directly or below factories that were set after it."""
-    if logging.getLogRecordFactory() is factory:
+    outermost = logging.getLogRecordFactory()
+    if outermost is factory:
         return True
-    factory.armed = True
-    probe = logging.getLogRecordFactory()("kaizen_otel", logging.DEBUG, __file__, 0, "probe", (), None)
-    return _MARK in probe.__dict__
+    factory.called = False
+    outermost("kaizen_otel", logging.DEBUG, __file__, 0, "probe", (), None)
+    return factory.called
 
 
 def _stamp(record: logging.LogRecord, current: CurrentExecution) -> None:
@@ -152,8 +155,6 @@ def _stamp(record: logging.LogRecord, current: CurrentExecution) -> None:
         stamped["otelTraceID"] = f"{context.trace_id:032x}" if context.is_valid else _NO_ID
         stamped["otelSpanID"] = f"{context.span_id:016x}" if context.is_valid else _NO_ID
         stamped["otelTraceSampled"] = context.is_valid and context.trace_flags.sampled
-    if _MARK not in stamped:
+    if "kaizenExecutionID" not in stamped:
+        stamped["kaizenAgentName"] = stamped["kaizenExecutionID"] = ""  # a format that names them never fails
         stamped["kaizenAgentName"], stamped["kaizenExecutionID"] = current() or ("", "")
-
-
-_MARK = "kaizenExecutionID"

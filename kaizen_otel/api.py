@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.patches.switch import active
+from kaizen_processors.quality.evaluation import Evaluation
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span, SpanContext
+
     from kaizen_otel.settings import Settings
 
 
@@ -64,7 +67,7 @@ def record_evaluation(
     label: str | None = None,
     explanation: str | None = None,
     execution_id: str | None = None,
-    span: Any = None,
+    span: Span | SpanContext | None = None,
 ) -> None:
     """Report an evaluation made later, of an execution or of a span: an event and a metric.
 
@@ -79,11 +82,12 @@ def record_evaluation(
     Raises:
         ValueError: neither score nor label, or a score outside 0..1.
     """
+    if score is None and label is None:
+        raise ValueError("record_evaluation: give a score, a label, or both")
+    evaluation = Evaluation(name, score, label, explanation)
     telemetry = active()
     if telemetry is not None:
-        telemetry.quality.record(
-            name, score=score, label=label, explanation=explanation, execution_id=execution_id, span=span
-        )
+        telemetry.quality.record(evaluation, execution_id=execution_id, span=span)
 
 
 def record_business_metrics(

@@ -6,8 +6,6 @@ import random
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from kaizen_processors.pricing import PriceBook
-
 from kaizen_otel.content import ContentWriter
 from kaizen_otel.context import in_force
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
@@ -23,6 +21,7 @@ from kaizen_processors.fence import Fence
 from kaizen_processors.ledger import Ledger
 from kaizen_processors.money import to_decimal
 from kaizen_processors.pipeline import Pipeline
+from kaizen_processors.pricing import PriceBook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,6 +144,7 @@ class Telemetry:
             "instrumented": True,
             "export": self.providers.export_owner,
             "failures": self.fence.counts(),
+            "evaluations_dropped": self.quality.stats(),
             "calls": {
                 key: {
                     "model_calls": totals.calls,

@@ -87,7 +87,7 @@ class _Screen:
         """See `Audience`."""
         if local:
             self._write(
-                "A support desk of real Kaizen agents, answered by a model server of the demo's own: no key, no network.\n"
+                "A support desk of real Kaizen agents, answered by the demo's own model server: no key, no network.\n"
                 "On purpose it refuses one call with 429, which is made again, and fails another with 500.\n"
             )
         else:

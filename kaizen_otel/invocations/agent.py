@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.failure import Failure
-from kaizen_otel.invocations.scope import ExecutionScope
+from kaizen_otel.invocations.scope import ExecutionScope, evaluator_above
 from kaizen_otel.invocations.workflow import WorkflowInvocation
 from kaizen_processors.execution import MULTIPLE_MODELS, NO_MODEL, ExecutionRecord
 from kaizen_processors.ledger import Tally
@@ -98,7 +98,8 @@ class AgentInvocation(Invocation, ExecutionScope):
     def __init__(self, telemetry: Telemetry, parent: Scope | None, request: AgentRequest) -> None:
         """Open the execution."""
         super().__init__(telemetry, parent)
-        self.agent_name = request.agent_name
+        evaluator = evaluator_above(parent)
+        self.agent_name = request.agent_name if evaluator is None else evaluator.agent_name
         self.execution_id = telemetry.new_execution_id()
         self.own = Tally()
         self.total = Tally()
@@ -151,9 +152,10 @@ class AgentInvocation(Invocation, ExecutionScope):
         """Note an error that Kaizen returned instead of raising."""
         self.failed(error_type, message)
 
-    def call_finished(self, failure: Failure | None) -> None:
+    def call_finished(self, failure: Failure | None, finish_reasons: tuple[str, ...]) -> None:
         """A model call of this execution ended; a successful one clears the failure before it."""
         self.last_call_failure = failure
+        self.finish_reasons = finish_reasons
 
     def child_finished(self, child: Invocation) -> None:
         """Remember how the last workflow of the agent's own implementation ended."""

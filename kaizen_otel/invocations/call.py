@@ -12,11 +12,11 @@ from kaizen_processors.execution import NO_AGENT, UNKNOWN_MODEL, CallRecord
 from kaizen_processors.usage import Usage
 
 if TYPE_CHECKING:
-    from kaizen_processors.pricing import Price
     from opentelemetry.trace import Span
 
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
+    from kaizen_processors.pricing import Price
 
 UNKNOWN_PROVIDER = "unknown"
 
@@ -185,6 +185,6 @@ class CallInvocation(Invocation):
         scope = self.parent
         while scope is not None:
             if isinstance(scope, ExecutionScope):
-                scope.call_finished(self.failure)
+                scope.call_finished(self.failure, self.finish_reasons)
                 return
             scope = scope.parent

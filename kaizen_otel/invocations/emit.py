@@ -207,10 +207,6 @@ class Emitter:
         if record.error_type is not None:
             labels[g.ERROR_TYPE] = record.error_type
         instruments.invoke_agent_duration.record(seconds, labels, context)
-        if record.quality_score is not None:
-            instruments.quality_score.record(
-                record.quality_score, {"agent_name": record.agent_name, "evaluation": "structural"}, context
-            )
 
     def create_agent_start(self, making: CreateAgentInvocation) -> Attributes:
         """Which agent is made."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opentelemetry.context import Context
+    from opentelemetry.trace import Span
 
     from kaizen_otel.invocations.failure import Failure
 
@@ -58,21 +59,23 @@ class ExecutionScope(Scope):
     own: Tally
     total: Tally
     open_calls: set[int]
+    business: dict[str, float]
+    span: Span
 
-    def call_finished(self, failure: Failure | None) -> None:
+    def call_finished(self, failure: Failure | None, finish_reasons: tuple[str, ...]) -> None:
         """Take notice of a model call of this execution that ended."""
         raise NotImplementedError
 
 
 class EvaluatorScope(Scope):
-    """An evaluator at work: its model calls are accounted to `evaluator:<name>` and to nothing above."""
+    """An evaluator at work: its model calls are accounted to it and to nothing above."""
 
     __slots__ = ("agent_name",)
 
-    def __init__(self, name: str) -> None:
-        """Cut the chain: an evaluator is not part of what it evaluates."""
+    def __init__(self, agent_name: str) -> None:
+        """Cut the chain: an evaluator is not part of what it evaluates. `agent_name` is `evaluator:<name>`."""
         super().__init__(None)
-        self.agent_name = f"evaluator:{name}"
+        self.agent_name = agent_name
 
 
 def current_scope(context: Context | None = None) -> Scope | None:
@@ -89,6 +92,15 @@ def nearest_execution(scope: Scope | None) -> ExecutionScope | EvaluatorScope | 
     """The execution (or evaluator) that a call made in `scope` is accounted to."""
     while scope is not None:
         if isinstance(scope, (ExecutionScope, EvaluatorScope)):
+            return scope
+        scope = scope.parent
+    return None
+
+
+def evaluator_above(scope: Scope | None) -> EvaluatorScope | None:
+    """The evaluator at work around this place, if one is."""
+    while scope is not None:
+        if isinstance(scope, EvaluatorScope):
             return scope
         scope = scope.parent
     return None

@@ -1,0 +1,106 @@
+"""Conformance of everything that the suite emits, judged when the session ends.
+
+`tests/conftest.py` imports the three hooks below and gives every span, collection of metrics and log record that a test
+catches to `observe_span`, `observe_metrics` and `observe_log`. A session that emitted anything non-conformant fails. So
+does a whole session in which an entry of the registry was never emitted; a selection of tests is not asked for that.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conformance.session import ConformanceSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry.sdk.metrics.export import MetricsData
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from tests.conformance.checker import EmittedLog
+
+SESSION = ConformanceSession()
+
+_OPTION = "--conformance"
+_SELECTING = (
+    "keyword",
+    "markexpr",
+    "lf",
+    "failedfirst",
+    "deselect",
+    "ignore",
+    "ignore_glob",
+    "stepwise",
+    "collectonly",
+)
+
+
+def observe_span(span: ReadableSpan) -> None:
+    """Judge and count a span that a test caught."""
+    SESSION.observe_span(span, _where())
+
+
+def observe_metrics(metrics_data: MetricsData) -> None:
+    """Judge and count a collection of metrics that a test caught."""
+    SESSION.observe_metrics(metrics_data, _where())
+
+
+def observe_log(record: EmittedLog) -> None:
+    """Judge and count a log record that a test caught."""
+    SESSION.observe_log(record, _where())
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--conformance=whole` asks for every entry although tests were selected, `partial` never does."""
+    parser.addoption(
+        _OPTION,
+        choices=("auto", "whole", "partial"),
+        default="auto",
+        help="whether every registry entry must be emitted: auto (when no tests were selected), whole, partial",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Turn a passed session into a failed one when what it emitted does not conform."""
+    if exitstatus == pytest.ExitCode.OK and any(True for _ in report(SESSION, whole=is_whole(session.config))):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Print what does not conform. After failed tests no entry is missed: they might have emitted it."""
+    del exitstatus
+    failed = any(terminalreporter.stats.get(outcome) for outcome in ("failed", "error"))
+    lines = list(report(SESSION, whole=is_whole(config) and not failed))
+    if lines:
+        terminalreporter.section("conformance to semconv/registry", red=True, bold=True)
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def report(session: ConformanceSession, *, whole: bool) -> Iterator[str]:
+    """One line for each thing that is wrong."""
+    for line, where in sorted(session.breaches.items()):
+        yield f"not conformant: {line}" + (f"   [{where}]" if where else "")
+    if whole:
+        for kind, name in session.unseen():
+            yield f"never emitted: {kind} {name}"
+
+
+def is_whole(config: pytest.Config) -> bool:
+    """Whether all tests were asked for."""
+    asked: str = config.getoption(_OPTION, default="auto")
+    if asked != "auto":
+        return asked == "whole"
+    if any(config.getoption(option, default=None) for option in _SELECTING):
+        return False
+    paths = {(config.invocation_params.dir / argument).resolve() for argument in config.args}
+    return paths == {(config.rootpath / path).resolve() for path in config.getini("testpaths")}
+
+
+def _where() -> str:
+    """The test that is running, without its phase."""
+    return os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" (", 1)[0]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _TYPE_NAME_CHARS = 64
 _BYTES_TYPES = (bytes, bytearray, memoryview)
 _SEQUENCE_TYPES = (list, tuple, set, frozenset)
+_SIZED_TYPES = (dict, *_SEQUENCE_TYPES, *_BYTES_TYPES)
 _type_name_of = type.__dict__["__name__"].__get__
 """A metaclass may override `__name__`: this reads the real one."""
 
@@ -57,7 +58,7 @@ def is_sequence(value: object) -> bool:
 
 def size_of(value: object) -> int | None:
     """Give the number of entries of a dictionary, list, tuple or set, or of bytes."""
-    for base in (dict, *_SEQUENCE_TYPES, *_BYTES_TYPES):
+    for base in _SIZED_TYPES:
         if issubclass(type(value), base):
             return base.__len__(cast("list[object]", value))  # type: ignore[arg-type]  # each base with its own kind
     return None

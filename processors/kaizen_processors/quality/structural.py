@@ -68,6 +68,14 @@ _KAIZEN_JSON_ERROR = "JSON_PARSE_FAILED"
 
 _MAX_NAMED_FIELDS = 10
 
+# Verdicts never change, so each exists once: making one costs more than reaching it.
+_PASSED: Final = {name: Evaluation(name, 1.0, PASS) for name in STRUCTURAL_NAMES}
+_IS_EMPTY = Evaluation(EMPTY, 0.0, FAIL, "the execution returned no answer")
+_WAS_CUT = Evaluation(TRUNCATED, 0.0, FAIL, "the model stopped at a token limit")
+_WAS_STOPPED = Evaluation(REFUSAL, 0.0, FAIL, "the provider reported a refusal or a content filter")
+_DECLINES = Evaluation(REFUSAL, 0.0, FAIL, "the answer begins as a refusal")
+_NOT_JSON = Evaluation(INVALID_JSON, 0.0, FAIL, "JSON was asked for, the answer is not valid JSON")
+
 
 def structural_evaluations(given: EvaluationInput) -> tuple[Evaluation, ...]:
     """Run every structural evaluator that applies; none does to a failed execution.
@@ -85,9 +93,7 @@ def structural_evaluations(given: EvaluationInput) -> tuple[Evaluation, ...]:
 
 def empty(given: EvaluationInput) -> Evaluation:
     """Judge whether there is an answer: text or fields that are not blank and not Kaizen's own placeholders."""
-    if is_empty(given.output, given.expected_fields):
-        return Evaluation(EMPTY, 0.0, FAIL, "the execution returned no answer")
-    return Evaluation(EMPTY, 1.0, PASS)
+    return _IS_EMPTY if is_empty(given.output, given.expected_fields) else _PASSED[EMPTY]
 
 
 def truncated(given: EvaluationInput) -> Evaluation | None:
@@ -95,9 +101,7 @@ def truncated(given: EvaluationInput) -> Evaluation | None:
     reasons = _folded_reasons(given)
     if not reasons:
         return None
-    if reasons & _TRUNCATING_REASONS:
-        return Evaluation(TRUNCATED, 0.0, FAIL, "the model stopped at a token limit")
-    return Evaluation(TRUNCATED, 1.0, PASS)
+    return _WAS_CUT if reasons & _TRUNCATING_REASONS else _PASSED[TRUNCATED]
 
 
 def refusal(given: EvaluationInput) -> Evaluation | None:
@@ -108,11 +112,11 @@ def refusal(given: EvaluationInput) -> Evaluation | None:
     """
     reasons = _folded_reasons(given)
     if reasons & _REFUSING_REASONS:
-        return Evaluation(REFUSAL, 0.0, FAIL, "the provider reported a refusal or a content filter")
+        return _WAS_STOPPED
     texts = answer_texts(given.output, given.expected_fields)
     if any(map(_opens_as_refusal, texts)):
-        return Evaluation(REFUSAL, 0.0, FAIL, "the answer begins as a refusal")
-    return Evaluation(REFUSAL, 1.0, PASS) if texts or reasons else None
+        return _DECLINES
+    return _PASSED[REFUSAL] if texts or reasons else None
 
 
 def invalid_json(given: EvaluationInput) -> Evaluation | None:
@@ -122,9 +126,7 @@ def invalid_json(given: EvaluationInput) -> Evaluation | None:
     valid = _is_json(given.output)
     if valid is None:
         return None
-    if valid:
-        return Evaluation(INVALID_JSON, 1.0, PASS)
-    return Evaluation(INVALID_JSON, 0.0, FAIL, "JSON was asked for, the answer is not valid JSON")
+    return _PASSED[INVALID_JSON] if valid else _NOT_JSON
 
 
 def missing_fields(given: EvaluationInput) -> Evaluation | None:
@@ -134,7 +136,7 @@ def missing_fields(given: EvaluationInput) -> Evaluation | None:
         return None
     missing = [name for name in expected if is_blank(field_value(given.output, name))]
     if not missing:
-        return Evaluation(MISSING_FIELDS, 1.0, PASS)
+        return _PASSED[MISSING_FIELDS]
     named = ", ".join(missing[:_MAX_NAMED_FIELDS])
     more = f" and {len(missing) - _MAX_NAMED_FIELDS} more" if len(missing) > _MAX_NAMED_FIELDS else ""
     return Evaluation(MISSING_FIELDS, 1.0 - len(missing) / len(expected), FAIL, f"missing: {named}{more}")

@@ -97,30 +97,35 @@ def bounded_copy(value: object, limits: CopyLimits | None = None, policy: TextPo
     Unknown objects become `[object TypeName]`, bytes `[bytes 12]`, NaN and infinities null, integers beyond 64 bits
     their decimal text; cycles, depth and surplus entries are named where they are cut.
     """
-    return _Copier(limits or CopyLimits(), policy).copy(value, 0)
+    return Copier(limits or CopyLimits(), policy).copy(value)
 
 
-class _Copier:
+class Copier:
+    """Copies values, all of them together within one set of limits; see `bounded_copy`."""
+
     __slots__ = ("_ancestors", "_chars", "_items", "_max_depth", "_policy")
 
     def __init__(self, limits: CopyLimits, policy: TextPolicy) -> None:
+        """Start with all of the limits left."""
         self._policy = policy
         self._items = limits.max_items
         self._chars = limits.max_chars
         self._max_depth = limits.max_depth
         self._ancestors: set[int] = set()
 
-    def copy(self, value: object, depth: int) -> JsonValue:
+    def copy(self, value: object, depth: int = 0) -> JsonValue:
+        """Copy a value that lies `depth` containers deep."""
         if value is None or value is True or value is False:
             return value
         text = text_of(value)
         if text is not None:
-            return self._text(text)
+            return self.text(text)
         if is_mapping(value) or is_sequence(value):
             return self._container(value, depth)
         return _scalar(value)
 
-    def _text(self, text: str) -> str:
+    def text(self, text: str) -> str:
+        """Copy a text, as much of it as there are characters left."""
         copied = self._policy.text(text, max(self._chars, 0))
         self._chars -= len(copied)
         return copied
@@ -151,7 +156,7 @@ class _Copier:
         copied: dict[str, JsonValue] = {}
         for key, entry in taken:
             name = _key_text(key)
-            unique = _unique(self._text(name), copied)
+            unique = _unique(self.text(name), copied)
             secret = self._policy.is_secret(name) and _holds_something(entry)
             copied[unique] = self._policy.secret if secret else self.copy(entry, depth + 1)
         left = (size_of(value) or 0) - len(taken)

@@ -174,7 +174,9 @@ class TreeView:
             row = self._row(node, prefix)
             error = self._error(node)
             if error:
-                row.under = Text(below + (self.glyphs.pipe if node.children else self.glyphs.blank), style="dim")
+                row.under = Text().append(
+                    below + (self.glyphs.pipe if node.children else self.glyphs.blank), style="dim"
+                )
                 row.under.append(error, style="red")
             yield row
             for child in reversed(node.children):

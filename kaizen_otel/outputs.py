@@ -14,6 +14,7 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resou
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from kaizen_otel.settings import SettingsError
 from kaizen_processors.pipeline import Observer
 
 if TYPE_CHECKING:
@@ -50,8 +51,35 @@ def build_own_tracer_provider(settings: Settings) -> TracerProvider:
     return provider
 
 
-def build_own_meter_provider(settings: Settings) -> MeterProvider | None:
-    """A private meter provider for our own metric outputs; None when there are none."""
+class OwnMetrics:
+    """A private meter provider, and the Prometheus endpoint that serves it."""
+
+    def __init__(self, provider: MeterProvider, server: Any = None) -> None:
+        """Hold both; `server` is the running HTTP server of the endpoint, if any."""
+        self.provider = provider
+        self._server = server
+
+    @property
+    def prometheus_port(self) -> int | None:
+        """The port that the endpoint really listens on."""
+        return None if self._server is None else int(self._server.server_port)
+
+    def shutdown(self) -> None:
+        """Collect a last time, stop, close the endpoint."""
+        try:
+            self.provider.shutdown()
+        finally:
+            if self._server is not None:
+                self._server.shutdown()
+                self._server.server_close()
+
+
+def build_own_metrics(settings: Settings) -> OwnMetrics | None:
+    """A private meter provider for our own metric outputs; None when there are none.
+
+    Raises:
+        SettingsError: the Prometheus endpoint cannot listen where it should.
+    """
     readers: list[MetricReader] = []
     if otlp_wanted(settings, "METRICS"):
         interval_s = settings.metrics_interval_s
@@ -61,9 +89,11 @@ def build_own_meter_provider(settings: Settings) -> MeterProvider | None:
                 export_interval_millis=None if interval_s is None else interval_s * 1_000,
             )
         )
+    server = None
     if settings.prometheus_port is not None:
-        readers.append(_prometheus_reader(settings))
-    return MeterProvider(readers, resource=_resource(settings)) if readers else None
+        reader, server = _prometheus_endpoint(settings.prometheus_host, settings.prometheus_port)
+        readers.append(reader)
+    return OwnMetrics(MeterProvider(readers, resource=_resource(settings)), server) if readers else None
 
 
 def local_outputs(settings: Settings) -> list[Observer]:
@@ -159,11 +189,14 @@ def _otlp_metric_exporter() -> Any:
     return OTLPMetricExporter()
 
 
-def _prometheus_reader(settings: Settings) -> MetricReader:
+def _prometheus_endpoint(host: str, port: int) -> tuple[MetricReader, Any]:
     from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415 - loaded when used
     from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415 - loaded when used
 
     registry = CollectorRegistry()
     reader = PrometheusMetricReader(registry=registry, scope_info_enabled=False)
-    start_http_server(settings.prometheus_port or 0, addr=settings.prometheus_host, registry=registry)
-    return reader
+    try:
+        server, _thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        raise SettingsError(f"prometheus_port: cannot listen on {host}:{port} ({error.strerror})") from error
+    return reader, server

@@ -16,9 +16,10 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from kaizen_otel._version import __version__
 from kaizen_otel.otel_logs import SCOPE_NAME, EventLog
-from kaizen_otel.outputs import build_own_meter_provider, build_own_tracer_provider, local_outputs, otlp_wanted
+from kaizen_otel.outputs import OwnMetrics, build_own_metrics, build_own_tracer_provider, local_outputs, otlp_wanted
 from kaizen_processors.meters import Instruments
 from kaizen_processors.pipeline import PipelineSpanProcessor
+from kaizen_processors.recording import DeferredRecorder, DirectRecorder
 from kaizen_semconv import GEN_AI_SCHEMA_URLS
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
     from kaizen_processors.fence import Fence
     from kaizen_processors.ledger import Ledger
     from kaizen_processors.pipeline import Pipeline
+    from kaizen_processors.recording import HistogramRecorder
 
 # One processor and one set of instruments for each provider, for that provider's life: neither can be taken off again.
 _shells: weakref.WeakKeyDictionary[Any, PipelineSpanProcessor] = weakref.WeakKeyDictionary()
-_instruments: weakref.WeakKeyDictionary[Any, Instruments] = weakref.WeakKeyDictionary()
+_instruments: weakref.WeakKeyDictionary[Any, dict[int, Instruments]] = weakref.WeakKeyDictionary()
 
 
 class Providers:
@@ -47,7 +49,8 @@ class Providers:
         self._tracer: Tracer | None = None
         self._settled = False
         self._own_tracer_provider: TracerProvider | None = None
-        self._own_meter_provider: Any = None
+        self._own_metrics: OwnMetrics | None = None
+        self._recorder: HistogramRecorder = DirectRecorder()
         self._joined: Any = None
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
         self.instruments: Instruments | None = None
@@ -121,18 +124,31 @@ class Providers:
             return
         provider = settings.meter_provider
         if provider is None:
-            provider = self._own_meter_provider = build_own_meter_provider(settings)
-            if provider is not None and (settings.set_global or otlp_wanted(settings)):
-                metrics.set_meter_provider(provider)
+            own = self._own_metrics = self._own_metrics or build_own_metrics(settings)
+            if own is not None:
+                provider = own.provider
+                if settings.set_global or otlp_wanted(settings, "METRICS"):
+                    metrics.set_meter_provider(own.provider)
         if provider is None:
             # The API's own provider: a placeholder whose instruments become real when the application sets one.
             provider = metrics.get_meter_provider()
-        instruments = _instruments.get(provider)
+        made = _instruments.setdefault(provider, {})
+        instruments = made.get(settings.conventions)
         if instruments is None:
-            instruments = Instruments(provider.get_meter(SCOPE_NAME, __version__, self._schema_url))
-            _instruments[provider] = instruments
-        instruments.arm(self._ledger, settings.environment or "")
+            meter = provider.get_meter(SCOPE_NAME, __version__, self._schema_url)
+            instruments = made[settings.conventions] = Instruments(meter, settings.conventions)
+        if self.instruments is not None and self.instruments is not instruments:
+            self.instruments.disarm()
         self.instruments = instruments
+        self._arm_instruments()
+
+    def _arm_instruments(self) -> None:
+        settings = self._settings
+        if settings.deferred_histograms != isinstance(self._recorder, DeferredRecorder):
+            self._recorder.shutdown()
+            self._recorder = DeferredRecorder(self._fence) if settings.deferred_histograms else DirectRecorder()
+        if self.instruments is not None:
+            self.instruments.arm(self._ledger, settings.environment or "", self._recorder)
 
     def reconfigure(self, settings: Settings) -> None:
         """Take later settings into account: outputs that were off are opened; what is open stays as it is."""
@@ -147,15 +163,16 @@ class Providers:
             self._find_tracer()
         if not self.disabled and settings.prometheus_port != before.prometheus_port:
             self._find_meter()
-        if self.instruments is not None:
-            self.instruments.arm(self._ledger, settings.environment or "")
+        self._arm_instruments()
 
     # -- the end --------------------------------------------------------------------------------------------------
 
     def flush(self, timeout_s: float) -> bool:
         """Flush our own providers; an application's are its own."""
+        self._recorder.drain()
         done = True
-        for provider in (self._own_tracer_provider, self._own_meter_provider):
+        own_meter = None if self._own_metrics is None else self._own_metrics.provider
+        for provider in (self._own_tracer_provider, own_meter):
             if provider is not None:
                 flushed = False
                 with self._fence("provider.flush"):
@@ -169,12 +186,13 @@ class Providers:
             shell = None if provider is None else _shells.get(provider)
             if shell is not None:
                 shell.disarm()
+        self._recorder.shutdown()
+        for ours in (self._own_tracer_provider, self._own_metrics):
+            if ours is not None:
+                with self._fence("provider.shutdown"):
+                    ours.shutdown()
         if self.instruments is not None:
             self.instruments.disarm()
-        for provider in (self._own_tracer_provider, self._own_meter_provider):
-            if provider is not None:
-                with self._fence("provider.shutdown"):
-                    provider.shutdown()
         self._tracer = None
 
     def _tracer_of(self, provider: Any) -> Tracer:

@@ -42,7 +42,7 @@ class QualityDesk:
     def __init__(self, telemetry: Telemetry) -> None:
         """Judge as the settings say; raises `EvaluatorError` for an evaluator that cannot be used."""
         self._telemetry = telemetry
-        self._finished: OrderedDict[str, tuple[str, SpanContext]] = OrderedDict()
+        self._finished: OrderedDict[str, tuple[str, SpanContext, int]] = OrderedDict()
         self._lock = threading.Lock()
         self._runner = self._build_runner()
 
@@ -61,9 +61,8 @@ class QualityDesk:
             return
         span_context = agent.span.get_span_context()
         with self._lock:
-            self._finished[agent.execution_id] = (agent.agent_name, span_context)
-            if len(self._finished) > REMEMBERED_EXECUTIONS:
-                self._finished.popitem(last=False)
+            self._finished[agent.execution_id] = (agent.agent_name, span_context, agent.start_time_ns)
+            self._forget_old(agent.start_time_ns)
         if agent.quality_score is not None:
             self._measure(agent.agent_name, STRUCTURAL, agent.quality_score, span_context)
             for evaluation in agent.evaluations:
@@ -101,6 +100,15 @@ class QualityDesk:
         if self._runner is not None:
             self._runner.shutdown(SHUTDOWN_S)
 
+    def _forget_old(self, now_ns: int) -> None:
+        retention_s = self._telemetry.settings.metrics_retention_s
+        oldest_ns = 0 if retention_s is None else now_ns - int(retention_s * 1e9)
+        while self._finished:
+            first = next(iter(self._finished.values()))
+            if len(self._finished) <= REMEMBERED_EXECUTIONS and first[2] >= oldest_ns:
+                return
+            self._finished.popitem(last=False)
+
     # -- how ------------------------------------------------------------------------------------------------------
 
     def _build_runner(self) -> EvaluatorRunner | None:
@@ -128,7 +136,7 @@ class QualityDesk:
         instruments = self._telemetry.instruments
         if instruments is not None:
             labels = {k.AGENT_NAME: agent_name, k.EVALUATION: evaluation}
-            instruments.quality_score.record(score, labels, _context_of(span_context))
+            instruments.record(instruments.quality_score, score, labels, _context_of(span_context))
 
     def _announce(
         self, evaluation: Evaluation, agent_name: str, execution_id: str | None, span_context: SpanContext | None
@@ -152,11 +160,12 @@ class QualityDesk:
     def _subject(self, execution_id: str | None, span: Span | SpanContext | None) -> tuple[str, SpanContext | None]:
         if execution_id is not None:
             with self._lock:
-                return self._finished.get(execution_id, (NO_AGENT, None))
+                known = self._finished.get(execution_id)
+            return (NO_AGENT, None) if known is None else known[:2]
         if span is not None:
             span_context = span.get_span_context() if isinstance(span, Span) else span
             with self._lock:
-                for name, finished in self._finished.values():
+                for name, finished, _ in self._finished.values():
                     if finished.span_id == span_context.span_id and finished.trace_id == span_context.trace_id:
                         return name, span_context
             return NO_AGENT, span_context

@@ -6,13 +6,14 @@ import random
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from kaizen_otel import log_correlation
 from kaizen_otel.content import ContentWriter
 from kaizen_otel.context import in_force
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
-from kaizen_otel.invocations.base import NULL_INVOCATION, NullInvocation
+from kaizen_otel.invocations.base import NULL_INVOCATION, NullInvocation, SilentInvocation
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.emit import EMITTERS
-from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.invocations.scope import SilentScope, current_scope
 from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
 from kaizen_otel.settings import AgentSettings, MonitoringLevel
@@ -57,6 +58,9 @@ class Telemetry:
         self._read_settings()
         self.content = ContentWriter(self)
         self.quality = QualityDesk(self)
+        self._correlates_logs = settings.console if settings.log_correlation is None else settings.log_correlation
+        if self._correlates_logs:
+            log_correlation.install(fence=self.fence)
 
     # -- what invocations need ------------------------------------------------------------------------------------
 
@@ -84,37 +88,49 @@ class Telemetry:
     def call(self, describe: Callable[[], CallRequest]) -> CallInvocation | NullInvocation:
         """Begin a model call."""
         with self.fence("call.begin"):
-            return CallInvocation(self, current_scope(), describe()).begin()
+            scope = current_scope()
+            if type(scope) is not SilentScope:
+                return CallInvocation(self, scope, describe()).begin()
         return NULL_INVOCATION
 
     def agent(self, describe: Callable[[], AgentRequest]) -> AgentInvocation | NullInvocation:
         """Begin a run of an agent."""
         with self.fence("agent.begin"):
-            return AgentInvocation(self, current_scope(), describe()).begin()
+            scope = current_scope()
+            if type(scope) is SilentScope:
+                return NULL_INVOCATION
+            request = describe()
+            if self.level_of(request.subject) is MonitoringLevel.OFF:
+                return SilentInvocation(SilentScope(scope))
+            return AgentInvocation(self, scope, request).begin()
         return NULL_INVOCATION
 
     def workflow(self, describe: Callable[[], WorkflowInvocation]) -> WorkflowInvocation | NullInvocation:
         """Begin a workflow run."""
         with self.fence("workflow.begin"):
-            return describe().begin()
+            if type(current_scope()) is not SilentScope:
+                return describe().begin()
         return NULL_INVOCATION
 
     def node(self, describe: Callable[[], NodeInvocation]) -> NodeInvocation | NullInvocation:
         """Begin a node."""
         with self.fence("node.begin"):
-            return describe().begin()
+            if type(current_scope()) is not SilentScope:
+                return describe().begin()
         return NULL_INVOCATION
 
     def tool(self, describe: Callable[[], ToolInvocation]) -> ToolInvocation | NullInvocation:
         """Begin a tool call."""
         with self.fence("tool.begin"):
-            return describe().begin()
+            if type(current_scope()) is not SilentScope:
+                return describe().begin()
         return NULL_INVOCATION
 
     def create_agent(self, describe: Callable[[], CreateAgentInvocation]) -> CreateAgentInvocation | NullInvocation:
         """Begin the making of an agent."""
         with self.fence("create_agent.begin"):
-            return describe().begin()
+            if type(current_scope()) is not SilentScope:
+                return describe().begin()
         return NULL_INVOCATION
 
     # -- what Kaizen's own dictionaries say ------------------------------------------------------------------------
@@ -132,6 +148,16 @@ class Telemetry:
         transparency = config.get("transparency")
         if transparency is not None:
             self.agent_settings[agent] = AgentSettings.from_config(transparency)
+
+    def level_of(self, agent: object) -> MonitoringLevel:
+        """The monitoring level that holds for an agent: its own where it has one."""
+        if not self.agent_settings:
+            return self.settings.monitoring_level
+        try:
+            own = self.agent_settings.get(agent)
+        except TypeError:  # an agent that cannot be hashed has no settings of its own
+            own = None
+        return self.settings.monitoring_level if own is None else own.over(self.settings).monitoring_level
 
     def _read_settings(self) -> None:
         level = self.settings.monitoring_level
@@ -169,6 +195,8 @@ class Telemetry:
 
     def shutdown(self) -> None:
         """Leave the application's providers, end our own."""
+        if self._correlates_logs:
+            log_correlation.uninstall()
         self.quality.shutdown()
         self.providers.shutdown()
         self.pipeline.shutdown()

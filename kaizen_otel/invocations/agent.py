@@ -8,6 +8,7 @@ from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.scope import ExecutionScope, evaluator_above
 from kaizen_otel.invocations.workflow import WorkflowInvocation
+from kaizen_otel.settings import MonitoringLevel
 from kaizen_processors.execution import MULTIPLE_MODELS, NO_MODEL, ExecutionRecord
 from kaizen_processors.ledger import Tally
 from kaizen_semconv.attributes import KaizenExecutionStatus
@@ -86,6 +87,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         "own_sums",
         "quality_score",
         "record",
+        "records_nodes",
         "request",
         "status",
         "total",
@@ -101,6 +103,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         evaluator = evaluator_above(parent)
         self.agent_name = request.agent_name if evaluator is None else evaluator.agent_name
         self.execution_id = telemetry.new_execution_id()
+        self.records_nodes = telemetry.level_of(request.subject) >= MonitoringLevel.STANDARD
         self.own = Tally()
         self.total = Tally()
         self.open_calls: set[int] = set()

@@ -204,3 +204,23 @@ class NullInvocation:
 
 
 NULL_INVOCATION = NullInvocation()
+
+
+class SilentInvocation(NullInvocation):
+    """Records nothing, and lets nothing below it be recorded."""
+
+    __slots__ = ("_scope", "_token")
+
+    def __init__(self, scope: Scope) -> None:
+        """Hold the scope that says so."""
+        self._scope = scope
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> Self:
+        self._token = otel_context.attach(with_scope(self._scope))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        token, self._token = self._token, None
+        if token is not None:
+            otel_context.detach(token)

@@ -10,6 +10,7 @@ from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.scope import EvaluatorScope, ExecutionScope, nearest_execution, tallies_above
 from kaizen_processors.execution import NO_AGENT, UNKNOWN_MODEL, CallRecord
 from kaizen_processors.usage import Usage
+from kaizen_semconv.attributes import KaizenCallOutcome
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -145,6 +146,8 @@ class CallInvocation(Invocation):
         )
         self.price = price
         failure = self.failure
+        if failure is not None and failure.cancelled and self.outcome is None:
+            self.outcome = KaizenCallOutcome.CANCELLED.value
         span_context = self.span.get_span_context()
         self.record = CallRecord(
             operation=request.operation,

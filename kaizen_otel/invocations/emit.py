@@ -13,6 +13,7 @@ from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 from kaizen_processors.money import to_float
 from kaizen_semconv import attributes as k
 from kaizen_semconv import gen_ai as g
+from kaizen_semconv import metrics as m
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.workflow import ToolInvocation, WorkflowInvocation
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.execution import CallRecord, ExecutionRecord
+    from kaizen_processors.meters import Instruments
 
 _NS = 1e9
 
@@ -124,16 +126,26 @@ class Emitter:
             labels[g.SERVER_ADDRESS] = request.server_address
             if request.server_port is not None:
                 labels[g.SERVER_PORT] = request.server_port
-        context = span_context_of(call.span)
+        self._client_metrics(instruments, record, labels, duration_ns, span_context_of(call.span))
+
+    def _client_metrics(
+        self,
+        instruments: Instruments,
+        record: CallRecord,
+        labels: dict[str, str | int],
+        duration_ns: int,
+        context: Context | None,
+    ) -> None:
         usage = record.usage
-        token_usage = instruments.token_usage
+        name = m.GEN_AI_CLIENT_TOKEN_USAGE.name
         if usage.input_tokens is not None:
-            token_usage.record(usage.input_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "input"}, context)
+            instruments.record_client(name, usage.input_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "input"}, context)
         if usage.output_tokens is not None:
-            token_usage.record(usage.output_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "output"}, context)
-        if record.error_type is not None:
-            labels[g.ERROR_TYPE] = record.error_type
-        instruments.operation_duration.record(duration_ns / _NS, labels, context)
+            instruments.record_client(name, usage.output_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "output"}, context)
+        if self._telemetry.settings.durations:
+            if record.error_type is not None:
+                labels[g.ERROR_TYPE] = record.error_type
+            instruments.record_client(m.GEN_AI_CLIENT_OPERATION_DURATION.name, duration_ns / _NS, labels, context)
 
     # -- executions -----------------------------------------------------------------------------------------------
 
@@ -193,20 +205,19 @@ class Emitter:
     def agent_metrics(self, agent: AgentInvocation, record: ExecutionRecord, duration_ns: int) -> None:
         """Duration of the execution, under our name and the conventions'."""
         instruments = self._telemetry.instruments
-        if instruments is None:
+        if instruments is None or not self._telemetry.settings.durations:
             return
         seconds = duration_ns / _NS
         context = span_context_of(agent.span)
-        instruments.execution_duration.record(
-            seconds, {"agent_name": record.agent_name, "model": record.model}, context
-        )
+        ours = {k.AGENT_NAME: record.agent_name, k.MODEL: record.model}
+        instruments.record(instruments.execution_duration, seconds, ours, context)
         labels: dict[str, str | int] = {
             g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.INVOKE_AGENT.value,
             g.GEN_AI_AGENT_NAME: record.agent_name,
         }
         if record.error_type is not None:
             labels[g.ERROR_TYPE] = record.error_type
-        instruments.invoke_agent_duration.record(seconds, labels, context)
+        instruments.record(instruments.invoke_agent_duration, seconds, labels, context)
 
     def create_agent_start(self, making: CreateAgentInvocation) -> Attributes:
         """Which agent is made."""
@@ -237,14 +248,15 @@ class Emitter:
     def workflow_metrics(self, workflow: WorkflowInvocation, duration_ns: int) -> None:
         """Duration of the workflow."""
         instruments = self._telemetry.instruments
-        if instruments is None:
+        if instruments is None or not self._telemetry.settings.durations:
             return
         labels: dict[str, str | int] = {g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.INVOKE_WORKFLOW.value}
         if workflow.name is not None:
             labels[g.GEN_AI_WORKFLOW_NAME] = workflow.name
         if workflow.failure is not None:
             labels[g.ERROR_TYPE] = workflow.failure.error_type
-        instruments.invoke_workflow_duration.record(duration_ns / _NS, labels, span_context_of(workflow.span))
+        context = span_context_of(workflow.span)
+        instruments.record(instruments.invoke_workflow_duration, duration_ns / _NS, labels, context)
 
     def node_start(self, node_class: str, node_key: str) -> Attributes:
         """Which node."""
@@ -271,7 +283,7 @@ class Emitter:
     def tool_metrics(self, tool: ToolInvocation, duration_ns: int) -> None:
         """Duration of the tool call."""
         instruments = self._telemetry.instruments
-        if instruments is None:
+        if instruments is None or not self._telemetry.settings.durations:
             return
         labels: dict[str, str | int] = {
             g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.EXECUTE_TOOL.value,
@@ -279,7 +291,8 @@ class Emitter:
         }
         if tool.failure is not None:
             labels[g.ERROR_TYPE] = tool.failure.error_type
-        instruments.execute_tool_duration.record(duration_ns / _NS, labels, span_context_of(tool.span))
+        context = span_context_of(tool.span)
+        instruments.record(instruments.execute_tool_duration, duration_ns / _NS, labels, context)
 
 
 class SnapshotEmitter(Emitter):
@@ -287,6 +300,44 @@ class SnapshotEmitter(Emitter):
 
     version = 42
     cache_write_key = g.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS
+
+    def _client_metrics(
+        self,
+        instruments: Instruments,
+        record: CallRecord,
+        labels: dict[str, str | int],
+        duration_ns: int,
+        context: Context | None,
+    ) -> None:
+        if record.operation == g.GenAiOperationName.EMBEDDINGS:
+            super()._client_metrics(instruments, record, labels, duration_ns, context)
+            return
+        usage = record.usage
+        by_modality = {**labels, g.GEN_AI_TOKEN_MODALITY: g.GenAiTokenModality.UNKNOWN.value}
+        if record.error_type is not None:
+            labels[g.ERROR_TYPE] = record.error_type
+        for histogram, counter, count in (
+            (
+                m.GEN_AI_CLIENT_INFERENCE_OPERATION_INPUT_TOKENS,
+                m.GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS,
+                usage.input_tokens,
+            ),
+            (
+                m.GEN_AI_CLIENT_INFERENCE_OPERATION_OUTPUT_TOKENS,
+                m.GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS,
+                usage.output_tokens,
+            ),
+            (None, m.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_READ_INPUT_TOKENS, usage.cache_read_tokens),
+            (None, m.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_WRITE_INPUT_TOKENS, usage.cache_write_tokens),
+            (None, m.GEN_AI_CLIENT_INFERENCE_USAGE_REASONING_OUTPUT_TOKENS, usage.reasoning_tokens),
+        ):
+            if count is None:
+                continue
+            instruments.record_client(counter.name, count, by_modality, context)
+            if histogram is not None:
+                instruments.record_client(histogram.name, count, labels, context)
+        if self._telemetry.settings.durations:
+            instruments.record_client(m.GEN_AI_CLIENT_INFERENCE_DURATION.name, duration_ns / _NS, labels, context)
 
 
 EMITTERS: dict[int, type[Emitter]] = {41: Emitter, 42: SnapshotEmitter}

@@ -60,11 +60,18 @@ class ExecutionScope(Scope):
     total: Tally
     open_calls: set[int]
     business: dict[str, float]
+    records_nodes: bool
     span: Span
 
     def call_finished(self, failure: Failure | None, finish_reasons: tuple[str, ...]) -> None:
         """Take notice of a model call of this execution that ended."""
         raise NotImplementedError
+
+
+class SilentScope(Scope):
+    """A run of an agent whose own configuration switched monitoring off: nothing below it is watched."""
+
+    __slots__ = ()
 
 
 class EvaluatorScope(Scope):

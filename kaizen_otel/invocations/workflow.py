@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from kaizen_otel.invocations.base import Attributes, Invocation
-from kaizen_otel.invocations.scope import nearest_execution, tallies_above
+from kaizen_otel.invocations.scope import ExecutionScope, nearest_execution, tallies_above
 
 if TYPE_CHECKING:
     from kaizen_otel.invocations.failure import Failure
@@ -64,6 +64,14 @@ class WorkflowInvocation(Invocation):
             self.failed_nodes.pop(key, None)
 
 
+def records_nodes(invocation: Invocation) -> bool:
+    """Whether nodes and tools have spans here: as the agent above says, else as the settings say."""
+    execution = nearest_execution(invocation.parent)
+    if isinstance(execution, ExecutionScope):
+        return execution.records_nodes
+    return invocation.telemetry.records_nodes
+
+
 class NodeInvocation(Invocation):
     """One node of a workflow, span `node {Class}`. Not an execution."""
 
@@ -83,7 +91,7 @@ class NodeInvocation(Invocation):
     @property
     def records_span(self) -> bool:
         """Nodes have spans from monitoring level `standard` up; below it they are only watched for failures."""
-        return self.telemetry.records_nodes
+        return records_nodes(self)
 
     def span_name(self) -> str:
         """`node {Class}`."""
@@ -121,7 +129,7 @@ class ToolInvocation(Invocation):
     @property
     def records_span(self) -> bool:
         """Tools have spans from monitoring level `standard` up."""
-        return self.telemetry.records_nodes
+        return records_nodes(self)
 
     @property
     def agent_name(self) -> str | None:

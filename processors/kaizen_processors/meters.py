@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.metrics import CallbackOptions, Counter, Observation
 
 from kaizen_processors.money import to_float
+from kaizen_processors.recording import DirectRecorder
+from kaizen_semconv import DEFAULT_VERSION
 from kaizen_semconv import metrics as m
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from opentelemetry.context import Context
     from opentelemetry.metrics import Histogram, Meter
 
     from kaizen_processors.ledger import Ledger, LedgerSnapshot
+    from kaizen_processors.recording import HistogramRecorder, Labels
     from kaizen_semconv.metrics import MetricDefinition
 
 
@@ -28,12 +32,14 @@ class Instruments:
 
     Args:
         meter: where the instruments are made.
+        conventions: version of the GenAI conventions; each has client metrics of its own.
     """
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, conventions: int = DEFAULT_VERSION) -> None:
         """Create every instrument of the contract, reading nothing yet."""
         self._ledger: Ledger | None = None
         self._environment = ""
+        self._recorder: HistogramRecorder = DirectRecorder()
         self._counter(meter, m.KAIZEN_AGENT_EXECUTIONS, _executions)
         self._counter(meter, m.KAIZEN_TOKENS_CONSUMED, _tokens)
         self._counter(meter, m.KAIZEN_COST_USD, _cost)
@@ -42,16 +48,28 @@ class Instruments:
         meter.create_observable_gauge(definition.name, [self._active], definition.unit, definition.description)
         self.execution_duration = _histogram(meter, m.KAIZEN_EXECUTION_DURATION)
         self.quality_score = _histogram(meter, m.KAIZEN_QUALITY_SCORE)
-        self.operation_duration = _histogram(meter, m.GEN_AI_CLIENT_OPERATION_DURATION)
-        self.token_usage = _histogram(meter, m.GEN_AI_CLIENT_TOKEN_USAGE)
+        self._client = {d.name: _instrument(meter, d) for d in _client_metrics(conventions)}
         self.invoke_agent_duration = _histogram(meter, m.GEN_AI_INVOKE_AGENT_DURATION)
         self.invoke_workflow_duration = _histogram(meter, m.GEN_AI_INVOKE_WORKFLOW_DURATION)
         self.execute_tool_duration = _histogram(meter, m.GEN_AI_EXECUTE_TOOL_DURATION)
 
-    def arm(self, ledger: Ledger, environment: str) -> None:
+    def arm(self, ledger: Ledger, environment: str, recorder: HistogramRecorder) -> None:
         """Read from this ledger; `environment` is the label of `kaizen.active_agents`."""
         self._ledger = ledger
         self._environment = environment
+        self._recorder = recorder
+
+    def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
+        """Record one value of one of the histograms in the context of its span."""
+        self._recorder.record(histogram, value, labels, context)
+
+    def record_client(self, name: str, value: float, labels: Labels, context: Context | None) -> None:
+        """Record one value of a client metric of the conventions, by its name."""
+        instrument = self._client[name]
+        if isinstance(instrument, Counter):
+            instrument.add(value, labels, context)
+        else:
+            self._recorder.record(instrument, value, labels, context)
 
     def disarm(self) -> None:
         """Read nothing: an observable instrument cannot be removed from its meter, so it reports nothing then."""
@@ -71,6 +89,16 @@ class Instruments:
         if ledger is None:
             return []
         return [Observation(ledger.active_agents(), {"environment": self._environment})]
+
+
+def _client_metrics(conventions: int) -> Iterable[MetricDefinition]:
+    return (d for d in m.ALL if d.name.startswith("gen_ai.client.") and conventions in d.versions)
+
+
+def _instrument(meter: Meter, definition: MetricDefinition) -> Counter | Histogram:
+    if definition.instrument is m.Instrument.COUNTER:
+        return meter.create_counter(definition.name, definition.unit, definition.description)
+    return _histogram(meter, definition)
 
 
 def _histogram(meter: Meter, definition: MetricDefinition) -> Histogram:

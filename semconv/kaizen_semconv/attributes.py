@@ -22,7 +22,7 @@ KAIZEN_BUSINESS_VALUE_SCORE: Final = "kaizen.business_value_score"
 """Double. Value of the result to the business, as the application reported it."""
 
 KAIZEN_CALL_OUTCOME: Final = "kaizen.call.outcome"
-"""One of the values below. How a stream ended that was neither read to its end nor failed."""
+"""One of the values below. How a call ended that neither gave its whole answer nor failed."""
 
 KAIZEN_CONFIDENCE: Final = "kaizen.confidence"
 """Double. Confidence that the agent itself stated in its output, 0 to 1."""
@@ -126,13 +126,16 @@ TOKEN_TYPE: Final = "token_type"  # noqa: S105  a key, not a secret
 
 
 class KaizenCallOutcome(StrEnum):
-    """How a stream ended that was neither read to its end nor failed."""
+    """How a call ended that neither gave its whole answer nor failed."""
 
     CLOSED = "closed"
     """The caller closed it before its end."""
 
     ABANDONED = "abandoned"
     """The caller dropped it without closing it."""
+
+    CANCELLED = "cancelled"
+    """The task that made it was cancelled or interrupted."""
 
 
 class KaizenExecutionStatus(StrEnum):

@@ -1,0 +1,129 @@
+"""When a histogram value is recorded: at once, or a moment later on a thread of our own.
+
+Recording costs 8 to 11 µs each on the caller's thread. Deferred, the caller pays an append; the value carries its
+context, so exemplars still point at the right span, but the SDK stamps them with the time of the drain.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Histogram
+
+    from kaizen_processors.fence import Fence
+
+    Labels = Mapping[str, str | int]
+
+MAX_WAITING = 10_000
+"""Values that may wait; the caller that meets a full queue records them itself, so that none is lost."""
+
+DRAIN_INTERVAL_S = 1.0
+
+
+class HistogramRecorder(Protocol):
+    """What records histogram values."""
+
+    def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
+        """Record one value in the context of its span."""
+        ...
+
+    def drain(self) -> None:
+        """Record everything that waits."""
+        ...
+
+    def shutdown(self) -> None:
+        """Record what waits and stop."""
+        ...
+
+
+class DirectRecorder:
+    """Records at once."""
+
+    __slots__ = ()
+
+    def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
+        """Record one value."""
+        histogram.record(value, labels, context)
+
+    def drain(self) -> None:
+        """Nothing waits."""
+
+    def shutdown(self) -> None:
+        """Nothing to stop."""
+
+
+class DeferredRecorder:
+    """Records on a daemon thread, about once a second, and whenever it is drained.
+
+    Args:
+        fence: counts what a reader raises on our thread.
+    """
+
+    def __init__(self, fence: Fence) -> None:
+        """Start the thread with the first value."""
+        self._fence = fence
+        self._begin()
+        _RECORDERS.add(self)
+
+    def _begin(self) -> None:
+        self._waiting: deque[tuple[Histogram, float, Labels, Context | None]] = deque()
+        self._start_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
+        """Let one value wait."""
+        self._waiting.append((histogram, value, labels, context))
+        if self._thread is None:
+            self._start()
+        if self._stopped or len(self._waiting) > MAX_WAITING:
+            self.drain()
+
+    def drain(self) -> None:
+        """Record everything that waits, on the calling thread."""
+        waiting = self._waiting
+        while waiting:
+            try:
+                histogram, value, labels, context = waiting.popleft()
+            except IndexError:  # another thread drained it between the look and the pop
+                return
+            with self._fence("histogram.record"):
+                histogram.record(value, labels, context)
+
+    def shutdown(self) -> None:
+        """Record what waits and stop the thread."""
+        self._stopped = True
+        self._wake.set()
+        self.drain()
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(target=self._run, name="kaizen-otel-histograms", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._wake.wait(DRAIN_INTERVAL_S):
+            self.drain()
+
+
+_RECORDERS: weakref.WeakSet[DeferredRecorder] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # The child has no drain thread, and what waits was already the parent's to record.
+    for recorder in list(_RECORDERS):
+        recorder._begin()  # noqa: SLF001 - the class's own fork handler
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -53,6 +53,8 @@ def duplicate_names(source: Source) -> Iterator[str]:
     yield from _duplicates(
         "constant", {attribute.id: constant(attribute.id) for attribute in _attributes(groups)}.values()
     )
+    for group in groups:
+        yield from _duplicates(f"{group.where}: ref", (reference.ref for reference in group.references))
     operations = (group.annotations.get("operation") for group in groups if group.type == "span")
     yield from _duplicates("span operation", (operation for operation in operations if operation))
 

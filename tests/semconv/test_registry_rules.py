@@ -91,6 +91,12 @@ BREACHES = {
         "id: kaizen.node_type",
         "constant KAIZEN_NODE_TYPE is there 2 times",
     ),
+    "one attribute twice on a signal": (
+        SPANS,
+        "ref: kaizen.confidence,",
+        "ref: kaizen.quality.score,",
+        "span.kaizen.invoke_agent: ref kaizen.quality.score is there 2 times",
+    ),
     "two spans of one operation": (
         SPANS,
         "operation: embeddings",

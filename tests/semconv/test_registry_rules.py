@@ -206,8 +206,8 @@ BREACHES = {
     ),
     "a twin enum that differs": (
         ATTRIBUTES,
-        "{id: cancelled, value: cancelled,",
-        "{id: stopped, value: stopped,",
+        "{id: cancelled, value: cancelled, stability: development, brief: The caller",
+        "{id: stopped, value: stopped, stability: development, brief: The caller",
         "status: members differ from those of kaizen.execution.status",
     ),
     "a twin of nothing": (

@@ -1,0 +1,83 @@
+"""The user's own prices: entries that come before the published ones."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fnmatch import translate
+from typing import TYPE_CHECKING
+
+from kaizen_processors.pricing.catalog import catalog_id
+from kaizen_processors.pricing.price import SOURCE_OVERRIDE, USD
+from kaizen_processors.pricing.rates import Terms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kaizen_processors.pricing.rates import Tier
+
+
+class PriceFileError(ValueError):
+    """An override file cannot be used. `problems` has one text for each wrong place: `file:line:column: what`."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        """Show all problems at once."""
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One entry: whose calls it prices, when, and at which rates.
+
+    `provider` None is any; `model` is a name or a glob, upper and lower case alike. Valid from `from_ns` until just
+    before `until_ns` (Unix nanoseconds, None = always).
+    """
+
+    model: str
+    tiers: tuple[Tier, ...]
+    provider: str | None = None
+    currency: str = USD
+    from_ns: int | None = None
+    until_ns: int | None = None
+    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile the glob once."""
+        object.__setattr__(self, "_pattern", re.compile(translate(self.model.lower())))
+
+    def matches(self, provider: str | None, model: str) -> bool:
+        """Whether this entry is about that model. Its provider may be named as the call names it or as genai-prices."""
+        if self.provider is not None:
+            own = self.provider.strip().lower()
+            if provider is None or own not in {provider.strip().lower(), catalog_id(provider)}:
+                return False
+        return self._pattern.match(model.lower()) is not None
+
+    def valid_at(self, at_ns: int) -> bool:
+        """Whether the entry applies to a call made at this moment."""
+        return (self.from_ns is None or self.from_ns <= at_ns) and (self.until_ns is None or at_ns < self.until_ns)
+
+    def hides(self, later: Override) -> bool:
+        """Whether a later entry can never be reached because of this one. Says no when in doubt."""
+        if "?" in self.model or "[" in self.model or self.provider not in {None, later.provider}:
+            return False
+        covers_start = self.from_ns is None or (later.from_ns is not None and self.from_ns <= later.from_ns)
+        covers_end = self.until_ns is None or (later.until_ns is not None and later.until_ns <= self.until_ns)
+        return covers_start and covers_end and self._pattern.match(later.model.lower()) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """The entries of an override file, in its order: the first that matches and is valid wins."""
+
+    entries: tuple[Override, ...] = ()
+    version: str | None = None
+
+    def matching(self, provider: str | None, models: Sequence[str]) -> list[Override]:
+        """Return the entries about these names of one call's model, those of the first name first."""
+        return [entry for model in models for entry in self.entries if entry.matches(provider, model)]
+
+    def terms(self, entry: Override) -> Terms:
+        """Return what a price of this entry says about itself."""
+        return Terms(SOURCE_OVERRIDE, self.version, entry.currency)

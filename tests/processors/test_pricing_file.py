@@ -1,0 +1,370 @@
+"""Override files: what they price, and what is said about a wrong one."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kaizen_processors.money import UNITS_PER_USD, from_decimal
+from kaizen_processors.pricing import Price, PriceBook, PriceFileError
+from kaizen_processors.usage import Usage
+
+DOCS = Path(__file__).parents[2] / "docs" / "pricing.md"
+SOME = "prices:\n  - {model: m, input: 1, output: 2}\n"
+
+
+def ns(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 10**9
+
+
+AT_NS = ns("2026-11-20T12:00:00")
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "prices.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def entry_book(folder: Path, entry: str) -> PriceBook:
+    """Book of one entry for model `m`; `entry` is the rest of it, in flow style."""
+    return PriceBook.from_file(write(folder, f"prices: [{{model: m, {entry}}}]"))
+
+
+def amount(price: Price) -> Fraction:
+    assert price.amount is not None
+    assert price.source == "override"
+    return Fraction(price.amount, UNITS_PER_USD)
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    path = write(folder, text)
+    with pytest.raises(PriceFileError) as caught:
+        PriceBook.from_file(path)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    assert all(problem.startswith(f"{path}:") for problem in caught.value.problems)
+    return [problem.removeprefix(f"{path}:") for problem in caught.value.problems]
+
+
+def test_the_example_in_the_documentation_prices_as_it_says(tmp_path: Path) -> None:
+    found = re.search(r"```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    book = PriceBook.from_file(write(tmp_path, found[1]))
+    gpt = book.price("openai", "gpt-4o-2024-08-06", Usage(1200, 300, cache_read_tokens=200), AT_NS)
+    assert amount(gpt) == Fraction(1000 * 2 + 200 * Fraction(1, 2) + 300 * 8, 10**6)
+    assert (gpt.version, gpt.currency, gpt.missing) == ("acme-2026-11", "USD", None)
+    long = book.price("gcp.vertex_ai", "gemini-2.5-pro", Usage(200_001, 10), AT_NS)
+    assert amount(long) == Fraction(200_001 * Fraction("2.2") + 10 * Fraction("13.5")) / 10**6
+    own = book.price("ollama", "llama3.2", Usage(5, 5), AT_NS)
+    assert own == Price(from_decimal(Decimal("0.002")), "EUR", "override", "acme-2026-11", "currency")
+    assert book.price("gcp.gemini", "gemini-2.5-pro", Usage(5, 5), AT_NS).source == "genai-prices"
+    assert book.price("openai", "gpt-4o", Usage(5, 5), ns("2027-01-01T00:00:00")).source == "genai-prices"
+
+
+def test_the_problems_in_the_documentation_read_as_shown(tmp_path: Path) -> None:
+    shown = re.findall(r"^prices\.yaml:\d+:\d+: (.*?)(?:, …)?$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    real = problems(tmp_path, 'prices: [{model: m, inputs: 1, input: "2,50", output: 1}]')
+    assert len(shown) == len(real) == 2
+    assert all(text in problem for text, problem in zip(shown, real, strict=True))
+
+
+RATES = st.decimals(min_value=0, max_value=10**6, places=12, allow_nan=False)
+COUNTS = st.integers(0, 10**6)
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"input": RATES, "output": RATES},
+        optional=dict.fromkeys(["cache_read", "cache_write", "reasoning", "per_request"], RATES),
+    ),
+    st.sampled_from([("1", 1), ("1k", 10**3), ("1M", 10**6)]),
+    st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS),
+    st.booleans(),
+)
+def test_an_entry_prices_exactly_as_its_text_says(
+    tmp_path_factory: pytest.TempPathFactory,
+    rates: dict[str, Decimal],
+    per: tuple[str, int],
+    counts: tuple[int, int, int, int, int],
+    quoted: bool,
+) -> None:
+    plain, read, written, thought, said = counts
+    quote = '"' if quoted else ""
+    text = ", ".join(f"{key}: {quote}{value:f}{quote}" for key, value in rates.items())
+    book = entry_book(tmp_path_factory.mktemp("prices"), f"per: {per[0]}, {text}")
+    usage = Usage(
+        plain + read + written,
+        thought + said,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=thought,
+    )
+    per_token = {key: Fraction(value) / per[1] for key, value in rates.items()}
+    expected = (
+        plain * per_token["input"]
+        + read * per_token.get("cache_read", per_token["input"])
+        + written * per_token.get("cache_write", per_token["input"])
+        + thought * per_token.get("reasoning", per_token["output"])
+        + said * per_token["output"]
+        + Fraction(rates.get("per_request", 0))
+    )
+    assert amount(book.price("any", "m", usage, AT_NS)) == expected
+
+
+def test_audio_has_its_own_rates(tmp_path: Path) -> None:
+    book = entry_book(tmp_path, "per: 1, input: 1, output: 2, input_audio: 10, output_audio: 20, reasoning: 3")
+    assert amount(book.price(None, "m", Usage(5, 5, input_audio_tokens=2, output_audio_tokens=1), AT_NS)) == 23 + 28
+    both = Usage(5, 5, output_audio_tokens=1, reasoning_tokens=1)
+    assert book.price(None, "m", both, AT_NS).missing == "usage"
+
+
+def test_a_tier_replaces_the_rates_that_it_names(tmp_path: Path) -> None:
+    tiers = "tiers: [{above_input_tokens: 10, input: 2}, {above_input_tokens: 20, output: 7, cache_read: 3}]"
+    book = entry_book(tmp_path, f"per: 1, input: 1, output: 5, cache_read: 0.5, per_request: 100, {tiers}")
+    costs = [book.price(None, "m", Usage(taken, 1, cache_read_tokens=2), AT_NS) for taken in (10, 11, 20, 21)]
+    assert [amount(cost) for cost in costs] == [
+        100 + 8 * 1 + 1 + 5,
+        100 + 9 * 2 + 1 + 5,
+        100 + 18 * 2 + 1 + 5,
+        100 + 19 * 1 + 6 + 7,
+    ]
+
+
+def test_without_a_rate_of_its_own_a_detail_follows_its_side_into_the_tier(tmp_path: Path) -> None:
+    book = entry_book(tmp_path, "per: 1, input: 1, output: 0, tiers: [{above_input_tokens: 10, input: 2}]")
+    assert amount(book.price(None, "m", Usage(11, 0, cache_read_tokens=11), AT_NS)) == 22
+
+
+@pytest.mark.parametrize(
+    ("entry_provider", "call_provider", "matches"),
+    [
+        ("openai", "openai", True),
+        ("OpenAI", "openai", True),
+        ("google", "gcp.gemini", True),
+        ("google", "gcp.vertex_ai", True),
+        ("gcp.gemini", "gcp.gemini", True),
+        ("gcp.gemini", "gcp.vertex_ai", False),
+        ("mistral", "mistral_ai", True),
+        ("ollama", "ollama", True),
+        ("openai", "ollama", False),
+        ("openai", None, False),
+    ],
+)
+def test_an_entry_names_the_provider_as_the_call_or_as_genai_prices(
+    tmp_path: Path, entry_provider: str, call_provider: str | None, matches: bool
+) -> None:
+    book = entry_book(tmp_path, f"provider: {entry_provider}, input: 1, output: 1")
+    assert (book.price(call_provider, "m", Usage(1, 1), AT_NS).source == "override") == matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "model", "matches"),
+    [
+        ("gpt-4o", "gpt-4o", True),
+        ("GPT-4o", "gpt-4O", True),
+        ("gpt-4o", "gpt-4o-mini", False),
+        ("gpt-4o*", "gpt-4o-mini", True),
+        ("gpt-?o", "gpt-4o", True),
+        ("gpt-[45]o", "gpt-5o", True),
+        ("*", "x", True),
+        ("gpt.4o", "gpt-4o", False),
+    ],
+)
+def test_an_entry_names_its_model_exactly_or_by_a_glob(tmp_path: Path, pattern: str, model: str, matches: bool) -> None:
+    book = PriceBook.from_file(write(tmp_path, f'prices: [{{model: "{pattern}", input: 1, output: 1}}]'))
+    assert (book.price("acme", model, Usage(1, 1), AT_NS).source == "override") == matches
+
+
+def test_the_first_matching_entry_wins(tmp_path: Path) -> None:
+    text = "prices: [{model: m-1, per: 1, input: 1, output: 0}, {model: m-*, per: 1, input: 2, output: 0}]"
+    book = PriceBook.from_file(write(tmp_path, text))
+    assert [amount(book.price(None, model, Usage(1, 0), AT_NS)) for model in ("m-1", "m-2")] == [1, 2]
+
+
+def test_an_entry_for_the_requested_model_holds_when_the_answer_names_a_dated_one(tmp_path: Path) -> None:
+    book = PriceBook.from_file(write(tmp_path, "prices: [{model: gpt-4o, per: 1, input: 1, output: 1}]"))
+    price = book.price("openai", "gpt-4o-2024-08-06", Usage(1, 1), AT_NS, fallback_model="gpt-4o")
+    assert amount(price) == 2
+    assert book.price("openai", "gpt-4o-2024-08-06", Usage(1, 1), AT_NS).source == "genai-prices"
+
+
+def test_an_entry_is_valid_from_its_first_moment_until_just_before_its_last(tmp_path: Path) -> None:
+    book = entry_book(tmp_path, "input: 1, output: 1, from: 2026-01-01, until: 2026-02-01T01:00:00+01:00")
+    start, end = ns("2026-01-01T00:00:00"), ns("2026-02-01T00:00:00")
+    sources = [book.price("acme", "m", Usage(1, 1), at).source for at in (start - 1, start, end - 1, end, start)]
+    assert sources == ["unknown", "override", "override", "unknown", "override"]
+
+
+def test_a_rate_changes_when_one_entry_follows_another(tmp_path: Path) -> None:
+    text = (
+        "prices: [{model: m, per: 1, input: 1, output: 0, until: 2026-01-01}, {model: m, per: 1, input: 2, output: 0}]"
+    )
+    book = PriceBook.from_file(write(tmp_path, text))
+    change = ns("2026-01-01T00:00:00")
+    assert [amount(book.price(None, "m", Usage(1, 0), at)) for at in (change, change - 1, change)] == [2, 1, 2]
+
+
+def test_another_currency_is_known_but_not_counted_in_dollars(tmp_path: Path) -> None:
+    price = entry_book(tmp_path, "currency: EUR, per: 1, input: 1, output: 1").price(None, "m", Usage(1, 2), AT_NS)
+    assert price == Price(3 * UNITS_PER_USD, "EUR", "override", None, "currency")
+
+
+def test_a_free_entry_costs_nothing(tmp_path: Path) -> None:
+    price = entry_book(tmp_path, "input: 0, output: 0").price(None, "m", Usage(1, 2), AT_NS)
+    assert (price.amount, price.missing) == (0, None)
+
+
+def test_an_anchor_stands_for_what_it_names(tmp_path: Path) -> None:
+    text = "prices: [{model: a, input: &rate 1, output: *rate}, {model: b, input: *rate, output: 0}]"
+    assert amount(PriceBook.from_file(write(tmp_path, text)).price(None, "b", Usage(10**6, 0), AT_NS)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "what"),
+    [
+        ("", "1:1", "is empty"),
+        ("# nothing\n", "1:1", "is empty"),
+        ("[]", "1:1", "must be a mapping with `version`, `prices`"),
+        ("just text", "1:1", "must be a mapping"),
+        ("version: 1", "1:1", "`prices` is missing"),
+        ("prices: []", "1:9", "at least one entry"),
+        ("prices: {}", "1:9", "`prices` must be a list"),
+        ("prices:", "1:8", "`prices` must be a list"),
+        (SOME + "price: 1\n", "3:1", "unknown key `price` in the file; allowed: `version`, `prices`"),
+        (SOME + "version:\n", "3:9", "`version` needs one value"),
+        (SOME + "version: [1]\n", "3:10", "`version` needs one value"),
+        (SOME + "prices: []\n", "3:1", "`prices` is there twice"),
+        (SOME + "? [a]\n: 1\n", "3:3", "unknown key"),
+        ("prices:\n  - gpt-4o\n", "2:5", "an entry must be a mapping with `provider`, `model`"),
+        ("prices:\n  - {input: 1, output: 1}\n", "2:5", "`model` is missing"),
+        ("prices:\n  - {model: m, input: 1}\n", "2:5", "`output` is missing; write 0 where nothing is charged"),
+        ("prices:\n  - model: m\n    input: 1\n    output: 1\n    outputs: 2\n", "5:5", "unknown key `outputs`"),
+        ("prices: [{model: m, input: 1, output: 1, currency: eur}]", "1:52", "ISO 4217"),
+        ("prices: [{model: m, input: 1, output: 1, per: 2M}]", "1:47", "allowed: `1`, `1k`, `1M`"),
+        ("prices: [{model: m, input: 1, output: 1, from: soon}]", "1:48", "is no date"),
+        ("prices: [{model: m, input: 1, output: 1, from: 2026-01-32}]", "1:48", "is no date"),
+        ("prices: [{model: m, input: 1, output: 1, from: 2026-01-02, until: 2026-01-02}]", "1:67", "later than `from`"),
+        ("prices: [{model: m, input: 1, output: 1, tiers: {}}]", "1:49", "`tiers` must be a list"),
+        ("prices: [{model: m, input: 1, output: 1, tiers: [1]}]", "1:50", "a tier must be a mapping"),
+        ("prices: [{model: m, input: 1, output: 1, tiers: [{input: 1}]}]", "1:50", "`above_input_tokens` is missing"),
+        ("prices: [{model: m, input: 1, output: 1, tiers: [{above_input_tokens: 5}]}]", "1:50", "a tier needs a rate"),
+        ("prices: [{model: m, input: 1, output: 1, tiers: [{above_input_tokens: -5, input: 1}]}]", "1:71", "no count"),
+        (
+            "prices: [{model: m, input: 1, output: 1, tiers: [{above_input_tokens: 5, per: 1, input: 1}]}]",
+            "1:74",
+            "`per`",
+        ),
+        (SOME + "  - {model: M, input: 3, output: 3}\n", "3:5", "never used: the entry in line 2 comes first"),
+        ("a: [1,\n", "2:1", "is not YAML"),
+        ("a: 1\n---\nb: 2\n", "2:1", "is not YAML"),
+        ("prices: !!python/object:os.system {}", "1:9", "`prices` must be a list"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place_and_what_is_allowed(
+    tmp_path: Path, text: str, place: str, what: str
+) -> None:
+    found = problems(tmp_path, text)
+    assert any(problem.startswith(f"{place}: ") and what in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["-1", "1,5", "1_000", "abc", "NaN", ".inf", "0x10", "1:30", "~", "[1]", "$2", "1e999", "1.", "٣", "true", '""'],
+)
+def test_what_is_no_number_is_no_rate(tmp_path: Path, value: str) -> None:
+    found = problems(tmp_path, f"prices:\n  - model: m\n    input: {value}\n    output: 1\n")
+    assert any(problem.startswith("3:12: `input` ") for problem in found), found
+
+
+@pytest.mark.parametrize("key", ["input", "cache_write", "per_request"])
+def test_a_rate_that_would_be_rounded_is_refused(tmp_path: Path, key: str) -> None:
+    rates = {"input": "1", "output": "1"} | {key: "0.0000000000000000000000001"}
+    found = problems(tmp_path, f"prices: [{{model: m, per: 1, {', '.join(f'{k}: {v}' for k, v in rates.items())}}}]")
+    assert len(found) == 1
+    assert "cannot be held exactly; allowed: 24 decimals for one" in found[0]
+
+
+def test_a_rate_is_what_is_written_and_not_what_a_float_makes_of_it(tmp_path: Path) -> None:
+    book = entry_book(tmp_path, "per: 1, input: 0.123456789012345678901234, output: 1e-3")
+    assert book.price(None, "m", Usage(1, 0), AT_NS).amount == 123456789012345678901234
+    assert amount(book.price(None, "m", Usage(0, 1), AT_NS)) == Fraction(1, 1000)
+
+
+def test_tiers_that_do_not_ascend_are_refused(tmp_path: Path) -> None:
+    tiers = "[{above_input_tokens: 20, input: 1}, {above_input_tokens: 20, input: 2}]"
+    found = problems(tmp_path, f"prices: [{{model: m, input: 1, output: 1, tiers: {tiers}}}]")
+    assert len(found) == 1
+    assert "must ascend: 20 comes after 20" in found[0]
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    text = "prices:\n  - model: m\n    input: x\n    output: y\n    colour: z\n  - {}\n"
+    assert [problem.split(":")[0] for problem in problems(tmp_path, text)] == ["5", "3", "4", "6", "6", "6"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("model: gpt-4*", "model: gpt-4o*"),
+        ("model: '*'", "model: gpt-4o, provider: openai"),
+        ("model: m, from: 2026-01-01", "model: m, from: 2026-02-01, until: 2026-03-01"),
+        ("model: m, provider: openai", "model: m, provider: openai"),
+    ],
+)
+def test_an_entry_that_cannot_be_reached_is_refused(tmp_path: Path, first: str, second: str) -> None:
+    text = f"prices:\n  - {{{first}, input: 1, output: 1}}\n  - {{{second}, input: 2, output: 2}}\n"
+    assert problems(tmp_path, text) == ["3:5: is never used: the entry in line 2 comes first"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("model: gpt-4o", "model: gpt-4*"),
+        ("model: 'gpt-?'", "model: gpt-*"),
+        ("model: m, provider: openai", "model: m"),
+        ("model: m, provider: google", "model: m, provider: gcp.gemini"),
+        ("model: m, until: 2026-01-01", "model: m"),
+        ("model: m, from: 2026-01-01, until: 2026-02-01", "model: m, from: 2026-01-15"),
+    ],
+)
+def test_an_entry_that_may_be_reached_is_taken(tmp_path: Path, first: str, second: str) -> None:
+    text = f"prices:\n  - {{{first}, input: 1, output: 1}}\n  - {{{second}, input: 2, output: 2}}\n"
+    PriceBook.from_file(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PriceFileError, match=r"gone\.yaml: cannot be read: No such file"):
+        PriceBook.from_file(str(tmp_path / "gone.yaml"))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_bytes(b"prices: \xff\xfe")
+    with pytest.raises(PriceFileError, match="is not UTF-8 text"):
+        PriceBook.from_file(path)
+    path.write_bytes(b"prices: \x00")
+    with pytest.raises(PriceFileError, match="is not YAML"):
+        PriceBook.from_file(path)
+
+
+def test_a_file_that_nests_too_deep_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PriceFileError, match="is not YAML"):
+        PriceBook.from_file(write(tmp_path, "[" * 5000 + "]" * 5000))
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="prices:[]{}-, \n0123456789modelinputoutput*&\"'~!#", max_size=120))
+def test_any_text_is_a_price_file_or_refused_as_one(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = write(tmp_path_factory.getbasetemp(), text)
+    try:
+        PriceBook.from_file(path)
+    except PriceFileError as error:
+        assert error.problems  # noqa: PT017 - both outcomes are right; nothing else may be raised

@@ -211,10 +211,7 @@ class Emitter:
         context = span_context_of(agent.span)
         ours = {k.AGENT_NAME: record.agent_name, k.MODEL: record.model}
         instruments.record(instruments.execution_duration, seconds, ours, context)
-        labels: dict[str, str | int] = {
-            g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.INVOKE_AGENT.value,
-            g.GEN_AI_AGENT_NAME: record.agent_name,
-        }
+        labels: dict[str, str | int] = {g.GEN_AI_AGENT_NAME: record.agent_name}
         if record.error_type is not None:
             labels[g.ERROR_TYPE] = record.error_type
         instruments.record(instruments.invoke_agent_duration, seconds, labels, context)
@@ -250,7 +247,7 @@ class Emitter:
         instruments = self._telemetry.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
-        labels: dict[str, str | int] = {g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.INVOKE_WORKFLOW.value}
+        labels: dict[str, str | int] = {}
         if workflow.name is not None:
             labels[g.GEN_AI_WORKFLOW_NAME] = workflow.name
         if workflow.failure is not None:
@@ -285,10 +282,7 @@ class Emitter:
         instruments = self._telemetry.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
-        labels: dict[str, str | int] = {
-            g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.EXECUTE_TOOL.value,
-            g.GEN_AI_TOOL_NAME: tool.tool_name,
-        }
+        labels: dict[str, str | int] = {g.GEN_AI_TOOL_NAME: tool.tool_name}
         if tool.failure is not None:
             labels[g.ERROR_TYPE] = tool.failure.error_type
         context = span_context_of(tool.span)

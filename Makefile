@@ -1,0 +1,77 @@
+# Everything a person runs. `make demo` and `make test` are all a newcomer needs; both install what they use.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast test-oldest check lint types contracts generated format coverage install clean
+
+help:  ## what there is to run
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## real Kaizen agents, their trace tree, tokens, cost and quality
+	@$(BIN)/kaizen-otel demo
+
+test: $(STAMP)  ## all tests that need nothing but the package index (under 10 minutes)
+	$(PYTEST) tests --ignore=tests/backends
+
+test-oldest: $(VENV)-oldest/.installed  ## the same on the oldest supported dependencies
+	$(VENV)-oldest/bin/python -m pytest tests/kaizen_otel tests/processors tests/properties -p no:cacheprovider
+
+check: lint types contracts generated  ## linters, types, import contracts, stale generated files
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+
+generated: $(STAMP)
+	$(BIN)/python semconv/generate.py --check
+
+format: $(STAMP)  ## let ruff format and sort
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+coverage: $(STAMP)  ## branch coverage of the Python lanes
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests --ignore=tests/backends -q
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+install: $(STAMP)  ## the development environment, in $(VENV)
+
+# An environment for running the demo: the package and the real framework, nothing for development.
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@test -e $(STAMP) || { echo "installing kaizen-otel and kailash-kaizen (about a minute)…"; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check -e ".[kaizen]"; }
+	@touch $@
+
+$(STAMP): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev
+	@touch $@
+
+$(VENV)-oldest/.installed: pyproject.toml tests/oldest.txt
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
+	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check -e . --group test -c tests/oldest.txt
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "kaizen-otel needs Python 3.11 or newer; $(PYTHON) is older (make PYTHON=python3.12 …)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "this Python cannot make virtual environments: on Debian, apt-get install python3-venv"; exit 1; }
+
+clean:  ## remove the environments
+	rm -rf $(VENV) $(VENV)-oldest
+
+include collector-config/backends.mk

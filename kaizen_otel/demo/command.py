@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kaizen_otel.demo.run import DemoRun, Export
-    from kaizen_otel.demo.support_desk import Ticket
     from kaizen_processors.trace_tree import Trace
 
 _NO_KAIZEN: Final = 2
@@ -60,18 +62,18 @@ class _Nobody:
     def begin(self, *, local: bool) -> None:
         """See `Audience`."""
 
-    def ticket(self, ticket: Ticket) -> None:
+    def question(self, asker: str, text: str) -> None:
         """See `Audience`."""
 
     def text(self, piece: str) -> None:
         """See `Audience`."""
 
-    def answered(self, trace: Trace | None) -> None:
+    def answered(self, traces: Sequence[Trace]) -> None:
         """See `Audience`."""
 
 
 class _Screen:
-    """Shows each ticket, the answer as it is written, and the trace; at the end the table by agent."""
+    """Shows each question, the answer as it is written, and the trace; at the end the table by agent."""
 
     def __init__(self, file: TextIO, width: int | None) -> None:
         from kaizen_processors.export.console import terminal_width, wants_color  # noqa: PLC0415 - loaded when used
@@ -88,33 +90,35 @@ class _Screen:
         if local:
             self._write(
                 "A support desk of real Kaizen agents, answered by the demo's own model server: no key, no network.\n"
-                "On purpose it refuses one call with 429, which is made again, and fails another with 500.\n"
+                "On purpose one call is refused with 429 and made again, one fails with 500, one answer is cut off.\n"
             )
         else:
             self._write("A support desk of real Kaizen agents, answered by OpenAI.\n")
 
-    def ticket(self, ticket: Ticket) -> None:
+    def question(self, asker: str, text: str) -> None:
         """See `Audience`."""
-        self._write(f"\n{self._bold(ticket.user_id.rjust(5))}  {ticket.text}\n{self._bold(' desk')}  ")
+        self._write(f"\n{self._bold(asker.rjust(5))}  {text}\n{self._bold(' desk')}  ")
 
     def text(self, piece: str) -> None:
         """See `Audience`."""
         self._write(piece)
 
-    def answered(self, trace: Trace | None) -> None:
+    def answered(self, traces: Sequence[Trace]) -> None:
         """See `Audience`."""
         from kaizen_processors.export.tree_view import render  # noqa: PLC0415 - loaded by now
 
-        if trace is None:
-            self._write("\n\nNo span was recorded: is OTEL_SDK_DISABLED set, or a sampler that drops everything?\n")
-        else:
-            self._write("\n\n" + render(self._view.trace(trace), color=self._color))
+        self._write("\n")
+        for trace in traces:
+            self._write("\n" + render(self._view.trace(trace), color=self._color))
+        if not traces:
+            self._write("\nNo span was recorded: is OTEL_SDK_DISABLED set, or a sampler that drops them?\n")
 
     def end(self, run: DemoRun) -> None:
         """The table, and where the telemetry went."""
         from kaizen_processors.export.report import print_report  # noqa: PLC0415 - loaded by now
 
-        self._write("\n")
+        if run.traces:
+            self._write("\n")
         print_report(run.traces, self._file, width=self._view.width, color=self._color, trees=False)
         self._write("\n" + _told(run.export) + "\n")
 
@@ -131,12 +135,12 @@ def _told(export: Export) -> str:
         return "Exported nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT to send the same to a collector."
     if export.delivered:
         return f"Exported to {export.endpoint}: delivered."
-    return f"Exported to {export.endpoint}: NOT delivered ({export.trouble})."
+    return f"Exported to {export.endpoint}: NOT delivered. Does a collector listen there? ({export.trouble})"
 
 
 def totals_of_run(run: DemoRun) -> dict[str, Any]:
     """The exact sums of a run by agent and model, money as a string of US dollars, and the ids of its traces."""
-    calls, executions = run.stats["calls"], run.stats["executions"]
+    calls, executions = run.stats.get("calls", {}), run.stats.get("executions", {})
     pairs = sorted({*calls, *((agent, model) for agent, model, _ in executions)})
     rows = [_row(pair, calls.get(pair), executions) for pair in pairs]
     return {
@@ -148,11 +152,11 @@ def totals_of_run(run: DemoRun) -> dict[str, Any]:
             "model_calls": sum(row["model_calls"] for row in rows),
             "input_tokens": sum(row["input_tokens"] for row in rows),
             "output_tokens": sum(row["output_tokens"] for row in rows),
-            "cost_usd": _dollars(sum(sums["cost"] for sums in calls.values())),
+            "cost_usd": _dollars(sum((sums["cost"] for sums in calls.values()), Decimal(0))),
         },
         "missing": [
             {"model": model, "reason": reason, "calls": count}
-            for (model, reason), count in sorted(run.stats["missing"].items())
+            for (model, reason), count in sorted(run.stats.get("missing", {}).items())
         ],
         "export": {"endpoint": run.export.endpoint, "delivered": run.export.delivered, "trouble": run.export.trouble},
     }
@@ -170,5 +174,5 @@ def _row(pair: tuple[str, str], sums: Any, executions: Any) -> dict[str, Any]:
     }
 
 
-def _dollars(amount: Any) -> str:
-    return f"{amount:f}"
+def _dollars(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"

@@ -10,6 +10,7 @@ _TRIAGE: Final = "choose the desk"
 _ORDERS: Final = "Look up the order"
 _LETTER: Final = "friendly answer"
 _TECHNICAL: Final = "customer of our app"
+_REPORT: Final = "Sum up the shift"
 _BILLING: Final = "about a payment"
 
 DESK_ANSWERS: Final = (
@@ -70,4 +71,12 @@ DESK_ANSWERS: Final = (
         ),
     ),
     Rule(system=_BILLING, replies=Reply.server_error()),
+    Rule(
+        system=_REPORT,
+        replies=Reply(
+            text="Three tickets came in. Two were answered at once; the third was about a double charge, and since the",
+            usage=ReplyUsage(input_tokens=118, output_tokens=24),
+            finish_reason="length",
+        ),
+    ),
 )

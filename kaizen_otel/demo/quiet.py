@@ -27,11 +27,14 @@ def quiet_kaizen() -> Iterator[None]:
 
 
 class FailedExports(logging.Handler):
-    """Hears what OTLP exporters say when they fail: they log it, and `force_flush` says nothing."""
+    """Hears what OTLP exporters say when they give up: they log an error, and `force_flush` says nothing.
+
+    Warnings tell of attempts that are made again; those stay out of the output as well.
+    """
 
     def __init__(self) -> None:
-        """Hear warnings and errors."""
-        super().__init__(logging.WARNING)
+        """Hear errors."""
+        super().__init__(logging.ERROR)
         self.first: str | None = None
         self._undo = ExitStack()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,13 +20,16 @@ from kaizen_processors.export.otlp_file import read_otlp_json
 from kaizen_processors.trace_tree import Trace, build_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kaizen_otel.demo.support_desk import Ticket
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
 _DEFAULT_ENDPOINT: Final = "http://localhost:4318"
 _FLUSH_TIMEOUT_S: Final = 15.0
+_TIMEOUT_VARIABLES: Final = (
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+    "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
+)
 
 
 class Audience(Protocol):
@@ -34,14 +38,14 @@ class Audience(Protocol):
     def begin(self, *, local: bool) -> None:
         """The run begins, with the local model server or the real provider."""
 
-    def ticket(self, ticket: Ticket) -> None:
-        """A customer asks."""
+    def question(self, asker: str, text: str) -> None:
+        """Somebody asks."""
 
     def text(self, piece: str) -> None:
         """A piece of the answer."""
 
-    def answered(self, trace: Trace | None) -> None:
-        """The answer is complete; its trace, None when no span was recorded."""
+    def answered(self, traces: Sequence[Trace]) -> None:
+        """The answer is complete; its trace, none when no span was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class DemoRun:
-    """What a run showed: the traces, one a ticket, `kaizen_otel.stats()`, and the export."""
+    """What a run showed: the traces, one for each question, `kaizen_otel.stats()`, and the export."""
 
     local: bool
     traces: tuple[Trace, ...]
@@ -64,7 +68,7 @@ class DemoRun:
 
 
 def run_demo(audience: Audience, *, offline: bool) -> DemoRun:
-    """Let the desk answer all tickets.
+    """Let the desk work one shift: three tickets and a report.
 
     Args:
         audience: Who watches.
@@ -74,6 +78,7 @@ def run_demo(audience: Audience, *, offline: bool) -> DemoRun:
     with ExitStack() as stack:
         stack.enter_context(quiet_kaizen())
         failed_exports = stack.enter_context(FailedExports())
+        stack.enter_context(_short_export_timeout())
         file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kaizen-otel-demo-"))) / "spans.jsonl"
         settings = _settings(file)
         kaizen_otel.instrument(settings)
@@ -83,14 +88,9 @@ def run_demo(audience: Audience, *, offline: bool) -> DemoRun:
             server.script(DESK_ANSWERS)
             stack.enter_context(lift_loopback_guard(server.url))
         audience.begin(local=local)
-        _answer_tickets(audience, file)
+        traces = _work_a_shift(audience, file)
         flushed = kaizen_otel.flush(_FLUSH_TIMEOUT_S)
-        return DemoRun(
-            local,
-            tuple(build_traces(read_otlp_json(file))),
-            kaizen_otel.stats(),
-            _export(settings, failed_exports, flushed=flushed),
-        )
+        return DemoRun(local, traces, kaizen_otel.stats(), _export(settings, failed_exports, flushed=flushed))
 
 
 def _settings(file: Path) -> kaizen_otel.Settings:
@@ -98,19 +98,45 @@ def _settings(file: Path) -> kaizen_otel.Settings:
     return kaizen_otel.Settings.load(file=file, console=False, stream_usage=True, **named)
 
 
-def _answer_tickets(audience: Audience, file: Path) -> None:
+@contextmanager
+def _short_export_timeout() -> Iterator[None]:
+    """Nobody watches a demo wait half a minute for a collector that is not there; what the user set is kept."""
+    if any(os.environ.get(name) for name in _TIMEOUT_VARIABLES):
+        yield
+        return
+    os.environ[_TIMEOUT_VARIABLES[0]] = "3"
+    try:
+        yield
+    finally:
+        del os.environ[_TIMEOUT_VARIABLES[0]]
+
+
+def _work_a_shift(audience: Audience, file: Path) -> tuple[Trace, ...]:
     # Kaizen takes two seconds to import, and its warnings are to be quiet by then.
     from kaizen_otel.demo.support_desk import TICKETS, Models, SupportDesk  # noqa: PLC0415
 
+    shown: list[Trace] = []
     desk = SupportDesk(Models.from_environment(), audience.text)
     desk.open()
-    seen: set[str] = {trace.trace_id for trace in build_traces(read_otlp_json(file))}
-    for ticket in TICKETS:
-        audience.ticket(ticket)
-        desk.answer(ticket)
-        new = [trace for trace in build_traces(read_otlp_json(file)) if trace.trace_id not in seen]
-        seen.update(trace.trace_id for trace in new)
-        audience.answered(new[0] if new else None)
+    before = {trace.trace_id for trace in _traces_in(file)}
+
+    def watched(asker: str, text: str, answer: Callable[[], str]) -> str:
+        audience.question(asker, text)
+        answered = answer()
+        known = before | {trace.trace_id for trace in shown}
+        new = [trace for trace in _traces_in(file) if trace.trace_id not in known]
+        shown.extend(new)
+        audience.answered(new)
+        return answered
+
+    answers = [watched(ticket.user_id, ticket.text, partial(desk.answer, ticket)) for ticket in TICKETS]
+    watched("boss", "How was the shift?", partial(desk.report, answers))
+    return tuple(shown)
+
+
+def _traces_in(file: Path) -> list[Trace]:
+    # Where OTEL_SDK_DISABLED is set, nothing opens the file.
+    return build_traces(read_otlp_json(file)) if file.exists() else []
 
 
 def _export(settings: kaizen_otel.Settings, failed: FailedExports, *, flushed: bool) -> Export:

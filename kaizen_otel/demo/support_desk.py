@@ -1,8 +1,9 @@
 """The demo's application: a support desk of real Kaizen agents.
 
 A supervisor reads a ticket and hands it to a desk. Orders: a clerk with a tool, then a writer who streams. Technical:
-an agent run as a workflow, once more after a 429. Billing: an agent whose model fails in the offline demo. All that it
-does for its telemetry is to say whose ticket it is working on.
+an agent that waits and asks again when it is refused with 429. Billing: an agent whose model fails in the offline demo.
+At the end of the shift one more agent, run as a workflow, sums up. All that the desk does for its telemetry is to say
+whose ticket it is working on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +26,7 @@ from kaizen.strategies.async_single_shot import AsyncSingleShotStrategy
 import kaizen_otel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 PROVIDER: Final = "openai"
 HANDED_OVER: Final = "Thank you for telling us. A colleague will come back to you within the hour."
@@ -37,6 +37,7 @@ ORDERS_SERVER: Final = {
     "args": ["-m", "kaizen_otel.demo.mcp_tool"],
 }
 _ATTEMPTS: Final = 3
+_MAX_TOKENS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,13 @@ class Letter(Signature):
     answer: str = OutputField(description="The answer to the customer")
 
 
+class TechnicalAnswer(Signature):
+    """Help a customer of our app, in one sentence."""
+
+    ticket: str = InputField(description="The customer's ticket")
+    answer: str = OutputField(description="The answer to the customer")
+
+
 class Supervisor(BaseAgent):
     """Reads tickets and hands each to a desk."""
 
@@ -111,6 +119,10 @@ class OrderClerk(BaseAgent):
 
 class Writer(BaseAgent):
     """Writes the answer, streaming."""
+
+
+class Technician(BaseAgent):
+    """Helps with the app, patiently."""
 
 
 class BillingClerk(BaseAgent):
@@ -155,14 +167,40 @@ class Streaming:
 
     async def execute(self, agent: Any, inputs: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Stream one answer."""
-        client = LlmClient.from_deployment_sync(resolve_deployment_for(PROVIDER, agent.config.model))
         facts = f"{inputs['ticket']}\n\nWhat we know: {inputs['facts']}"
-        messages = [{"role": "system", "content": str(Letter.__doc__)}, {"role": "user", "content": facts}]
         pieces = []
-        async for chunk in client.stream(messages, max_tokens=200):
+        async for chunk in client_of(agent).stream(messages_for(agent, facts), max_tokens=_MAX_TOKENS):
             pieces.append(chunk["text"])
             self._emit(chunk["text"])
         return {"answer": "".join(pieces)}
+
+
+class Patient:
+    """Asks the model, and again after the time that the provider asks for when it refuses with 429."""
+
+    async def execute(self, agent: Any, inputs: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Get one answer."""
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                answer = await client_of(agent).complete(messages_for(agent, inputs["ticket"]), max_tokens=_MAX_TOKENS)
+            except RateLimited as refused:
+                if attempts == _ATTEMPTS:
+                    raise
+                await asyncio.sleep(refused.retry_after or 1)
+            else:
+                return {"answer": answer["text"]}
+
+
+def client_of(agent: Any) -> Any:
+    """A client for the agent's model."""
+    return LlmClient.from_deployment_sync(resolve_deployment_for(PROVIDER, agent.config.model))
+
+
+def messages_for(agent: Any, text: str) -> list[dict[str, str]]:
+    """The signature's instructions, and the text that they are about."""
+    return [{"role": "system", "content": str(type(agent.signature).__doc__)}, {"role": "user", "content": text}]
 
 
 class SupportDesk:
@@ -171,26 +209,16 @@ class SupportDesk:
     def __init__(self, models: Models, emit: Callable[[str], None]) -> None:
         """Engage the agents; `emit` shows text to the customer as it is written."""
         self._emit = emit
-        as_json = {"llm_provider": PROVIDER, "response_format": {"type": "json_object"}}
-        strong = BaseAgentConfig(model=models.strong, **as_json)
         desks = {"orders": self._orders, "technical": self._technical, "billing": self._billing}
-        self._supervisor = Supervisor(
-            BaseAgentConfig(model=models.fast, **as_json),
-            signature=Triage(),
-            strategy=HandOver(desks),
-            mcp_servers=[],
-        )
+        fast, strong = _config(models.fast), _config(models.strong)
+        self._supervisor = Supervisor(fast, signature=Triage(), strategy=HandOver(desks), mcp_servers=[])
         self._clerk = OrderClerk(strong, signature=OrderFacts(), strategy=WithTools(), mcp_servers=[ORDERS_SERVER])
-        self._writer = Writer(
-            BaseAgentConfig(llm_provider=PROVIDER, model=models.strong),
-            signature=Letter(),
-            strategy=Streaming(emit),
-            mcp_servers=[],
-        )
+        self._writer = Writer(strong, signature=Letter(), strategy=Streaming(emit), mcp_servers=[])
+        self._technician = Technician(strong, signature=TechnicalAnswer(), strategy=Patient(), mcp_servers=[])
         self._billing_clerk = BillingClerk(strong, signature=BillingAnswer(), mcp_servers=[])
-        config = {"provider": PROVIDER, "model": models.strong, "max_tokens": 200}
-        self._technician = Kaizen().create_agent(
-            "Technician", config | {"system_prompt": "Help a customer of our app. Answer in one sentence."}
+        self._reporter = Kaizen().create_agent(
+            "ShiftReport",
+            {"provider": PROVIDER, "model": models.fast, "max_tokens": 24, "system_prompt": "Sum up the shift."},
         )
 
     def open(self) -> None:
@@ -203,6 +231,14 @@ class SupportDesk:
             outcome = self._supervisor.run(ticket=ticket.text)
         return str(outcome.get("answer", HANDED_OVER))
 
+    def report(self, answers: Sequence[str]) -> str:
+        """Sum up the shift: an agent without a signature, run as a workflow."""
+        parameters = {"ShiftReport": {"messages": [{"role": "user", "content": "\n".join(answers)}]}}
+        with LocalRuntime(enable_monitoring=False) as runtime:
+            results, _ = runtime.execute(self._reporter.workflow.build(), parameters=parameters)
+        response = results["ShiftReport"].get("response") or {}
+        return self._say(str(response.get("content", "There is no report today.")))
+
     def _orders(self, ticket: str) -> str:
         found = self._clerk.run(ticket=ticket)
         if "facts" not in found:
@@ -211,19 +247,8 @@ class SupportDesk:
         return str(letter.get("answer", ""))
 
     def _technical(self, ticket: str) -> str:
-        """Run the technician as a workflow, and wait and run it again when the provider asks for that."""
-        parameters = {"Technician": {"messages": [{"role": "user", "content": ticket}]}}
-        for attempt in range(1, _ATTEMPTS + 1):
-            with LocalRuntime(enable_monitoring=False) as runtime:
-                results, _ = runtime.execute(self._technician.workflow.build(), parameters=parameters)
-            outcome = results["Technician"]
-            if not outcome.get("failed"):
-                return self._say(str(outcome["response"]["content"]))
-            wait_s = asked_to_wait_s(outcome.get("_exception"))
-            if wait_s is None or attempt == _ATTEMPTS:
-                break
-            time.sleep(wait_s)
-        return self._say(HANDED_OVER)
+        outcome = self._technician.run(ticket=ticket)
+        return self._say(str(outcome.get("answer", HANDED_OVER)))
 
     def _billing(self, ticket: str) -> str:
         outcome = self._billing_clerk.run(ticket=ticket)
@@ -234,10 +259,5 @@ class SupportDesk:
         return text
 
 
-def asked_to_wait_s(error: BaseException | None) -> float | None:
-    """Seconds that a rate-limited provider asked to wait, 1 when it named none; None when that was not the trouble."""
-    while error is not None:
-        if isinstance(error, RateLimited):
-            return float(error.retry_after or 1)
-        error = error.__cause__ or error.__context__
-    return None
+def _config(model: str) -> Any:
+    return BaseAgentConfig(llm_provider=PROVIDER, model=model, response_format={"type": "json_object"})

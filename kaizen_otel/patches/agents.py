@@ -16,14 +16,8 @@ if TYPE_CHECKING:
 
     from kaizen_otel.telemetry import Telemetry
 
-AGENT_METHODS = (
-    "execute",
-    "execute_workflow",
-    "execute_cot",
-    "execute_react",
-    "execute_multi_round",
-    "communicate_with",
-)
+AGENT_METHODS = ("execute_workflow", "execute_cot", "execute_react", "execute_multi_round")
+"""Methods that run the agent's own implementation, whatever their arguments."""
 
 _DEFAULT_ID = re.compile(r"agent_\d+$")
 """What `BaseAgent` calls an agent that nobody named: the address of the object, so never a name or a label."""
@@ -31,8 +25,10 @@ _DEFAULT_ID = re.compile(r"agent_\d+$")
 
 def apply_agents(patcher: Patcher, module: Any) -> None:
     """`kaizen.core.agents.Agent`: made by `Kaizen.create_agent`."""
+    patcher.wrap(module.Agent, "execute", execute)
     for name in AGENT_METHODS:
         patcher.wrap(module.Agent, name, run_agent)
+    patcher.wrap(module.Agent, "communicate_with", communicate_with)
 
 
 def apply_agent_loop(patcher: Patcher, module: Any) -> None:
@@ -56,15 +52,30 @@ SURFACES = (
 # -- kaizen.core.agents.Agent -------------------------------------------------------------------------------------
 
 
-def run_agent(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """One run of a `kaizen.core.agents.Agent`."""
-    telemetry = active()
-    if telemetry is None or already_watched(instance):
-        return wrapped(*args, **kwargs)
+def execute(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`Agent.execute(workflow=None, **inputs)`: a run of the agent, or of a workflow that the caller hands in."""
     workflow = args[0] if args else kwargs.get("workflow")
     # A workflow that the caller hands in is the caller's: its LLM nodes are executions of their own.
-    owns_nodes = workflow is None or isinstance(workflow, (str, dict))
-    with telemetry.agent(lambda: describe_agent(instance, owns_nodes=owns_nodes)) as run:
+    owns_nodes = workflow is None or isinstance(workflow, str)
+    return _run(instance, owns_nodes, wrapped, args, kwargs)
+
+
+def run_agent(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One run of a `kaizen.core.agents.Agent`."""
+    return _run(instance, True, wrapped, args, kwargs)
+
+
+def communicate_with(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`Agent.communicate_with(target_agent, message)`: the target answers, so it is a run of the target."""
+    target = args[0] if args else kwargs.get("target_agent")
+    return _run(instance if target is None else target, True, wrapped, args, kwargs)
+
+
+def _run(agent: Any, owns_nodes: bool, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    telemetry = active()
+    if telemetry is None or already_watched(agent):
+        return wrapped(*args, **kwargs)
+    with telemetry.agent(lambda: describe_agent(agent, owns_nodes=owns_nodes)) as run:
         result = wrapped(*args, **kwargs)
         run.observe(lambda run: observe_agent(run, result))
     return result

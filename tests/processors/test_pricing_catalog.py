@@ -106,7 +106,7 @@ USAGES = st.builds(
 MOMENTS = st.datetimes(datetime(2022, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds must be naive
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(st.sampled_from(MODELS), USAGES, MOMENTS)
 @example(("perplexity", "sonar-deep-research"), Usage(100, 5000, reasoning_tokens=4000), NOON)
 @example(("anthropic", "claude-sonnet-4-5"), Usage(10, 0, cache_read_tokens=6, cache_write_tokens=5), NOON)

@@ -26,13 +26,8 @@ Calculator = Callable[[Usage], Price]
 MAX_COUNT: Final = 2**63 - 1
 """The largest believable count: what an OpenTelemetry integer attribute can hold."""
 
-
-class _Fresh(Price):
-    """A price whose fields the calculator sets: skipping `__init__` saves a fifth of the time of every model call."""
-
-    __slots__ = ()
-
-    __init__ = object.__init__  # type: ignore[assignment]
+_new: Final = object.__new__
+"""Makes a price whose fields the calculator sets itself: `__init__` would be a fifth of the time of every call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +104,7 @@ def _plain(rates: Rates, terms: Terms) -> Calculator:
         taken, given = usage.input_tokens, usage.output_tokens
         if type(taken) is not int or type(given) is not int or not 0 <= taken | given <= MAX_COUNT:
             return MISSING_USAGE
-        priced = _Fresh()
+        priced = _new(Price)
         priced.amount = taken * input_rate + given * output_rate
         priced.currency = currency
         priced.source = source
@@ -140,7 +135,7 @@ def _cached(rates: Rates, terms: Terms) -> Calculator:
             if type(written) is not int or not 0 <= written <= taken:
                 return MISSING_USAGE
             amount += written * write_extra
-        priced = _Fresh()
+        priced = _new(Price)
         priced.amount = amount
         priced.currency = currency
         priced.source = source

@@ -141,6 +141,7 @@ class Telemetry:
         if settings != self.settings:
             self.settings = settings
             self.providers.reconfigure(settings)
+            self.content.configure(settings)
             self._read_settings()
 
     def apply_agent_config(self, agent: Any, config: dict[str, Any]) -> None:

@@ -47,5 +47,5 @@ def _judge(captured: Captured) -> None:
         observe_span(span)
     for data in captured.collections:
         observe_metrics(data)
-    for event in captured.events:
-        observe_log(event)
+    for record in captured.log_records:
+        observe_log(record)

@@ -157,7 +157,7 @@ class Invocation(Scope):
                 span.end(self.start_time_ns + duration_ns)
         self.on_ended(duration_ns)
 
-    def _describe(self, span: Span) -> None:
+    def _describe(self, span: Span) -> Attributes:
         attributes = self.end_attributes()
         failure = self.failure
         if failure is not None and not failure.cancelled:
@@ -167,6 +167,7 @@ class Invocation(Scope):
             span.set_status(Status(StatusCode.ERROR, failure.message))
         if attributes:
             span.set_attributes(attributes)
+        return attributes
 
     def _report_upwards(self) -> None:
         parent = self.parent

@@ -179,9 +179,13 @@ class CallInvocation(Invocation):
         telemetry.emitter.call_metrics(self, record, duration_ns)
         telemetry.pipeline.call_finished(record)
 
-    def _describe(self, span: Span) -> None:
-        super()._describe(span)
-        self.telemetry.content.describe_call(self)
+    def _describe(self, span: Span) -> Attributes:
+        attributes = super()._describe(span)
+        content = self.telemetry.content
+        if content.captures:
+            with self.telemetry.fence("content"):
+                content.describe_call(self, span, attributes)
+        return attributes
 
     def _tell_execution(self) -> None:
         # A failed call that is followed by a successful one (a retry) is no reason for the run to have failed.

@@ -212,6 +212,8 @@ class Emitter:
         ours = {k.AGENT_NAME: record.agent_name, k.MODEL: record.model}
         instruments.record(instruments.execution_duration, seconds, ours, context)
         labels: dict[str, str | int] = {g.GEN_AI_AGENT_NAME: record.agent_name}
+        if agent.own_sums is not None and len(agent.own_sums.models) == 1:
+            labels[g.GEN_AI_REQUEST_MODEL] = record.model
         if record.error_type is not None:
             labels[g.ERROR_TYPE] = record.error_type
         instruments.record(instruments.invoke_agent_duration, seconds, labels, context)
@@ -282,7 +284,9 @@ class Emitter:
         instruments = self._telemetry.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
-        labels: dict[str, str | int] = {g.GEN_AI_TOOL_NAME: tool.tool_name}
+        labels: dict[str, str | int] = {g.GEN_AI_TOOL_NAME: tool.tool_name, g.GEN_AI_TOOL_TYPE: tool.tool_type}
+        if tool.agent_name is not None:
+            labels[g.GEN_AI_AGENT_NAME] = tool.agent_name
         if tool.failure is not None:
             labels[g.ERROR_TYPE] = tool.failure.error_type
         context = span_context_of(tool.span)

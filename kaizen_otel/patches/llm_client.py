@@ -32,6 +32,9 @@ PROVIDER_PREFIXES = {
     "bedrock": g.GenAiProviderName.AWS_BEDROCK.value,
 }
 
+MAX_COLLECTED_CHARS = 65_536
+"""Longest answer of a stream that is put together where content is recorded."""
+
 _NUMBERS = {
     "temperature": g.GEN_AI_REQUEST_TEMPERATURE,
     "top_p": g.GEN_AI_REQUEST_TOP_P,
@@ -241,5 +244,18 @@ def observe_usage(chat: CallInvocation, answer: dict[Any, Any]) -> None:
 
 def observe_chunk(chat: CallInvocation, chunk: Any) -> None:
     """One chunk of a stream, in Kaizen's normalised shape."""
-    if type(chunk) is dict and chunk.get("stop_reason"):
+    if type(chunk) is not dict:
+        return
+    if chunk.get("stop_reason"):
         observe_usage(chat, chunk)
+    if chat.telemetry.content.captures:
+        collect_text(chat, chunk)
+
+
+def collect_text(chat: CallInvocation, chunk: dict[Any, Any]) -> None:
+    """Put the answer of a stream together, up to what may be recorded of it."""
+    collected: dict[str, str] = mapping(chat.output) or {"text": ""}
+    chat.output = collected
+    text = bounded_text(chunk.get("text"), MAX_COLLECTED_CHARS)
+    if text and len(collected["text"]) < MAX_COLLECTED_CHARS:
+        collected["text"] += text

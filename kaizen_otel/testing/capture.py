@@ -187,6 +187,11 @@ class Captured:
         return [item.log_record for item in self._logs.get_finished_logs()]
 
     @property
+    def log_records(self) -> list[Any]:
+        """Every emitted log record with its scope and resource, as the SDK gives it."""
+        return list(self._logs.get_finished_logs())
+
+    @property
     def collections(self) -> list[MetricsData]:
         """Every collection of metrics made so far, as the SDK gives it."""
         return list(self._metrics_data)

@@ -142,7 +142,7 @@ class HandOver(AsyncSingleShotStrategy):
         choice: dict[str, Any] = await super().execute(agent, inputs, **options)
         desk = self._desks.get(choice.get("route", ""))
         if desk is None:
-            return choice | {"answer": HANDED_OVER}
+            return choice
         return choice | {"answer": await asyncio.to_thread(desk, inputs["ticket"])}
 
 
@@ -229,7 +229,7 @@ class SupportDesk:
         """Answer one ticket."""
         with kaizen_otel.attributes(user_id=ticket.user_id, session_id=ticket.session_id, tags=("demo",)):
             outcome = self._supervisor.run(ticket=ticket.text)
-        return str(outcome.get("answer", HANDED_OVER))
+        return str(outcome["answer"]) if "answer" in outcome else self._say(HANDED_OVER)
 
     def report(self, answers: Sequence[str]) -> str:
         """Sum up the shift: an agent without a signature, run as a workflow."""
@@ -244,7 +244,7 @@ class SupportDesk:
         if "facts" not in found:
             return self._say(HANDED_OVER)
         letter = self._writer.run(ticket=ticket, facts=found["facts"])
-        return str(letter.get("answer", ""))
+        return str(letter["answer"]) if "answer" in letter else self._say(HANDED_OVER)
 
     def _technical(self, ticket: str) -> str:
         outcome = self._technician.run(ticket=ticket)

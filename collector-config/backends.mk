@@ -1,18 +1,21 @@
 # Included by the Makefile. The real backends of the tests: built once per version into the user's cache
 # (~/.cache/kaizen-otel/backends). `make -s jaeger` prints the path of the program.
 
-BACKENDS_PYTHON ?= python3
+PYTHON ?= python3
 
 .PHONY: collector jaeger prometheus test-backends collector-sources
 
-collector:
-	@$(BACKENDS_PYTHON) tests/backends/builds.py otelcol-kaizen
+test-backends: $(STAMP) collector jaeger prometheus  ## the demo through a real Collector into Jaeger and Prometheus (needs Go)
+	$(PYTEST) tests/backends
 
-jaeger:
-	@$(BACKENDS_PYTHON) tests/backends/builds.py jaeger
+collector:  ## build the OpenTelemetry Collector of the tests; prints its path
+	@$(PYTHON) tests/backends/builds.py otelcol-kaizen
 
-prometheus:
-	@$(BACKENDS_PYTHON) tests/backends/builds.py prometheus
+jaeger:  ## build Jaeger; prints its path
+	@$(PYTHON) tests/backends/builds.py jaeger
+
+prometheus:  ## build Prometheus; prints its path
+	@$(PYTHON) tests/backends/builds.py prometheus
 
 # Writes collector-config/otelcol/src again from manifest.yaml; needed only after a change of the manifest.
 collector-sources:

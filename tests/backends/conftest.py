@@ -8,10 +8,12 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 import pytest
 
 from tests.backends.builds import COLLECTOR_CONFIG, PROGRAMS, build
+from tests.backends.demo import Totals, run_demo
 from tests.backends.jaeger import JaegerClient
 from tests.backends.processes import LOOPBACK, Backend, free_ports, running
 from tests.backends.prometheus import PrometheusClient
@@ -164,3 +166,15 @@ def prometheus(request: pytest.FixtureRequest, collector: Collector, prometheuse
     """The Prometheus at the end of each way from the Collector: a test that uses it runs once per way."""
     collector.backend.check_alive()
     return prometheuses[request.param]
+
+
+@pytest.fixture(scope="session")
+def demo_service() -> str:
+    """The demo's `service.name` in this session."""
+    return f"demo-{uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def demo_totals(collector: Collector, demo_service: str) -> Totals:
+    """One run of the demo into the Collector: what its ledger says."""
+    return run_demo(collector.otlp_http, demo_service)

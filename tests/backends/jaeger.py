@@ -182,10 +182,16 @@ def _parse_span(raw: dict[str, Any], services: dict[str, str]) -> JaegerSpan:
         service=services[raw["processID"]],
         start_us=int(raw["startTime"]),
         duration_us=int(raw["duration"]),
-        tags={str(tag["key"]): tag["value"] for tag in raw["tags"]},
+        tags={str(tag["key"]): _tag_value(tag) for tag in raw["tags"]},
         events=tuple(_event_name(log) for log in raw["logs"]),
         warnings=tuple(str(warning) for warning in raw["warnings"] or ()),
     )
+
+
+def _tag_value(tag: dict[str, Any]) -> TagValue:
+    value: TagValue = tag["value"]
+    # JSON has one kind of number: only the type beside it tells 1.0 from 1.
+    return float(value) if tag["type"] == "float64" else value
 
 
 def _event_name(log: dict[str, Any]) -> str:

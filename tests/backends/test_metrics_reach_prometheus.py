@@ -80,12 +80,8 @@ def test_labels_are_the_attributes_and_whose_they_are(prometheus: Prometheus, jo
     matching = f'{{job="{job}"}}'
     prometheus.client.wait_for(f"kaizen_cost_usd_total{matching}")
     labels = prometheus.client.labels_of("kaizen_cost_usd_total", matching=matching)
-    assert {label for label in labels if not label.startswith("otel_scope_")} == {
-        "agent_name",
-        "model",
-        "job",
-        "instance",
-    }
+    assert labels >= {"otel_scope_name"}
+    assert {label for label in labels if not label.startswith("otel_scope_")} == {*AGENT, "job", "instance"}
     assert prometheus.client.query(f"kaizen_cost_usd_total{matching}")[0].labels["instance"] == f"{job}-1"
 
 

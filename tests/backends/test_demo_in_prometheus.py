@@ -1,0 +1,199 @@
+"""The demo's metrics in Prometheus: names, labels and values, by each of the four ways that lead there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from kaizen_otel import Settings
+from kaizen_semconv import metrics as definitions
+from tests.backends.conftest import ROUTES
+from tests.backends.demo import scraped_demo
+from tests.backends.processes import LOOPBACK, free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kaizen_semconv.metrics import MetricDefinition
+    from tests.backends.conftest import Collector, Prometheus
+    from tests.backends.demo import Totals
+    from tests.backends.prometheus import PrometheusClient, Sample
+
+RELATIVE_TOLERANCE: Final = 1e-9
+DIRECT: Final = "application"
+PUSHING_ROUTES: Final = tuple(route for route in ROUTES if route != "scrape")
+DEFAULT_CONVENTIONS: Final = Settings().conventions
+
+# OTel's name -> Prometheus' name. Written out: this is the contract with everybody's dashboards.
+COUNTERS_AND_GAUGES: Final = {
+    "kaizen.agent.executions": "kaizen_agent_executions_total",
+    "kaizen.tokens.consumed": "kaizen_tokens_consumed_total",
+    "kaizen.cost.usd": "kaizen_cost_usd_total",
+    "kaizen.usage.missing": "kaizen_usage_missing_total",
+    "kaizen.active_agents": "kaizen_active_agents",
+}
+HISTOGRAMS: Final = {
+    "kaizen.execution.duration": "kaizen_execution_duration_seconds",
+    "kaizen.quality.score": "kaizen_quality_score",
+    "gen_ai.client.operation.duration": "gen_ai_client_operation_duration_seconds",
+    "gen_ai.client.token.usage": "gen_ai_client_token_usage",
+    "gen_ai.invoke_agent.duration": "gen_ai_invoke_agent_duration_seconds",
+    "gen_ai.invoke_workflow.duration": "gen_ai_invoke_workflow_duration_seconds",
+    "gen_ai.execute_tool.duration": "gen_ai_execute_tool_duration_seconds",
+}
+# The labels of the contract, exactly these.
+LABELS: Final = {
+    "kaizen_agent_executions_total": {"agent_name", "model", "status"},
+    "kaizen_tokens_consumed_total": {"agent_name", "model", "token_type"},
+    "kaizen_cost_usd_total": {"agent_name", "model"},
+    "kaizen_usage_missing_total": {"model", "reason"},
+    "kaizen_active_agents": {"environment"},
+    "kaizen_execution_duration_seconds_count": {"agent_name", "model"},
+    "kaizen_quality_score_count": {"agent_name", "evaluation"},
+}
+# Added by the ways themselves, or by Prometheus.
+ADDED_LABELS: Final = {"job", "instance", "le"}
+CONTRACT_EDGES_S: Final = ("0.1", "0.25", "0.5", "1.0", "2.0", "5.0", "10.0", "20.0", "30.0", "60.0", "120.0", "300.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One run of the demo as one Prometheus has it, and what the ledger of that run says."""
+
+    client: PrometheusClient
+    matching: str
+    ledger: Totals
+
+    def eventually(self, metric: str, labels: tuple[str, ...], expected: Mapping[Any, float]) -> None:
+        """Assert a metric's series and values; the last export or scrape may still be on its way."""
+
+        def matches(samples: list[Sample]) -> bool:
+            found = {tuple(sample.labels[label] for label in labels): sample.value for sample in samples}
+            return len(found) == len(samples) and found == pytest.approx(dict(expected), rel=RELATIVE_TOLERANCE, abs=0)
+
+        self.client.wait_for(f"{metric}{{{self.matching}}}", until=matches)
+
+
+@pytest.fixture(scope="module")
+def scraped(
+    prometheuses: dict[str, Prometheus], collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shown]:
+    """A demo whose own endpoint is scraped."""
+    del collector  # it names its own targets first
+    port = free_ports(1)[0]
+    with scraped_demo(tmp_path_factory.mktemp("scraped-demo"), port) as ledger:
+        prometheus = prometheuses["scrape"]
+        prometheus.scrape("applications", f"{LOOPBACK}:{port}")
+        yield Shown(prometheus.client, f'job="kaizen",instance="{LOOPBACK}:{port}"', ledger)
+
+
+@pytest.fixture(scope="module", params=[*ROUTES, DIRECT])
+def shown(request: pytest.FixtureRequest, prometheuses: dict[str, Prometheus]) -> Shown:
+    """The demo at the end of each way: a test that uses it runs once per way."""
+    if request.param == DIRECT:
+        direct: Shown = request.getfixturevalue("scraped")
+        return direct
+    ledger: Totals = request.getfixturevalue("demo_totals")
+    service: str = request.getfixturevalue("demo_service")
+    return Shown(prometheuses[request.param].client, f'job="{service}"', ledger)
+
+
+def test_executions_are_the_ledgers(shown: Shown) -> None:
+    expected = {key: float(count) for key, count in shown.ledger.executions.items()}
+    shown.eventually("kaizen_agent_executions_total", ("agent_name", "model", "status"), expected)
+
+
+def test_tokens_are_the_ledgers(shown: Shown) -> None:
+    expected: dict[tuple[str, ...], float] = {}
+    for key, row in shown.ledger.calls.items():
+        expected[*key, "input"] = row.input_tokens
+        expected[*key, "output"] = row.output_tokens
+    assert sum(expected.values()) > 0
+    shown.eventually("kaizen_tokens_consumed_total", ("agent_name", "model", "token_type"), expected)
+
+
+def test_cost_is_the_ledgers(shown: Shown) -> None:
+    expected = {key: float(row.cost_usd) for key, row in shown.ledger.calls.items()}
+    assert sum(expected.values()) > 0
+    shown.eventually("kaizen_cost_usd_total", ("agent_name", "model"), expected)
+
+
+def test_calls_of_unknown_cost_are_the_ledgers(shown: Shown) -> None:
+    expected = {key: float(count) for key, count in shown.ledger.missing.items()}
+    assert expected
+    shown.eventually("kaizen_usage_missing_total", ("model", "reason"), expected)
+
+
+def test_every_agent_that_ran_is_active(shown: Shown) -> None:
+    agents = {agent for agent, _, _ in shown.ledger.executions}
+    shown.eventually("kaizen_active_agents", (), {(): float(len(agents))})
+
+
+def test_each_execution_has_a_duration(shown: Shown) -> None:
+    expected: dict[tuple[str, ...], float] = {}
+    for (agent, model, _), count in shown.ledger.executions.items():
+        expected[agent, model] = expected.get((agent, model), 0) + count
+    shown.eventually("kaizen_execution_duration_seconds_count", ("agent_name", "model"), expected)
+
+
+def test_every_metric_of_the_contract_is_there_and_nothing_else_of_ours(shown: Shown) -> None:
+    shown.client.wait_for(f"kaizen_cost_usd_total{{{shown.matching}}}")
+    parts = {f"{name}_{part}" for name in HISTOGRAMS.values() for part in ("bucket", "count", "sum")}
+    found = shown.client.metric_names(f"{{{shown.matching}}}")
+    ours = {name for name in found if name.startswith(("kaizen_", "gen_ai_"))}
+    assert ours == parts | set(COUNTERS_AND_GAUGES.values())
+
+
+def test_the_tables_above_have_every_registered_metric_of_the_default_conventions() -> None:
+    default = {definition.name for definition in registered() if DEFAULT_CONVENTIONS in definition.versions}
+    assert default == COUNTERS_AND_GAUGES.keys() | HISTOGRAMS.keys()
+
+
+@pytest.mark.parametrize("metric", LABELS)
+def test_labels_are_those_of_the_contract(shown: Shown, metric: str) -> None:
+    shown.client.wait_for(f"{metric}{{{shown.matching}}}")
+    labels = shown.client.labels_of(metric, matching=f"{{{shown.matching}}}")
+    assert {label for label in labels if not label.startswith("otel_scope_")} - ADDED_LABELS == LABELS[metric]
+
+
+@pytest.mark.parametrize("name", [name for name in HISTOGRAMS if name.startswith("gen_ai.")])
+def test_labels_of_the_conventions_metrics_are_registered_ones(shown: Shown, name: str) -> None:
+    count = f"{HISTOGRAMS[name]}_count"
+    shown.client.wait_for(f"{count}{{{shown.matching}}}")
+    labels = shown.client.labels_of(count, matching=f"{{{shown.matching}}}")
+    allowed = {attribute.replace(".", "_") for attribute in definition_of(name).attributes}
+    assert {label for label in labels if not label.startswith("otel_scope_")} - ADDED_LABELS <= allowed
+    assert labels & allowed
+
+
+def test_durations_are_counted_at_the_edges_that_alert_rules_use(shown: Shown) -> None:
+    bucket = f"kaizen_execution_duration_seconds_bucket{{{shown.matching}}}"
+    edges = {float(sample.labels["le"]) for sample in shown.client.wait_for(bucket)}
+    assert {float(edge) for edge in CONTRACT_EDGES_S} <= edges
+
+
+def test_no_label_names_a_user_a_session_or_a_run(shown: Shown) -> None:
+    samples = shown.client.wait_for(f'{{{shown.matching},__name__=~"(kaizen|gen_ai)_.*"}}')
+    values = {value for sample in samples for label, value in sample.labels.items() if label not in ADDED_LABELS}
+    assert values.isdisjoint({"ada", "grace", "alan", "web-1", "app-7", "web-2", *shown.ledger.traces})
+
+
+@pytest.mark.parametrize("route", PUSHING_ROUTES)
+def test_exemplars_of_durations_lead_to_traces(
+    route: str, demo_totals: Totals, demo_service: str, prometheuses: dict[str, Prometheus]
+) -> None:
+    """Not by scrape: a process that ends exports once more, without exemplars, before the page is scraped."""
+    client = prometheuses[route].client
+    series = f'kaizen_execution_duration_seconds_bucket{{job="{demo_service}"}}'
+    client.wait_for(series)
+    assert {exemplar.labels["trace_id"] for exemplar in client.exemplars(series)} == set(demo_totals.traces)
+
+
+def definition_of(name: str) -> MetricDefinition:
+    return next(definition for definition in registered() if definition.name == name)
+
+
+def registered() -> list[MetricDefinition]:
+    return [value for value in vars(definitions).values() if isinstance(value, definitions.MetricDefinition)]

@@ -115,6 +115,24 @@ def test_a_trace_that_waits_too_long_is_printed() -> None:
     assert "chat other" not in file.getvalue()
 
 
+def test_a_trace_that_was_printed_in_part_does_not_make_an_older_one_wait() -> None:
+    clock = Clock()
+    tree, file = console(max_age_s=60, clock=clock)
+    tree.on_span(end(begin_chat("oldest", begin_agent("slow")), 1, **used(1, 1, 0.1)))
+    clock.now_s = 30
+    caller = NonRecordingSpan(SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=TraceFlags(1)))
+    tree.on_span(end(begin_chat("younger", begin_agent("slow", caller)), 1, **used(1, 1, 0.1)))
+    tree.on_span(end(begin_agent("quick", caller), 1))
+    assert file.getvalue().count("trace ") == 1
+    clock.now_s = 61
+    tree.on_span(end(begin_chat("youngest", begin_agent("slow")), 1, **used(1, 1, 0.1)))
+    assert "chat oldest" in file.getvalue()
+    assert "chat younger" not in file.getvalue()
+    clock.now_s = 91
+    tree.on_span(end(begin_chat("last", begin_agent("slow")), 1, **used(1, 1, 0.1)))
+    assert "chat younger" in file.getvalue()
+
+
 def test_memory_is_bounded_by_printing_the_oldest_trace() -> None:
     tree, file = console(max_spans=50)
     for number in range(500):

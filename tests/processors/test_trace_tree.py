@@ -330,6 +330,8 @@ def test_errors_and_cancellations_are_counted_apart(make: Make) -> None:
 
 
 def test_p95_is_a_duration_that_occurred(make: Make) -> None:
+    agents = by_agent(*(agent(make, "a", seconds=second) for second in range(1, 22)))
+    assert agents["a"].p95_ns == 20 * SECOND
     agents = by_agent(*(agent(make, "a", seconds=second) for second in range(1, 21)))
     assert agents["a"].p95_ns == 19 * SECOND
     assert by_agent(agent(make, "b", seconds=7))["b"].p95_ns == 7 * SECOND

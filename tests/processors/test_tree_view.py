@@ -128,13 +128,16 @@ def test_escape_sequences_in_names_and_messages_do_not_reach_the_terminal() -> N
     assert "agent x?[2Jy  z??" in text
 
 
-def test_colors_are_ansi_and_errors_red() -> None:
+def test_colors_are_ansi_and_say_what_needs_a_look() -> None:
     file = io.StringIO()
     tree = ConsoleTree(file, 100, color=True)
     for span in desk():
         tree.on_span(span)
     assert "\x1b[1;31m✗ \x1b[0m" in file.getvalue()
     assert "\x1b[31mRateLimitError" in file.getvalue()
+    assert "\x1b[33m≥$0.0104\x1b[0m" in file.getvalue()
+    assert "\x1b[31mq 0.50\x1b[0m" in file.getvalue()
+    assert "\x1b[32mq 0.84\x1b[0m" in file.getvalue()
 
 
 def test_an_encoding_without_the_characters_gets_ascii() -> None:

@@ -183,15 +183,15 @@ class TraceBuffer:
 
     def _take_below(self, root: SpanNode) -> tuple[Trace, str]:
         """The tree below a span that ended; others of its trace, whose parents still run, go on waiting."""
-        since, nodes = self._waiting.pop(root.trace_id)
-        self._waiting_spans -= len(nodes)
+        since, nodes = self._waiting[root.trace_id]
         build_traces(nodes)
         taken = {id(node) for node, _ in walk([root])}
         rest = [node for node in nodes if id(node) not in taken]
+        self._waiting_spans -= len(nodes) - len(rest)
         if rest:
-            self._waiting[root.trace_id] = (since, rest)
-            self._waiting.move_to_end(root.trace_id, last=False)
-            self._waiting_spans += len(rest)
+            self._waiting[root.trace_id] = (since, rest)  # keeps its place in the order of age
+        else:
+            del self._waiting[root.trace_id]
         return self._remember(Trace(root.trace_id, [root]), _CONTINUED)
 
     def _take(self, trace_id: str) -> tuple[Trace, str]:

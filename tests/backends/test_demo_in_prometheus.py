@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +10,7 @@ import pytest
 
 from kaizen_otel import Settings
 from kaizen_semconv import metrics as definitions
+from tests.backends.builds import COLLECTOR_CONFIG
 from tests.backends.conftest import ROUTES
 from tests.backends.demo import scraped_demo
 from tests.backends.processes import LOOPBACK, free_ports
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tests.backends.demo import Totals
     from tests.backends.prometheus import PrometheusClient, Sample
 
+DOCUMENT: Final = (COLLECTOR_CONFIG.parent / "docs" / "backends.md").read_text(encoding="utf-8")
 RELATIVE_TOLERANCE: Final = 1e-9
 DIRECT: Final = "application"
 PUSHING_ROUTES: Final = tuple(route for route in ROUTES if route != "scrape")
@@ -189,6 +192,20 @@ def test_exemplars_of_durations_lead_to_traces(
     series = f'kaizen_execution_duration_seconds_bucket{{job="{demo_service}"}}'
     client.wait_for(series)
     assert {exemplar.labels["trace_id"] for exemplar in client.exemplars(series)} == set(demo_totals.traces)
+
+
+@pytest.mark.parametrize("question", re.findall(r"^\| [^|]+ \| `([^`]*kaizen_[^`]*)` \|$", DOCUMENT, re.MULTILINE))
+def test_questions_of_the_document_are_answered(question: str, shown: Shown) -> None:
+    """Each with the name of a metric that exists; those without a rate, which needs more samples, have an answer."""
+    named = set(re.findall(r"kaizen_\w+", question))
+    for name in named:
+        shown.client.wait_for(f"{name}{{{shown.matching}}}")
+    answer = shown.client.query(question)
+    assert answer or "rate(" in question
+
+
+def test_the_document_has_questions() -> None:
+    assert len(re.findall(r"^\| .* \| `.*kaizen_.*` \|$", DOCUMENT, re.MULTILINE)) >= 6
 
 
 def definition_of(name: str) -> MetricDefinition:

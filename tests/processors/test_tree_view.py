@@ -121,6 +121,11 @@ def test_an_agent_that_called_no_model_shows_no_zeros() -> None:
     assert line.split() == ["agent", "idle", "━" * 40, "1.00s"]
 
 
+def test_an_agent_whose_only_call_failed_shows_an_unknown_cost_but_no_zeros() -> None:
+    line = body(shown([end(begin_agent("a"), 1, **sums((0, 0, 0.0), complete=False))])).splitlines()[0]
+    assert line.split() == ["agent", "a", "━" * 40, "1.00s", "?"]
+
+
 def test_escape_sequences_in_names_and_messages_do_not_reach_the_terminal() -> None:
     evil = "x\x1b[2Jy\r\nz\u202e\x07"
     text = shown([end(begin_agent(evil), 1, error=evil, message=evil)])

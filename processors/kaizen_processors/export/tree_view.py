@@ -193,8 +193,9 @@ class TreeView:
         if node.is_model_call and not node.failed and node.text(ka.KAIZEN_USAGE_MISSING_REASON) == "usage":
             row.input, row.output = row.input or "?", row.output or "?"
         row.cost = figures.cost(_cost(node), self.glyphs)
-        if node.is_execution and row.cost in {"", "$0"} and not used_in and not used_out:
-            row.input = row.output = row.cost = ""  # called no model: zeros would say that it did
+        if node.is_execution and not used_in and not used_out:  # zeros would say that a model answered
+            row.input = row.output = ""
+            row.cost = "" if row.cost == "$0" else row.cost
         score = node.number(ka.KAIZEN_QUALITY_SCORE)
         row.quality = "" if score is None else f"q {score:.2f}"
         return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
+from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.stream import watched_stream
 from kaizen_otel.invocations.values import bounded_text, finite_number, mapping, text_tuple, whole_number
 from kaizen_otel.patches.patcher import Patcher, Surface
@@ -12,7 +13,7 @@ from kaizen_otel.patches.switch import active
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncGenerator, Awaitable
 
     from kaizen_otel.invocations.base import Attributes
     from kaizen_otel.telemetry import Telemetry
@@ -73,6 +74,9 @@ def complete(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
 async def _complete(
     telemetry: Telemetry, call: Awaitable[Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
+    if isinstance(current_scope(), CallInvocation):
+        # A deployment that does not stream: `stream` asks `complete` for the whole answer, and is watched already.
+        return await call
     with telemetry.call(lambda: chat_request(instance, args, kwargs)) as chat:
         result = await call
         chat.observe(lambda chat: observe_result(chat, result))
@@ -82,7 +86,7 @@ async def _complete(
 def stream(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`LlmClient.stream`: one chat whose answer comes in chunks."""
     telemetry = active()
-    chunks: AsyncIterator[Any] = wrapped(*args, **kwargs)
+    chunks: AsyncGenerator[Any, Any] = wrapped(*args, **kwargs)
     if telemetry is None:
         return chunks
     return watched_stream(
@@ -105,14 +109,17 @@ async def _embed(telemetry: Telemetry, call: Awaitable[Any], instance: Any, kwar
 
 
 def build_payload(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Ask an OpenAI-style provider for the usage of a stream, where `Settings.stream_usage` says so."""
+    """Ask an OpenAI-style provider for the usage of a stream, where `Settings.stream_usage` says so.
+
+    The other wires report it unasked (Mistral's, which is much like OpenAI's, refuses fields that it does not know).
+    """
     built = wrapped(*args, **kwargs)
     telemetry = active()
     if telemetry is None or not telemetry.settings.stream_usage or not kwargs.get("stream"):
         return built
     with telemetry.fence("stream_usage"):
         payload = built[0]
-        if type(payload) is dict and _wire_name(instance) in {"OpenAiChat", "MistralChat"}:
+        if type(payload) is dict and _wire_name(instance) == "OpenAiChat":
             payload.setdefault("stream_options", {"include_usage": True})
     return built
 

@@ -42,17 +42,21 @@ def openai(call: CallInvocation, payload: dict[Any, Any]) -> None:
 def anthropic(call: CallInvocation, payload: dict[Any, Any]) -> None:
     """Anthropic messages. `input_tokens` excludes the cache there: read and written tokens are added to it.
 
-    A stream tells the input in `message_start` and the final output in `message_delta`.
+    A stream tells the input in `message_start` and the final output in `message_delta`; what `message_start` says of
+    the output is only its beginning, and would pass for all of it when the stream breaks off.
     """
-    message = mapping(payload.get("message")) or payload
+    started = mapping(payload.get("message"))
+    message = started or payload
     _identify(call, message.get("id"), message.get("model"))
+    reason = bounded_text(mapping(payload.get("delta")).get("stop_reason"))
+    if reason:
+        call.finish_reasons = (reason,)
     raw = message.get("usage")
-    if type(raw) is not dict:
-        raw = payload.get("usage")
     if type(raw) is not dict:
         return
     usage = call.usage
-    _set(usage, "output_tokens", raw.get("output_tokens"))
+    if not started:
+        _set(usage, "output_tokens", raw.get("output_tokens"))
     fresh = whole_number(raw.get("input_tokens"))
     if fresh is None:
         return
@@ -62,7 +66,11 @@ def anthropic(call: CallInvocation, payload: dict[Any, Any]) -> None:
 
 
 def google(call: CallInvocation, payload: dict[Any, Any]) -> None:
-    """Gemini. Thinking tokens are apart from the candidates' there: they belong to the output."""
+    """Gemini. Thinking tokens are apart from the candidates' there: they belong to the output.
+
+    Every chunk of a stream counts the output so far: only the count of the last one, which names why it finished, is
+    the output of the call.
+    """
     _identify(call, payload.get("responseId"), payload.get("modelVersion"))
     raw = payload.get("usageMetadata")
     if type(raw) is not dict:
@@ -72,8 +80,13 @@ def google(call: CallInvocation, payload: dict[Any, Any]) -> None:
     _set(usage, "cache_read_tokens", raw.get("cachedContentTokenCount"))
     _set(usage, "reasoning_tokens", raw.get("thoughtsTokenCount"))
     candidates = whole_number(raw.get("candidatesTokenCount"))
-    if candidates is not None:
+    if candidates is not None and (not call.request.streaming or _google_finished(payload)):
         usage.output_tokens = candidates + (usage.reasoning_tokens or 0)
+
+
+def _google_finished(payload: dict[Any, Any]) -> bool:
+    candidates = payload.get("candidates")
+    return type(candidates) is list and any(mapping(item).get("finishReason") for item in candidates)
 
 
 def ollama(call: CallInvocation, payload: dict[Any, Any]) -> None:
@@ -111,7 +124,33 @@ def _surface(module_name: str, reader: Callable[[CallInvocation, dict[Any, Any]]
     return Surface(f"kaizen.llm.wire_protocols.{module_name}", apply_to)
 
 
-SURFACES = tuple(_surface(name, reader) for name, reader in READERS.items())
+EMBEDDINGS = ("openai", "cohere", "google", "huggingface", "ollama")
+"""Providers of `kaizen.llm.wire_protocols.*_embeddings`: `LlmClient.embed` gives its caller only the vectors."""
+
+
+def _embeddings_surface(provider: str) -> Surface:
+    def parse_response(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = wrapped(*args, **kwargs)
+        telemetry = active()
+        if telemetry is not None:
+            with telemetry.fence("call.payload"):
+                scope = current_scope()
+                if isinstance(scope, CallInvocation):
+                    answer = mapping(result)
+                    _identify(scope, None, answer.get("model"))
+                    _set(scope.usage, "input_tokens", mapping(answer.get("usage")).get("input_tokens"))
+        return result
+
+    def apply_to(patcher: Patcher, module: Any) -> None:
+        patcher.wrap(module, "parse_response", parse_response)
+
+    return Surface(f"kaizen.llm.wire_protocols.{provider}_embeddings", apply_to)
+
+
+SURFACES = (
+    *(_surface(name, reader) for name, reader in READERS.items()),
+    *(_embeddings_surface(provider) for provider in EMBEDDINGS),
+)
 
 
 def _identify(call: CallInvocation, response_id: object, model: object) -> None:

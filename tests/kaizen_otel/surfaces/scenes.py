@@ -145,3 +145,29 @@ def play_under_caller(captured: Captured, scene: Callable[[], Any]) -> Any:
     """Run a scene inside a span of the application, named `caller`."""
     with captured.tracer_provider.get_tracer("app").start_as_current_span("caller"):
         return play(scene)
+
+
+MODELS = {
+    "openai": MODEL,
+    "anthropic": "claude-sonnet-4-5",
+    "ollama": "llama3.2",
+    "google": "gemini-2.5-flash",
+}
+
+
+def llm_client(provider: str = "openai") -> Any:
+    """Kaizen's own client, as its LLM node makes it."""
+    from kaizen.llm.client import LlmClient
+    from kaizen.llm.deployment_resolver import resolve_deployment_for
+
+    return LlmClient.from_deployment_sync(resolve_deployment_for(provider, MODELS[provider]))
+
+
+def stream_of(client: Any, **given: Any) -> Any:
+    """A stream of this client, with nothing sent yet."""
+    return client.stream(MESSAGES, **given)
+
+
+async def read_stream(provider: str = "openai") -> list[Any]:
+    """Every chunk of one stream."""
+    return [chunk async for chunk in stream_of(llm_client(provider))]

@@ -3,7 +3,7 @@
 # Needed only after a change of the manifest; the result is committed, and `make collector` builds it as it is.
 #
 # Not the builder's own `go mod tidy`: tidy also wants what the TESTS of all dependencies import, and some of those
-# modules cannot be downloaded. A new module that the public checksum database does not know has to be named once, e.g.
+# modules did not resolve when this was written. A new module that the public checksum database does not know has to be named once, e.g.
 #   GONOSUMDB=go.example.org/some/module sh generate.sh
 # From then on its hash is in go.sum, and nothing is exempt.
 set -eu

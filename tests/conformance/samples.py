@@ -104,11 +104,11 @@ def evaluation(**changes: Any) -> Log:
 
 
 def collect(record: Callable[[Meter], None], *, name: str = "kaizen_otel", **options: Any) -> MetricsData:
-    """What a real SDK collects after `record` made its instruments and used them."""
+    """What a real SDK collects after `record` made its instruments and used them; by hand, so without a schema URL."""
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False, **options)
     try:
-        record(provider.get_meter(name, "1.0", GEN_AI_SCHEMA_URLS[41]))
+        record(provider.get_meter(name, "1.0"))
         data = reader.get_metrics_data()
         assert data is not None
         return data

@@ -1,4 +1,8 @@
-"""What went wrong, told from an exception without ever running code of its class that could raise."""
+"""What went wrong, told from an exception without trusting its class.
+
+A user's exception may override anything: its cause, its text, its class. Everything is read by the built-in's own
+descriptors, except for the text: `str(error)` is the one foreign method that is called, and it may fail.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 from concurrent.futures import CancelledError as FutureCancelledError
 
 from kaizen_otel.invocations.values import bounded_text
+from kaizen_processors.values import type_name as class_name
 
 _MAX_CHAIN = 32
 _MAX_MESSAGE = 1_024
@@ -26,15 +31,23 @@ WRAPPERS = frozenset(
 STATUS_BY_CLASS = {"RateLimited": 429}
 """Kaizen's errors that stand for one HTTP status but do not carry it."""
 
+_cause_of = BaseException.__dict__["__cause__"].__get__
+_context_of = BaseException.__dict__["__context__"].__get__
+_context_suppressed = BaseException.__dict__["__suppress_context__"].__get__
+_fields_of = BaseException.__dict__["__dict__"].__get__
+_module_of = type.__dict__["__module__"].__get__
+_qualname_of = type.__dict__["__qualname__"].__get__
+
 
 class Failure:
     """An operation's error as telemetry tells it.
 
     `error_type` names the root cause's class, `http_status` the provider's answer when there was one. A cancelled or
-    interrupted operation is not an error: `cancelled` says so.
+    interrupted operation is not an error: `cancelled` says so. The exception itself is not kept: its traceback would
+    keep the user's objects alive.
     """
 
-    __slots__ = ("cancelled", "error", "error_type", "http_status", "message")
+    __slots__ = ("cancelled", "error_type", "http_status", "message")
 
     def __init__(
         self,
@@ -43,27 +56,26 @@ class Failure:
         *,
         http_status: int | None = None,
         cancelled: bool = False,
-        error: BaseException | None = None,
     ) -> None:
         """Hold what is known."""
         self.error_type = error_type
         self.message = message
         self.http_status = http_status
         self.cancelled = cancelled
-        self.error = error
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Describe an exception by its root cause."""
         if is_cancellation(error):
-            return cls(type_name(error), cancelled=True, error=error)
+            return cls(type_name(error), cancelled=True)
         root = root_cause(error)
-        return cls(type_name(root), message_of(root), http_status=http_status_of(root), error=root)
+        return cls(type_name(root), message_of(root), http_status=http_status_of(root))
 
 
 def is_cancellation(error: BaseException) -> bool:
     """Whether the operation was cut short from outside (cancelled, interrupted, closed) instead of failing."""
-    return isinstance(error, (asyncio.CancelledError, FutureCancelledError)) or not isinstance(error, Exception)
+    kind = type(error)
+    return issubclass(kind, (asyncio.CancelledError, FutureCancelledError)) or not issubclass(kind, Exception)
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -76,10 +88,10 @@ def root_cause(error: BaseException) -> BaseException:
     current = error
     while id(current) not in seen and len(seen) < _MAX_CHAIN:
         seen.add(id(current))
-        below = current.__cause__
-        if below is None and not current.__suppress_context__ and type(current).__name__ in WRAPPERS:
-            below = current.__context__
-        if below is None or not isinstance(below, Exception):
+        below: BaseException | None = _cause_of(current)
+        if below is None and not _context_suppressed(current) and class_name(current) in WRAPPERS:
+            below = _context_of(current)
+        if below is None or not issubclass(type(below), Exception):
             return current
         current = below
     return current
@@ -88,9 +100,12 @@ def root_cause(error: BaseException) -> BaseException:
 def type_name(error: BaseException) -> str:
     """`module.Class`, or the bare class name for built-in exceptions."""
     kind = type(error)
-    module = kind.__module__
-    name = kind.__qualname__
-    return name if module in {"builtins", "__main__"} or type(module) is not str else f"{module}.{name}"
+    name = bounded_text(_qualname_of(kind)) or class_name(error)
+    try:
+        module = bounded_text(_module_of(kind))
+    except AttributeError:  # a class may have lost it
+        module = None
+    return name if module in {None, "builtins", "__main__"} else f"{module}.{name}"
 
 
 def message_of(error: BaseException) -> str:
@@ -104,14 +119,12 @@ def message_of(error: BaseException) -> str:
 
 def http_status_of(error: BaseException) -> int | None:
     """The HTTP status of a provider's error answer, when the exception carries one."""
-    by_class = STATUS_BY_CLASS.get(type(error).__name__)
+    by_class = STATUS_BY_CLASS.get(class_name(error))
     if by_class is not None:
         return by_class
-    fields = getattr(error, "__dict__", None)
-    if type(fields) is not dict:
-        return None
+    fields: dict[str, object] = _fields_of(error)
     for name in ("status", "status_code"):
-        status = fields.get(name)
+        status = dict.get(fields, name)
         if type(status) is int and _HTTP_ERROR_FLOOR <= status <= _HTTP_ERROR_CEILING:
             return status
     return None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 MAX_NAME = 256
 """Characters of a name or id that we keep."""
+
+MAX_TOKENS = 1 << 40
+"""No call uses a million million tokens; a provider that says so is broken. Sums of the rest stay below 2**63, above
+which an OTLP exporter loses the whole batch."""
 
 
 def bounded_text(value: object, limit: int = MAX_NAME) -> str | None:
@@ -17,10 +21,8 @@ def bounded_text(value: object, limit: int = MAX_NAME) -> str | None:
     """
     if type(value) is str:
         text = value
-    elif isinstance(value, str):
-        text = str.__str__(value)
-        if type(text) is not str:
-            text = "".join(str.__iter__(value))
+    elif issubclass(type(value), str):
+        text = str.__str__(cast("str", value))
     else:
         return None
     if len(text) > limit:
@@ -31,8 +33,13 @@ def bounded_text(value: object, limit: int = MAX_NAME) -> str | None:
 
 
 def whole_number(value: object) -> int | None:
-    """A token count or the like: an exact, non-negative 63-bit `int`; None for all else (also `True`)."""
+    """An exact, non-negative 63-bit `int`; None for all else (also `True`)."""
     return value if type(value) is int and 0 <= value < 1 << 63 else None
+
+
+def token_count(value: object) -> int | None:
+    """A number of tokens that can be one: see `MAX_TOKENS`; None for all else (also `True`)."""
+    return value if type(value) is int and 0 <= value < MAX_TOKENS else None
 
 
 def finite_number(value: object) -> float | None:
@@ -49,7 +56,7 @@ def mapping(value: object) -> dict[Any, Any]:
 
 def text_tuple(value: object, limit: int = 16) -> tuple[str, ...]:
     """The texts of a list or tuple, at most `limit` of them; a single text stands for itself."""
-    if isinstance(value, str):
+    if issubclass(type(value), str):
         text = bounded_text(value)
         return () if text is None else (text,)
     if type(value) not in {list, tuple}:

@@ -16,7 +16,7 @@ from kaizen_semconv.attributes import KaizenExecutionStatus
 if TYPE_CHECKING:
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
-    from kaizen_processors.ledger import TallySnapshot
+    from kaizen_processors.ledger import Activity, TallySnapshot
     from kaizen_processors.quality.evaluation import Evaluation
 
 
@@ -72,6 +72,7 @@ class AgentInvocation(Invocation, ExecutionScope):
     """
 
     __slots__ = (
+        "activity",
         "agent_name",
         "business",
         "confidence",
@@ -81,7 +82,6 @@ class AgentInvocation(Invocation, ExecutionScope):
         "last_call_failure",
         "late_calls",
         "node_key",
-        "open_calls",
         "output",
         "own",
         "own_sums",
@@ -106,7 +106,6 @@ class AgentInvocation(Invocation, ExecutionScope):
         self.records_nodes = telemetry.level_of(request.subject) >= MonitoringLevel.STANDARD
         self.own = Tally()
         self.total = Tally()
-        self.open_calls: set[int] = set()
         self.request = request
         self.output: object = None
         self.last_call_failure: Failure | None = None
@@ -122,6 +121,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         self.total_sums: TallySnapshot | None = None
         self.status = KaizenExecutionStatus.SUCCESS.value
         self.record: ExecutionRecord | None = None
+        self.activity: Activity | None = None
 
     def span_name(self) -> str:
         """`invoke_agent {agent}`."""
@@ -130,7 +130,7 @@ class AgentInvocation(Invocation, ExecutionScope):
     def begin(self) -> Self:
         """Start the span and mark the agent active."""
         super().begin()
-        self.telemetry.ledger.start_execution(self.agent_name)
+        self.activity = self.telemetry.ledger.start_execution(self.agent_name)
         return self
 
     def start_attributes(self) -> Attributes:
@@ -173,7 +173,7 @@ class AgentInvocation(Invocation, ExecutionScope):
             self.status = status.value
         ledger = self.telemetry.ledger
         self.own_sums, self.total_sums = own, total = ledger.snapshot_tallies(self.own, self.total)
-        self.late_calls = len(self.open_calls)
+        self.late_calls = own.open_calls
         with self.telemetry.fence("quality"):
             self.telemetry.quality.judge(self)
         span_context = self.span.get_span_context()
@@ -200,7 +200,7 @@ class AgentInvocation(Invocation, ExecutionScope):
             trace_id=span_context.trace_id,
             span_id=span_context.span_id,
         )
-        ledger.end_execution(self.agent_name, self.record.model, self.status)
+        ledger.end_execution(self.agent_name, self.record.model, self.status, self.activity)
 
     def end_attributes(self) -> Attributes:
         """Sums, verdict, quality."""
@@ -212,7 +212,8 @@ class AgentInvocation(Invocation, ExecutionScope):
         if record is None:
             return
         telemetry = self.telemetry
-        telemetry.emitter.agent_metrics(self, record, duration_ns)
+        with telemetry.fence("metrics"):
+            telemetry.emitter.agent_metrics(self, record, duration_ns)
         telemetry.pipeline.execution_finished(record)
         telemetry.quality.evaluate(self)
         self.output = None

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
 
 from kaizen_otel.invocations.failure import Failure
-from kaizen_otel.invocations.scope import Scope, with_scope
+from kaizen_otel.invocations.scope import Attachment, Scope, with_scope
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Token
     from types import TracebackType
 
     from opentelemetry.context import Context
@@ -37,7 +35,7 @@ class Invocation(Scope):
     that a clock step bends no duration and reorders no tree.
     """
 
-    __slots__ = ("_ended", "_token", "failure", "mono_ns", "span", "start_time_ns", "telemetry")
+    __slots__ = ("_attachment", "_ended", "failure", "mono_ns", "span", "start_time_ns", "telemetry")
 
     kind: ClassVar[str] = "operation"
     span_kind: ClassVar[SpanKind] = SpanKind.INTERNAL
@@ -51,7 +49,7 @@ class Invocation(Scope):
         self.start_time_ns = 0
         self.mono_ns = 0  # when it began, on the monotonic clock
         self._ended = False
-        self._token: Token[Context] | None = None
+        self._attachment: Attachment | None = None
 
     # -- what a subclass says -------------------------------------------------------------------------------------
 
@@ -90,14 +88,17 @@ class Invocation(Scope):
             self.start_time_ns = clock.time_ns()
         else:
             self.start_time_ns = parent.start_time_ns + (self.mono_ns - parent.mono_ns)
-        tracer = telemetry.tracer(is_root=parent is None)
-        if tracer is not None and self.records_span:
-            self.span = tracer.start_span(
-                self.span_name(),
-                kind=self.span_kind,
-                attributes=self.start_attributes(),
-                start_time=self.start_time_ns,
-            )
+        # A sampler, an id generator or a processor of the application's may raise: then there is no span, but the
+        # operation is still accounted for.
+        with telemetry.fence("span.start"):
+            tracer = telemetry.tracer(is_root=parent is None)
+            if tracer is not None and self.records_span:
+                self.span = tracer.start_span(
+                    self.span_name(),
+                    kind=self.span_kind,
+                    attributes=self.start_attributes(),
+                    start_time=self.start_time_ns,
+                )
         return self
 
     def context(self) -> Context:
@@ -107,18 +108,18 @@ class Invocation(Scope):
         return context if span is INVALID_SPAN else set_span_in_context(span, context)
 
     def __enter__(self) -> Self:
-        self._token = otel_context.attach(self.context())
+        self._attachment = Attachment(self.context())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        token, self._token = self._token, None
+        attachment, self._attachment = self._attachment, None
         try:
             self.finish(error)
         finally:
-            if token is not None:
-                otel_context.detach(token)
+            if attachment is not None:
+                attachment.detach()
 
     def observe(self, see: Callable[[Self], object]) -> None:
         """Let a patch report what it saw, behind the fence."""
@@ -134,28 +135,37 @@ class Invocation(Scope):
         if self._ended:
             return
         self._ended = True
-        with self.telemetry.fence(f"{self.kind}.finish"):
-            self._finish(error)
+        telemetry = self.telemetry
+        duration_ns = 0
+        with telemetry.fence("clock"):
+            duration_ns = max(telemetry.clock.monotonic_ns() - self.mono_ns, 0)
+        # Each step stands alone: whichever fails, the operation is counted, its span ends, its record is handed over.
+        try:
+            with telemetry.fence(f"{self.kind}.finish"):
+                if error is not None:
+                    self.failure = Failure.of(error)
+                self.on_finish(duration_ns)
+                self._report_upwards()
+        finally:
+            self._end_span(duration_ns)
+        with telemetry.fence(f"{self.kind}.ended"):
+            self.on_ended(duration_ns)
 
     @property
     def ended(self) -> bool:
         """Whether `finish` was called."""
         return self._ended
 
-    def _finish(self, error: BaseException | None) -> None:
-        duration_ns = max(self.telemetry.clock.monotonic_ns() - self.mono_ns, 0)
-        if error is not None:
-            self.failure = Failure.of(error)
+    def _end_span(self, duration_ns: int) -> None:
         span = self.span
-        try:
-            self.on_finish(duration_ns)
-            self._report_upwards()
-            if span.is_recording():
-                self._describe(span)
-        finally:
-            if span is not INVALID_SPAN:
+        if span is INVALID_SPAN:
+            return
+        with self.telemetry.fence("span.end"):
+            try:
+                if span.is_recording():
+                    self._describe(span)
+            finally:
                 span.end(self.start_time_ns + duration_ns)
-        self.on_ended(duration_ns)
 
     def _describe(self, span: Span) -> Attributes:
         attributes = self.end_attributes()
@@ -210,18 +220,18 @@ NULL_INVOCATION = NullInvocation()
 class SilentInvocation(NullInvocation):
     """Records nothing, and lets nothing below it be recorded."""
 
-    __slots__ = ("_scope", "_token")
+    __slots__ = ("_attachment", "_scope")
 
     def __init__(self, scope: Scope) -> None:
         """Hold the scope that says so."""
         self._scope = scope
-        self._token: Token[Context] | None = None
+        self._attachment: Attachment | None = None
 
     def __enter__(self) -> Self:
-        self._token = otel_context.attach(with_scope(self._scope))
+        self._attachment = Attachment(with_scope(self._scope))
         return self
 
     def __exit__(self, *_: object) -> None:
-        token, self._token = self._token, None
-        if token is not None:
-            otel_context.detach(token)
+        attachment, self._attachment = self._attachment, None
+        if attachment is not None:
+            attachment.detach()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from opentelemetry.trace import SpanKind
 
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.scope import EvaluatorScope, ExecutionScope, nearest_execution, tallies_above
 from kaizen_processors.execution import NO_AGENT, UNKNOWN_MODEL, CallRecord
+from kaizen_processors.pricing.price import MISSING_PRICE
 from kaizen_processors.usage import Usage
 from kaizen_semconv.attributes import KaizenCallOutcome
 
@@ -99,10 +100,13 @@ class CallInvocation(Invocation):
         self.first_chunk_ns: int | None = None
         self.outcome: str | None = None
         self.output: object = None
-        execution = nearest_execution(parent)
-        self._opened_in: ExecutionScope | EvaluatorScope | None = execution
-        if isinstance(execution, ExecutionScope):
-            execution.open_calls.add(id(self))
+        self._opened_in: ExecutionScope | EvaluatorScope | None = nearest_execution(parent)
+
+    def begin(self) -> Self:
+        """Start the span and tell the scopes above that a call is open."""
+        super().begin()
+        self.telemetry.ledger.open_call(tallies_above(self.parent))
+        return self
 
     @property
     def agent_name(self) -> str:
@@ -128,22 +132,23 @@ class CallInvocation(Invocation):
     def first_chunk(self) -> None:
         """Note that the first chunk of the answer arrived now."""
         if self.first_chunk_ns is None:
-            self.first_chunk_ns = self.telemetry.clock.monotonic_ns() - self.mono_ns
+            with self.telemetry.fence("clock"):
+                self.first_chunk_ns = self.telemetry.clock.monotonic_ns() - self.mono_ns
 
     def on_finish(self, duration_ns: int) -> None:
         """Price the call and count it in the ledger and in every scope above it."""
         telemetry = self.telemetry
         execution = self._opened_in
-        if isinstance(execution, ExecutionScope):
-            execution.open_calls.discard(id(self))
         request = self.request
-        price = telemetry.prices.price(
-            request.provider,
-            self.response_model or request.model,
-            self.usage,
-            self.start_time_ns,
-            fallback_model=request.model,
-        )
+        price = MISSING_PRICE
+        with telemetry.fence("price"):
+            price = telemetry.prices.price(
+                request.provider,
+                self.response_model or request.model,
+                self.usage,
+                self.start_time_ns,
+                fallback_model=request.model,
+            )
         self.price = price
         failure = self.failure
         if failure is not None and failure.cancelled and self.outcome is None:
@@ -163,7 +168,7 @@ class CallInvocation(Invocation):
             trace_id=span_context.trace_id,
             span_id=span_context.span_id,
         )
-        telemetry.ledger.add_call(self.record, tallies_above(self.parent))
+        telemetry.ledger.add_call(self.record, tallies_above(self.parent), opened=True)
         self._tell_execution()
 
     def end_attributes(self) -> Attributes:
@@ -176,8 +181,11 @@ class CallInvocation(Invocation):
         record = self.record
         if record is None:
             return
-        telemetry.emitter.call_metrics(self, record, duration_ns)
+        with telemetry.fence("metrics"):
+            telemetry.emitter.call_metrics(self, record, duration_ns)
         telemetry.pipeline.call_finished(record)
+        # A context that outlives the call (of a task started in it) must not keep a conversation in memory.
+        self.output = self.request.messages = self.request.tools = None
 
     def _describe(self, span: Span) -> Attributes:
         attributes = super()._describe(span)

@@ -7,6 +7,7 @@ so whatever carries the current span carries the chain too.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry import context as otel_context
@@ -15,6 +16,7 @@ from kaizen_processors.ledger import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextvars import Token
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
@@ -23,6 +25,32 @@ if TYPE_CHECKING:
 
 _CURRENT_KEY = otel_context.create_key("kaizen-otel-scope")
 ATTRIBUTES_KEY = otel_context.create_key("kaizen-otel-attributes")
+
+
+_HERE: ContextVar[None] = ContextVar("kaizen-otel-here")
+
+
+class Attachment:
+    """An OpenTelemetry context made current, and taken back where it was made current and nowhere else.
+
+    A coroutine that nobody finishes is closed by the garbage collector in some other context. What was attached has
+    gone with its own; detaching there would fail, and OpenTelemetry would print that.
+    """
+
+    __slots__ = ("_mark", "_token")
+
+    def __init__(self, context: Context) -> None:
+        """Attach `context`."""
+        self._mark: Token[None] = _HERE.set(None)
+        self._token = otel_context.attach(context)
+
+    def detach(self) -> None:
+        """Make the context before it current again."""
+        try:
+            _HERE.reset(self._mark)
+        except ValueError:  # "created in a different Context": the one question that contextvars answers about this
+            return
+        otel_context.detach(self._token)
 
 
 class Scope:
@@ -58,7 +86,6 @@ class ExecutionScope(Scope):
     execution_id: str
     own: Tally
     total: Tally
-    open_calls: set[int]
     business: dict[str, float]
     records_nodes: bool
     span: Span

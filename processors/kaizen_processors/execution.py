@@ -219,7 +219,7 @@ class ExecutionMetrics:
             metadata={**record.metadata, **record.business},
             status=record.status,
             error_type=record.error_type,
-            cost_complete=not own.incomplete_calls,
+            cost_complete=own.complete,
             model_calls=own.model_calls,
             tool_calls=own.tool_calls,
         )

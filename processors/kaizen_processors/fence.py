@@ -11,6 +11,9 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.values import type_name
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -33,7 +36,13 @@ class Fence:
 
     def __init__(self) -> None:
         """Start with no failure counted."""
-        self._lock = threading.Lock()
+        self.after_fork_in_child()
+        begin_anew_in_children(self)
+
+    def after_fork_in_child(self) -> None:
+        """Begin with no failure counted, and with a lock that nobody holds."""
+        # Reentrant: the garbage collector may end an abandoned call, and that may fail, in the middle of this.
+        self._lock = threading.RLock()
         self._counts: dict[str, int] = {}
 
     def __call__(self, where: str) -> _Guard:
@@ -42,7 +51,7 @@ class Fence:
 
     def caught(self, where: str, error: BaseException) -> None:
         """Count a failure that was caught elsewhere, and log it when it is the first of its cause."""
-        cause = f"{where}:{type(error).__name__}"
+        cause = f"{where}:{type_name(error)}"
         with self._lock:
             if cause not in self._counts and len(self._counts) >= _MAX_CAUSES:
                 cause = "other"
@@ -63,7 +72,7 @@ def _log_once(where: str, error: BaseException) -> None:
         _logger.warning(
             "telemetry failed at %s (%s); the application is not affected, further failures are only counted",
             where,
-            type(error).__name__,
+            type_name(error),
             exc_info=error if _logger.isEnabledFor(logging.DEBUG) else None,
         )
     except Exception:  # noqa: BLE001 - a logging handler of the application's raised: nothing is left to report to
@@ -85,7 +94,8 @@ class _Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        if error is None or not isinstance(error, Exception):
+        # `kind`, not `isinstance`: a foreign exception may override `__class__`, and raise there.
+        if error is None or kind is None or not issubclass(kind, Exception):
             return False
         self._fence.caught(self._where, error)
         return True

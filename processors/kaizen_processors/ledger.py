@@ -2,6 +2,9 @@
 
 The ledger is what the counters are read from. A call is added to its (agent, model) key and, under the same lock, to
 the tally of every scope above it, so that at any moment the sum over executions equals the sum over calls.
+
+The lock is reentrant: the garbage collector may end an abandoned call in the middle of another call's counting. A
+forked child starts from an empty ledger, so that the counters of a prefork worker do not repeat its parent's.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.forking import begin_anew_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,11 +27,12 @@ OVERFLOW = "overflow"
 ACTIVE_WITHIN_NS = 300 * 1_000_000_000
 """An agent is active while it runs and for five minutes after (contracts: active agents)."""
 
-USD = "USD"
+_SWEEP_NS = 1_000_000_000
+"""A full ledger looks for idle agents at most once in this time: looking costs as much as there are agents."""
 
 
 class TallySnapshot:
-    """A tally as it stood at one moment. Money in 1e-24 USD."""
+    """A tally as it stood at one moment. Money in 1e-24 USD; `open_calls` had begun and not ended."""
 
     __slots__ = (
         "cost_units",
@@ -35,6 +40,7 @@ class TallySnapshot:
         "input_tokens",
         "model_calls",
         "models",
+        "open_calls",
         "output_tokens",
         "tool_calls",
     )
@@ -48,6 +54,7 @@ class TallySnapshot:
         incomplete_calls: int = 0,
         tool_calls: int = 0,
         models: tuple[str, ...] = (),
+        open_calls: int = 0,
     ) -> None:
         """Hold the sums."""
         self.model_calls = model_calls
@@ -57,6 +64,12 @@ class TallySnapshot:
         self.incomplete_calls = incomplete_calls
         self.tool_calls = tool_calls
         self.models = models
+        self.open_calls = open_calls
+
+    @property
+    def complete(self) -> bool:
+        """Whether the cost is all there is: every call ended, and the cost of each is known."""
+        return not self.incomplete_calls and not self.open_calls
 
 
 class Tally:
@@ -68,6 +81,7 @@ class Tally:
         "input_tokens",
         "model_calls",
         "models",
+        "open_calls",
         "output_tokens",
         "tool_calls",
     )
@@ -80,6 +94,7 @@ class Tally:
         self.cost_units = 0
         self.incomplete_calls = 0
         self.tool_calls = 0
+        self.open_calls = 0
         self.models: dict[str, None] = {}
 
     def add(self, call: CallRecord) -> None:
@@ -108,6 +123,7 @@ class Tally:
             self.incomplete_calls,
             self.tool_calls,
             tuple(self.models),
+            self.open_calls,
         )
 
 
@@ -140,6 +156,17 @@ class CallTotals:
         self.cost_units = cost_units
 
 
+class Activity:
+    """Whether an agent runs, and when it last did."""
+
+    __slots__ = ("ended_ns", "running")
+
+    def __init__(self) -> None:
+        """Neither runs nor ran."""
+        self.running = 0
+        self.ended_ns = 0
+
+
 class LedgerSnapshot:
     """All sums at one moment, consistent with each other."""
 
@@ -166,22 +193,41 @@ class Ledger:
     """Exact integer sums of calls and executions, bounded in keys.
 
     Args:
-        max_keys: distinct (agent, model) pairs counted apart; further ones go to `overflow`.
+        max_keys: distinct (agent, model) pairs counted apart, and distinct agents known to be active; further ones go
+            to `overflow`.
         clock: what "active" is judged by.
     """
 
     def __init__(self, max_keys: int = 2_000, clock: Clock = SYSTEM_CLOCK) -> None:
         """Start empty."""
-        self._lock = threading.Lock()
         self._max_keys = max_keys
         self._clock = clock
+        self.after_fork_in_child()
+        begin_anew_in_children(self)
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing counted, and with a lock that nobody holds."""
+        self._lock = threading.RLock()
         self._calls: dict[tuple[str, str], _CallSums] = {}
         self._executions: dict[tuple[str, str, str], int] = {}
         self._missing: dict[tuple[str, str], int] = {}
-        self._active: dict[str, list[int]] = {}  # agent -> [running, monotonic ns when one last ended]
+        self._active: dict[str, Activity] = {}
+        self._swept_ns: int | None = None
 
-    def add_call(self, call: CallRecord, tallies: Iterable[Tally] = ()) -> None:
-        """Count one finished call, here and in each of the scopes above it, at once."""
+    def open_call(self, tallies: Iterable[Tally]) -> None:
+        """Note that a call began in these scopes. It is closed by `add_call(..., opened=True)`."""
+        with self._lock:
+            for tally in tallies:
+                tally.open_calls += 1
+
+    def add_call(self, call: CallRecord, tallies: Iterable[Tally] = (), *, opened: bool = False) -> None:
+        """Count one finished call, here and in each of the scopes above it, at once.
+
+        Args:
+            call: the call.
+            tallies: the sums of the scopes above it.
+            opened: whether `open_call` announced it there.
+        """
         price = call.price
         with self._lock:
             key = (call.agent_name, call.model)
@@ -200,6 +246,8 @@ class Ledger:
                 sums.cost_units += price.amount
             for tally in tallies:
                 tally.add(call)
+                if opened:
+                    tally.open_calls -= 1
 
     def add_tool_call(self, tallies: Iterable[Tally]) -> None:
         """Count one tool call in each of the scopes above it."""
@@ -207,23 +255,23 @@ class Ledger:
             for tally in tallies:
                 tally.tool_calls += 1
 
-    def start_execution(self, agent_name: str) -> None:
-        """Note that a run of this agent began, for the gauge of active agents."""
+    def start_execution(self, agent_name: str) -> Activity:
+        """Note that a run of this agent began, for the gauge of active agents. Give the result to `end_execution`."""
+        now_ns = self._clock.monotonic_ns()
         with self._lock:
-            entry = self._active.get(agent_name)
-            if entry is None:
-                if len(self._active) >= self._max_keys:
-                    self._forget_idle()
-                entry = self._active.setdefault(agent_name, [0, 0])
-            entry[0] += 1
+            activity = self._activity_of(agent_name, now_ns)
+            activity.running += 1
+            return activity
 
-    def end_execution(self, agent_name: str, model: str, status: str) -> None:
-        """Count one finished execution."""
-        now = self._clock.monotonic_ns()
+    def end_execution(self, agent_name: str, model: str, status: str, activity: Activity | None = None) -> None:
+        """Count one finished execution; without `activity`, one that nobody saw starting."""
+        now_ns = self._clock.monotonic_ns()
         with self._lock:
-            entry = self._active.setdefault(agent_name, [1, 0])
-            entry[0] = max(entry[0] - 1, 0)
-            entry[1] = now
+            if activity is None:
+                activity = self._activity_of(agent_name, now_ns)
+            else:
+                activity.running -= 1
+            activity.ended_ns = now_ns
             key = (agent_name, model, status)
             if key not in self._executions and len(self._executions) >= self._max_keys:
                 key = (OVERFLOW, OVERFLOW, status)
@@ -238,7 +286,7 @@ class Ledger:
         """Distinct agents with an execution running, or ended within five minutes."""
         oldest = self._clock.monotonic_ns() - ACTIVE_WITHIN_NS
         with self._lock:
-            return sum(1 for running, ended in self._active.values() if running or ended >= oldest)
+            return sum(1 for activity in self._active.values() if activity.running or activity.ended_ns >= oldest)
 
     def snapshot(self) -> LedgerSnapshot:
         """Copy all sums at one moment."""
@@ -263,7 +311,21 @@ class Ledger:
             key = (OVERFLOW, reason)
         self._missing[key] = self._missing.get(key, 0) + 1
 
-    def _forget_idle(self) -> None:
-        oldest = self._clock.monotonic_ns() - ACTIVE_WITHIN_NS
-        for name in [n for n, (running, ended) in self._active.items() if not running and ended < oldest]:
+    def _activity_of(self, agent_name: str, now_ns: int) -> Activity:
+        activity = self._active.get(agent_name)
+        if activity is None:
+            if len(self._active) >= self._max_keys:
+                self._forget_idle(now_ns)
+            if len(self._active) >= self._max_keys:
+                agent_name = OVERFLOW
+            activity = self._active.setdefault(agent_name, Activity())
+        return activity
+
+    def _forget_idle(self, now_ns: int) -> None:
+        if self._swept_ns is not None and now_ns - self._swept_ns < _SWEEP_NS:
+            return
+        self._swept_ns = now_ns
+        oldest = now_ns - ACTIVE_WITHIN_NS
+        idle = [name for name, one in self._active.items() if not one.running and one.ended_ns < oldest]
+        for name in idle:
             del self._active[name]

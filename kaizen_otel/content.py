@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from kaizen_otel.invocations.values import mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from kaizen_otel.invocations.base import Attributes
     from kaizen_otel.invocations.call import CallInvocation
+    from kaizen_otel.invocations.workflow import ToolInvocation
     from kaizen_otel.settings import Settings
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.content import ContentEncoder
@@ -85,6 +87,19 @@ class ContentWriter:
             timestamp_ns=self._telemetry.clock.time_ns(),
             context=call.context(),
         )
+
+    def describe_tool(self, tool: ToolInvocation, span: Span) -> None:
+        """Put a tool's arguments and result on its span: they are structured content of the same call."""
+        if self.mode is not ContentMode.SPAN:
+            return
+        for key, value in ((g.GEN_AI_TOOL_CALL_ARGUMENTS, tool.arguments), (g.GEN_AI_TOOL_CALL_RESULT, tool.result)):
+            if value is not None:
+                span.set_attribute(key, self._as_json(value))
+
+    def _as_json(self, value: object) -> str:
+        limit = self._telemetry.settings.content_max_bytes
+        text = json.dumps(self._redactor.value(value), ensure_ascii=False, allow_nan=False)
+        return text.encode()[:limit].decode(errors="ignore")
 
     def _identity(self, call: CallInvocation, attributes: Attributes) -> Attributes:
         found = {key: attributes[key] for key in _EVENT_ATTRIBUTES if key in attributes}

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name"
 
+FILE_QUEUE_SPANS = 65_536
+FILE_INTERVAL_MS = 500
+
 _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -121,10 +124,9 @@ class ConsoleOutput(Observer):
         """Add a span; a finished root prints its tree."""
         self._tree.on_span(span)
 
-    def flush(self, timeout_s: float) -> bool:  # noqa: ARG002 - printing does not wait
-        """Print trees whose root has not ended."""
-        self._tree.flush()
-        return True
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until every finished tree is printed."""
+        return self._tree.drain(timeout_s)
 
     def shutdown(self) -> None:
         """Print what is left."""
@@ -132,19 +134,25 @@ class ConsoleOutput(Observer):
 
 
 class FileOutput(Observer):
-    """Writes each ended span to an OTLP-JSON file."""
+    """Writes ended spans to an OTLP-JSON file, in batches, on a thread of its own."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         """Write with this exporter."""
-        self._exporter = exporter
+        self._batches = BatchSpanProcessor(
+            exporter, max_queue_size=FILE_QUEUE_SPANS, schedule_delay_millis=FILE_INTERVAL_MS
+        )
 
     def on_span(self, span: ReadableSpan) -> None:
-        """Write one span."""
-        self._exporter.export([span])
+        """Queue one span."""
+        self._batches.on_end(span)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Write out what is queued."""
+        return self._batches.force_flush(int(timeout_s * 1_000))
 
     def shutdown(self) -> None:
-        """Close the file."""
-        self._exporter.shutdown()
+        """Write out what is queued and close the file."""
+        self._batches.shutdown()
 
 
 def _resource(settings: Settings) -> Resource:

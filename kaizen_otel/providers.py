@@ -142,6 +142,11 @@ class Providers:
         self.instruments = instruments
         self._arm_instruments()
 
+    @property
+    def prometheus_port(self) -> int | None:
+        """The port that our Prometheus endpoint listens on, if there is one."""
+        return None if self._own_metrics is None else self._own_metrics.prometheus_port
+
     def _arm_instruments(self) -> None:
         settings = self._settings
         if settings.deferred_histograms != isinstance(self._recorder, DeferredRecorder):

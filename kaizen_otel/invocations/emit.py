@@ -186,7 +186,7 @@ class Emitter:
             k.KAIZEN_EXECUTION_TOTAL_INPUT_TOKENS: total.input_tokens,
             k.KAIZEN_EXECUTION_TOTAL_OUTPUT_TOKENS: total.output_tokens,
             k.KAIZEN_EXECUTION_TOTAL_COST_AMOUNT: to_float(total.cost_units),
-            k.KAIZEN_EXECUTION_COST_COMPLETE: not total.incomplete_calls and not agent.late_calls,
+            k.KAIZEN_EXECUTION_COST_COMPLETE: total.complete,
             g.GEN_AI_USAGE_INPUT_TOKENS: own.input_tokens,
             g.GEN_AI_USAGE_OUTPUT_TOKENS: own.output_tokens,
         }
@@ -274,10 +274,12 @@ class Emitter:
             attributes[g.GEN_AI_TOOL_CALL_ID] = tool.call_id
         if tool.agent_name is not None:
             attributes[g.GEN_AI_AGENT_NAME] = tool.agent_name
-        if tool.simulated:
-            attributes[k.KAIZEN_TOOL_SIMULATED] = True
         self._telemetry.attributes_in_force().add_to(attributes)
         return attributes
+
+    def tool_end(self, tool: ToolInvocation) -> Attributes:
+        """Whether the answer was made up."""
+        return {k.KAIZEN_TOOL_SIMULATED: True} if tool.simulated else {}
 
     def tool_metrics(self, tool: ToolInvocation, duration_ns: int) -> None:
         """Duration of the tool call."""

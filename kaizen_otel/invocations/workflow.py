@@ -8,6 +8,8 @@ from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.scope import ExecutionScope, nearest_execution, tallies_above
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
     from kaizen_otel.invocations.failure import Failure
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
@@ -125,11 +127,17 @@ class ToolInvocation(Invocation):
         self.tool_type = tool_type
         self.call_id = call_id
         self.simulated = simulated
+        self.arguments: object = None
+        self.result: object = None
 
     @property
     def records_span(self) -> bool:
         """Tools have spans from monitoring level `standard` up."""
         return records_nodes(self)
+
+    def called_with(self, arguments: object) -> None:
+        """Note the arguments, for where content is recorded."""
+        self.arguments = arguments
 
     @property
     def agent_name(self) -> str | None:
@@ -145,6 +153,10 @@ class ToolInvocation(Invocation):
         """Which tool this is."""
         return self.telemetry.emitter.tool_start(self)
 
+    def end_attributes(self) -> Attributes:
+        """Whether the answer was made up."""
+        return self.telemetry.emitter.tool_end(self)
+
     def on_finish(self, duration_ns: int) -> None:  # noqa: ARG002 - the hook's signature
         """Count the call in the execution it belongs to."""
         self.telemetry.ledger.add_tool_call(tallies_above(self.parent))
@@ -152,3 +164,11 @@ class ToolInvocation(Invocation):
     def on_ended(self, duration_ns: int) -> None:
         """Record the duration."""
         self.telemetry.emitter.tool_metrics(self, duration_ns)
+
+    def _describe(self, span: Span) -> Attributes:
+        attributes = super()._describe(span)
+        content = self.telemetry.content
+        if content.captures:
+            with self.telemetry.fence("content"):
+                content.describe_tool(self, span)
+        return attributes

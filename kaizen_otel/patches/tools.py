@@ -46,15 +46,17 @@ def call_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[
     if telemetry is None:
         return call
     name = args[1] if len(args) > 1 else kwargs.get("tool_name")
-    return _call_tool(telemetry, call, name)
+    arguments = args[2] if len(args) > 2 else kwargs.get("arguments")  # noqa: PLR2004 - the third argument
+    return _call_tool(telemetry, call, name, arguments)
 
 
-async def _call_tool(telemetry: Telemetry, call: Awaitable[Any], name: Any) -> Any:
+async def _call_tool(telemetry: Telemetry, call: Awaitable[Any], name: Any, arguments: Any) -> Any:
     with telemetry.tool(
         lambda: ToolInvocation(
             telemetry, current_scope(), tool_name=bounded_text(name) or "unknown", tool_type=EXTENSION_TOOL
         )
     ) as tool:
+        tool.observe(lambda tool: tool.called_with(arguments))
         result = await call
         tool.observe(lambda tool: observe_mcp(tool, result))
     return result
@@ -63,6 +65,7 @@ async def _call_tool(telemetry: Telemetry, call: Awaitable[Any], name: Any) -> A
 def observe_mcp(tool: ToolInvocation, result: Any) -> None:
     """The client never raises, and says `success: True` even when the tool's own result `isError` (kailash-mcp 0.6)."""
     answer = mapping(result)
+    tool.result = answer.get("content")
     if answer.get("success") is False:
         tool.failed_with(
             bounded_text(answer.get("error_code")) or TOOL_ERROR, bounded_text(answer.get("error"), 1_024) or ""
@@ -89,16 +92,20 @@ def describe_regular(telemetry: Telemetry, request: Any) -> ToolInvocation:
         function, call_id = mapping(request.get("function")), request.get("id")
         name = function.get("name")
     else:
+        function = {}
         name, call_id = getattr(getattr(request, "function", None), "name", None), getattr(request, "id", None)
-    return ToolInvocation(
+    tool = ToolInvocation(
         telemetry,
         current_scope(),
         tool_name=bounded_text(name) or "unknown",
         tool_type=FUNCTION_TOOL,
         call_id=bounded_text(call_id),
     )
+    tool.called_with(function.get("arguments"))
+    return tool
 
 
 def observe_regular(tool: ToolInvocation, result: Any) -> None:
     """Recognise the made-up answer."""
+    tool.result = result
     tool.simulated = "not yet implemented" in (bounded_text(mapping(result).get("note"), 1_024) or "")

@@ -12,9 +12,6 @@ DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
 ERROR_TYPE: Final = "error.type"
 """One of the values below. Class of the error that the operation ended with."""
 
-GEN_AI_AGENT_DESCRIPTION: Final = "gen_ai.agent.description"
-"""String. Description of the agent."""
-
 GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
 """String. Name of the agent."""
 
@@ -53,9 +50,6 @@ GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
 
 GEN_AI_REQUEST_CHOICE_COUNT: Final = "gen_ai.request.choice.count"
 """Int. How many answers the request asks for."""
-
-GEN_AI_REQUEST_ENCODING_FORMATS: Final = "gen_ai.request.encoding_formats"
-"""String[]. Formats that an embeddings request asks for."""
 
 GEN_AI_REQUEST_FREQUENCY_PENALTY: Final = "gen_ai.request.frequency_penalty"
 """Double. Frequency penalty of the request."""
@@ -119,9 +113,6 @@ GEN_AI_TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
 
 GEN_AI_TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 """Any. Tools that the model may call."""
-
-GEN_AI_TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
-"""String. Description of the tool."""
 
 GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
 """String. Name of the tool."""

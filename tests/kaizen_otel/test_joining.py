@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
+from opentelemetry.trace import NoOpTracerProvider
+
+import kaizen_otel
+from kaizen_otel.invocations.call import CallRequest
+from kaizen_otel.patches.switch import active
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def _call(input_tokens: int = 100) -> None:
+    telemetry = active()
+    assert telemetry is not None
+    with telemetry.call(lambda: CallRequest("chat", "openai", "gpt-4o")) as call:
+
+        def see(call: object) -> None:
+            call.usage.input_tokens = input_tokens  # type: ignore[attr-defined]
+            call.usage.output_tokens = 10  # type: ignore[attr-defined]
+
+        call.observe(see)
+
+
+@pytest.fixture
+def clean() -> Iterator[None]:
+    assert active() is None
+    yield
+    kaizen_otel.uninstrument()
+
+
+def _provider(**options: object) -> tuple[TracerProvider, InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False, **options)  # type: ignore[arg-type]
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider, exporter
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_given_provider_is_joined_with_one_processor_for_its_life() -> None:
+    provider, exporter = _provider()
+    before = len(provider._active_span_processor._span_processors)
+
+    for _ in range(20):
+        kaizen_otel.instrument(tracer_provider=provider)
+        _call()
+        kaizen_otel.uninstrument()
+
+    assert len(provider._active_span_processor._span_processors) == before + 1
+    assert len(exporter.get_finished_spans()) == 20
+
+
+@pytest.mark.usefixtures("clean")
+def test_stats_say_that_the_application_owns_the_export() -> None:
+    provider, _ = _provider()
+    kaizen_otel.instrument(tracer_provider=provider)
+
+    assert kaizen_otel.stats()["export"] == "app-owned"
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, TraceIdRatioBased(0.1)], ids=["off", "ratio"])
+def test_unsampled_calls_are_counted_in_full(sampler: object) -> None:
+    provider, exporter = _provider(sampler=sampler)
+    kaizen_otel.instrument(tracer_provider=provider)
+
+    for _ in range(200):
+        _call()
+
+    totals = kaizen_otel.stats()["calls"]["none", "gpt-4o"]
+    assert (totals["model_calls"], totals["input_tokens"]) == (200, 20_000)
+    assert len(exporter.get_finished_spans()) < 100
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_no_op_provider_loses_no_money() -> None:
+    kaizen_otel.instrument(tracer_provider=NoOpTracerProvider())
+
+    _call()
+
+    assert kaizen_otel.stats()["calls"]["none", "gpt-4o"]["cost"] > 0
+
+
+def _run(program: str, **environment: str) -> str:
+    done = subprocess.run(  # noqa: S603 - our own interpreter and program
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+_HELPER = """
+    import kaizen_otel
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from kaizen_otel.invocations.call import CallRequest
+    from kaizen_otel.patches.switch import active
+
+    def call():
+        with active().call(lambda: CallRequest("chat", "openai", "gpt-4o")):
+            pass
+"""
+
+
+def test_a_provider_that_the_application_sets_later_is_joined_and_never_fought() -> None:
+    printed = _run(
+        _HELPER
+        + """
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    kaizen_otel.instrument()
+    call()
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    assert trace.get_tracer_provider() is provider
+    call()
+    print([span.name for span in exporter.get_finished_spans()], kaizen_otel.stats()["export"])
+    """
+    )
+    assert printed == "['chat gpt-4o'] app-owned\n"
+
+
+def test_without_outputs_nothing_is_built_and_nothing_global_is_touched() -> None:
+    printed = _run(
+        _HELPER
+        + """
+    kaizen_otel.instrument()
+    call()
+    print(type(trace.get_tracer_provider()).__name__, kaizen_otel.stats()["export"])
+    """
+    )
+    assert printed == "ProxyTracerProvider none\n"
+
+
+def test_a_private_provider_stays_private_unless_asked() -> None:
+    program = (
+        _HELPER
+        + """
+    kaizen_otel.instrument(file="/dev/null")
+    call()
+    print(type(trace.get_tracer_provider()).__name__, kaizen_otel.stats()["export"])
+    """
+    )
+    assert _run(program) == "ProxyTracerProvider own\n"
+    assert _run(program, KAIZEN_OTEL_SET_GLOBAL="true") == "TracerProvider own\n"
+
+
+def test_otel_sdk_disabled_switches_everything_off() -> None:
+    printed = _run(
+        """
+    import kaizen_otel
+    kaizen_otel.instrument(file="/dev/null")
+    print(kaizen_otel.stats())
+    """,
+        OTEL_SDK_DISABLED="true",
+    )
+    assert printed == "{'instrumented': False}\n"
+
+
+def test_importing_us_imports_neither_kaizen_nor_anything_heavy() -> None:
+    printed = _run(
+        """
+    import sys
+    import kaizen_otel
+    heavy = {"kaizen", "kailash", "genai_prices", "pydantic", "rich", "typer", "yaml", "httpx", "prometheus_client",
+             "opentelemetry.exporter", "wrapt", "grpc"}
+    print(sorted(heavy & set(sys.modules)))
+    """
+    )
+    assert printed == "[]\n"
+
+
+def test_the_second_instrument_changes_nothing(tmp_path: Path) -> None:
+    first = tmp_path / "first.jsonl"
+    second = tmp_path / "second.jsonl"
+    printed = _run(
+        _HELPER
+        + f"""
+    kaizen_otel.instrument(file={str(first)!r})
+    kaizen_otel.instrument(file={str(second)!r})
+    call()
+    kaizen_otel.flush()
+    kaizen_otel.uninstrument()
+    """
+    )
+    assert printed == ""
+    assert len(first.read_text().splitlines()) == 1
+    assert not second.exists()

@@ -62,8 +62,8 @@ class Raising:
 
 
 @pytest.mark.parametrize("odd", [*ODD_COUNTS, Raising()], ids=lambda odd: type(odd).__name__)
-@pytest.mark.parametrize("side", ["input_tokens", "output_tokens", "cache_read_tokens"])
-@pytest.mark.parametrize("model", ["gpt-4o", "gpt-5.4"], ids=["flat", "tiered"])
+@pytest.mark.parametrize("side", ["input_tokens", "output_tokens"])
+@pytest.mark.parametrize("model", ["gpt-4", "gpt-4o", "gpt-5.4"], ids=["plain", "with cache rates", "with tiers"])
 def test_an_odd_count_is_an_unknown_count(odd: Any, side: str, model: str) -> None:
     usage = Usage(100, 100)
     setattr(usage, side, odd)
@@ -72,10 +72,11 @@ def test_an_odd_count_is_an_unknown_count(odd: Any, side: str, model: str) -> No
 
 @pytest.mark.parametrize("odd", [*ODD_COUNTS, Raising()], ids=lambda odd: type(odd).__name__)
 @pytest.mark.parametrize(
-    "detail", ["input_audio_tokens", "output_audio_tokens", "reasoning_tokens", "cache_write_tokens"]
+    "detail",
+    ["cache_read_tokens", "cache_write_tokens", "input_audio_tokens", "output_audio_tokens", "reasoning_tokens"],
 )
 def test_an_odd_detail_with_a_rate_of_its_own_is_an_unknown_count(odd: Any, detail: str) -> None:
-    rates = Rates(1, 1, cache_write=2, reasoning=3, input_audio=4, output_audio=5)
+    rates = Rates(1, 1, cache_read=6, cache_write=2, reasoning=3, input_audio=4, output_audio=5)
     book = PriceBook(Overrides((Override("m", (Tier(-1, rates),)),)))
     usage = Usage(100, 100)
     setattr(usage, detail, odd)
@@ -89,7 +90,7 @@ def test_an_odd_detail_that_the_price_does_not_depend_on_changes_nothing(odd: An
 
 
 @pytest.mark.parametrize("usage", [Usage(), Usage(5, None), Usage(None, 5)], ids=repr)
-@pytest.mark.parametrize("model", ["gpt-4o", "gpt-5.4"])
+@pytest.mark.parametrize("model", ["gpt-4", "gpt-4o", "gpt-5.4"])
 def test_a_side_that_was_not_reported_is_not_guessed(usage: Usage, model: str) -> None:
     assert BOOK.price("openai", model, usage, AT_NS) == Price(None, missing="usage")
 

@@ -188,6 +188,19 @@ def test_a_remembered_price_never_outlives_its_period(data: Any, key: tuple[str,
         assert shown(book.price(*key, Usage(1000, 1000), ns(at))) == expected(*key, Usage(1000, 1000), at)
 
 
+TIMED = [
+    key for key, model in BY_ID.items() if any(isinstance(each, TimeOfDateConstraint) for each, _ in conditions(model))
+]
+
+
+@pytest.mark.parametrize("key", TIMED, ids=lambda key: key[1])
+def test_prices_by_the_time_of_day_hold_half_hour_by_half_hour_over_days(key: tuple[str, str]) -> None:
+    book = PriceBook()
+    for half_hours in range(2 * 24 * 3):
+        at = NOON + timedelta(minutes=30 * half_hours)
+        assert shown(book.price(*key, Usage(1000, 1000), ns(at))) == expected(*key, Usage(1000, 1000), at)
+
+
 def test_nanoseconds_just_before_a_price_change_still_have_the_old_price() -> None:
     book = PriceBook()
     change = next(point for point in turning_points(BY_ID["deepseek", "deepseek-chat"]) if point.date() < NOON.date())

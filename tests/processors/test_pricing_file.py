@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaizen_processors.money import UNITS_PER_USD, from_decimal
+from kaizen_processors.money import UNITS_PER_USD, format_usd, from_decimal
 from kaizen_processors.pricing import Price, PriceBook, PriceFileError
 from kaizen_processors.usage import Usage
 
@@ -60,6 +60,8 @@ def test_the_example_in_the_documentation_prices_as_it_says(tmp_path: Path) -> N
     gpt = book.price("openai", "gpt-4o-2024-08-06", Usage(1200, 300, cache_read_tokens=200), AT_NS)
     assert amount(gpt) == Fraction(1000 * 2 + 200 * Fraction(1, 2) + 300 * 8, 10**6)
     assert (gpt.version, gpt.currency, gpt.missing) == ("acme-2026-11", "USD", None)
+    short = book.price("openai", "gpt-4o", Usage(input_tokens=1200, output_tokens=300), AT_NS)
+    assert f"{format_usd(short.amount or 0)} {short.source} {short.version}" in DOCS.read_text(encoding="utf-8")
     long = book.price("gcp.vertex_ai", "gemini-2.5-pro", Usage(200_001, 10), AT_NS)
     assert amount(long) == Fraction(200_001 * Fraction("2.2") + 10 * Fraction("13.5")) / 10**6
     own = book.price("ollama", "llama3.2", Usage(5, 5), AT_NS)
@@ -141,6 +143,14 @@ def test_a_tier_replaces_the_rates_that_it_names(tmp_path: Path) -> None:
 def test_without_a_rate_of_its_own_a_detail_follows_its_side_into_the_tier(tmp_path: Path) -> None:
     book = entry_book(tmp_path, "per: 1, input: 1, output: 0, tiers: [{above_input_tokens: 10, input: 2}]")
     assert amount(book.price(None, "m", Usage(11, 0, cache_read_tokens=11), AT_NS)) == 22
+
+
+def test_the_count_of_a_side_is_needed_when_any_tier_charges_it(tmp_path: Path) -> None:
+    book = entry_book(tmp_path, "input: 1, output: 0, tiers: [{above_input_tokens: 10, output: 1}]")
+    assert book.price(None, "m", Usage(5, None), AT_NS).missing == "usage"
+    free = entry_book(tmp_path, "input: 0, output: 1")
+    assert amount(free.price(None, "m", Usage(None, 10**6), AT_NS)) == 1
+    assert free.price(None, "m", Usage(10**6, None), AT_NS).missing == "usage"
 
 
 @pytest.mark.parametrize(
@@ -284,10 +294,21 @@ def test_what_is_no_number_is_no_rate(tmp_path: Path, value: str) -> None:
     assert any(problem.startswith("3:12: `input` ") for problem in found), found
 
 
-@pytest.mark.parametrize("key", ["input", "cache_write", "per_request"])
-def test_a_rate_that_would_be_rounded_is_refused(tmp_path: Path, key: str) -> None:
-    rates = {"input": "1", "output": "1"} | {key: "0.0000000000000000000000001"}
-    found = problems(tmp_path, f"prices: [{{model: m, per: 1, {', '.join(f'{k}: {v}' for k, v in rates.items())}}}]")
+@pytest.mark.parametrize(
+    ("key", "per", "value"),
+    [
+        ("input", "1", "0.0000000000000000000000001"),
+        ("cache_write", "1", "1e-25"),
+        ("output", "1k", "1e-22"),
+        ("input", "1M", "0.0000000000000000001"),
+        ("per_request", "1M", "1e-25"),
+    ],
+)
+def test_a_rate_that_would_be_rounded_is_refused(tmp_path: Path, key: str, per: str, value: str) -> None:
+    rates = {"input": "1", "output": "1"} | {key: value}
+    found = problems(
+        tmp_path, f"prices: [{{model: m, per: {per}, {', '.join(f'{k}: {v}' for k, v in rates.items())}}}]"
+    )
     assert len(found) == 1
     assert "cannot be held exactly; allowed: 24 decimals for one" in found[0]
 

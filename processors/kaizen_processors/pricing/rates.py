@@ -213,12 +213,15 @@ def _tiered(tiers: Sequence[Tier], terms: Terms) -> Calculator:
 
 
 def _lenient(base: Calculator, free_input: bool, free_output: bool) -> Calculator:
-    """Do without the count of a free side: an embedding has no output, and its provider reports none."""
+    """Do without the count of a free side: an embedding has no output, and its provider reports none.
+
+    Without any count the usage is missing all the same.
+    """
 
     def price(usage: Usage) -> Price:
-        if free_output and usage.output_tokens is None and usage.input_tokens is not None:
+        if free_output and usage.output_tokens is None:
             return base(_with_zero(usage, "output_tokens"))
-        if free_input and usage.input_tokens is None and usage.output_tokens is not None:
+        if free_input and usage.input_tokens is None:
             return base(_with_zero(usage, "input_tokens"))
         return base(usage)
 

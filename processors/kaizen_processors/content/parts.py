@@ -39,6 +39,11 @@ _FINISH_REASONS = {
 }
 """The providers' words for the conventions' `FinishReason`; others are written as they are, in lower case."""
 
+_CONVENTIONAL = frozenset(
+    {"tool_call", "tool_call_response", "server_tool_call", "server_tool_call_response", "blob", "uri", "reasoning"}
+)
+"""Types whose shape the conventions fix: an application's block that calls itself so may have another."""
+
 _MAX_PARTS = 128
 _MAX_PARSED_CHARS = 65_536
 """A longer JSON text (tool arguments, tool results) is redacted as text, not by its keys."""
@@ -221,7 +226,9 @@ class PartReader:
 
     def _generic(self, kind: str, part: object) -> Json:
         copied = self._copier.copy(part)
-        return {**copied, "type": self._copier.text(kind)} if isinstance(copied, dict) else _text_part(copied)
+        if not isinstance(copied, dict):
+            return _text_part(copied)
+        return {**copied, "type": self._copier.text(f"other_{kind}" if kind in _CONVENTIONAL else kind)}
 
     def _name(self, value: object) -> str | None:
         text = text_of(value)

@@ -36,28 +36,25 @@ _REFUSING_REASONS = frozenset(
 _MAX_REFUSAL_CHARS = 600
 """A longer answer that begins like a refusal goes on to help."""
 
-_REFUSAL_OPENING = re.compile(
-    r"""(?xi)
-    (?:
-        (?:(?:i\ am|i'm)\ )?(?:(?:very|so|truly)\ )?sorry[,.!]?\ (?:but\ )?
-      | (?:i\ apologi[sz]e|my\ apologies)[,.!]?\ (?:but\ )?
-      | unfortunately,?\ (?:but\ )?
-    )?
-    (?:as\ an\ ai(?:\ (?:language\ )?model|\ assistant)?,?\ )?
-    (?:
-        i\ (?:can't|cannot|can\ not|won't|will\ not|must\ decline\ to|am\ unable\ to|am\ not\ able\ to)\
-      | i'm\ (?:unable|not\ able)\ to\
-    )
-    (?:
-        (?:help|assist)(?:\ you)?(?:\ with|\ in|[.,!;]|$)
-      | (?:comply|engage|participate)(?:\ (?:with|in)|[.,!;]|$)
-      | fulfill?\ (?:this|that|your)\
-      | (?:do|answer|discuss|support)\ (?:this|that)\b
-      | (?:provide|generate|create|write|produce)\ (?:this|that|such|instructions|guidance\ on)\b
-      | continue\ with\ (?:this|that)\b
-    )
-    """
+_REGRET = (
+    r"(?:(?:(?:i am|i'm) )?(?:(?:very|so|truly) )?sorry[,.!]? (?:but )?"
+    r"|(?:i apologi[sz]e|my apologies)[,.!]? (?:but )?"
+    r"|unfortunately,? (?:but )?)?"
 )
+_AS_AN_AI = r"(?:as an ai(?: (?:language )?model| assistant)?,? )?"
+_INABILITY = (
+    r"(?:i (?:can't|cannot|can not|won't|will not|must decline to|am unable to|am not able to)"
+    r"|i'm (?:unable|not able) to) "
+)
+_HELP = (
+    r"(?:(?:help|assist)(?: you)?(?: with| in|[.,!;]|$)"
+    r"|(?:comply|engage|participate)(?: (?:with|in)|[.,!;]|$)"
+    r"|fulfill? (?:this|that|your) "
+    r"|(?:do|answer|discuss|support) (?:this|that)\b"
+    r"|(?:provide|generate|create|write|produce) (?:this|that|such|instructions|guidance on)\b"
+    r"|continue with (?:this|that)\b)"
+)
+_REFUSAL_OPENING = re.compile(_REGRET + _AS_AN_AI + _INABILITY + _HELP, re.IGNORECASE)
 
 _MAX_JSON_CHARS = 262_144
 """A longer text is not parsed on the application's path, and so not judged."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MARGIN_CHARS = 1024
 """A cut text is read this much further, so that a secret that lies across the cut is still recognised."""
 
-WINDOW_CHARS = 8192
+WINDOW_CHARS = 4096
 """An application's own pattern sees this much at once: a quadratic one then costs no more than linear time."""
 
 _CACHED_KEYS = 2048
@@ -38,7 +38,7 @@ class Redactor:
         keys: Further names of secret keys, matched like the built-in ones (end of the name; case, `_` and `-` do not
             matter).
         patterns: Further secrets, kind → regular expression. They are compiled and tried at once; a bad one raises
-            `RedactionError`. They see windows of 8,192 characters; matches of up to 1,024 are always found whole.
+            `RedactionError`. They see windows of 4,096 characters; matches of up to 1,024 are always found whole.
         builtin: Whether the built-in keys and rules apply too.
 
     Example:
@@ -92,13 +92,28 @@ class Redactor:
     def _redact(self, text: str) -> str:
         for pattern, replacement in self._own:
             text = _sub_in_windows(pattern, replacement, text)
-        lowered = text.lower()
+        folded = rules.fold(text)
         for rule in self._rules:
             for hint in rule.hints:
-                if hint in lowered:
-                    text = rule.pattern.sub(rule.replacement, text)
+                if hint in folded:
+                    redacted = _apply(rule, text, folded)
+                    if redacted is not text:
+                        text, folded = redacted, rules.fold(redacted)
                     break
         return redact_cards(text, rules.marker("card")) if self._builtin else text
+
+
+def _apply(rule: rules.Rule, text: str, folded: str) -> str:
+    pieces: list[str] = []
+    done = 0
+    for match in rule.pattern.finditer(folded if rule.folded else text):
+        start, end = match.span(match.lastindex or 0)
+        pieces += (text[done:start], rule.replacement)
+        done = end
+    if not pieces:
+        return text
+    pieces.append(text[done:])
+    return "".join(pieces)
 
 
 def _folded(key: str) -> str:

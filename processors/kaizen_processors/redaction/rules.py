@@ -49,7 +49,15 @@ class Rule:
     hints: tuple[str, ...]
     """Lower-case literals; without one of them in the text the expression is not run. It makes clean text cheap."""
     pattern: re.Pattern[str]
+    """Finds the secret: the one group that matched, or the whole match when there is no group."""
     replacement: str
+    folded: bool = False
+    """Whether the expression is run on the text in lower case: several times faster than `re.IGNORECASE`."""
+
+
+def fold(text: str) -> str:
+    """Give `text` in lower case, every character in its place: U+0130 alone would become two."""
+    return text.replace("\u0130", "i").lower()
 
 
 def marker(kind: str) -> str:
@@ -74,8 +82,9 @@ URL_CREDENTIALS = Rule(
 
 HEADER = Rule(
     ("authorization", "cookie"),
-    re.compile(rf"(?i)(authorization|cookie)({_ASSIGN}(?:{_QUOTE})?)[^\r\n\"'\\]+"),
-    rf"\1\2{marker('secret')}",
+    re.compile(rf"(?:authorization|cookie){_ASSIGN}(?:{_QUOTE})?([^\r\n\"'\\]+)"),
+    marker("secret"),
+    folded=True,
 )
 """HTTP headers run to the end of their line: `Authorization: Basic dXNlcjpwYXNz` has two words."""
 
@@ -114,10 +123,10 @@ BEARER = Rule(
     ("bearer",),
     # A word after "bearer" is a token when it has a digit, or more letters than a word of prose.
     re.compile(
-        r"(?i)(?<![A-Za-z0-9])bearer(\s{1,8}+)"
-        r"(?:(?=[A-Za-z._~+/=-]*+[0-9])[A-Za-z0-9._~+/=-]{6,}+|[A-Za-z0-9._~+/=-]{16,}+)"
+        r"(?<![a-z0-9])bearer\s{1,8}+((?=[a-z._~+/=-]*+[0-9])[a-z0-9._~+/=-]{6,}+|[a-z0-9._~+/=-]{16,}+)",
     ),
-    rf"Bearer\1{marker('token')}",
+    marker("token"),
+    folded=True,
 )
 
 EMAIL = Rule(
@@ -129,15 +138,16 @@ EMAIL = Rule(
 
 def assignment(keys: Iterable[str]) -> Rule:
     """Make the rule for `key=value` and `"key": "value"` written inside a text."""
-    words = [re.findall(r"[^\W_]+", key) for key in keys]
+    words = [re.findall(r"[^\W_]+", fold(key)) for key in keys]
     names = "|".join(r"[_\- ]?".join(map(re.escape, parts)) for parts in words)
     value = (
-        r"""(?:(")(?:[^"\\]++|\\(?s:.))++|(')(?:[^'\\]++|\\(?s:.))++|(\\{1,3}["'])[^"'\\]++|[^\s"',;&{}()\[\]\\]++)"""
+        r"""(?:"((?:[^"\\]++|\\(?s:.))++)|'((?:[^'\\]++|\\(?s:.))++)|\\{1,3}["']([^"'\\]++)|([^\s"',;&{}()\[\]\\]++))"""
     )
     return Rule(
-        tuple(sorted({parts[0].lower() for parts in words})),
-        re.compile(rf"(?i)((?:{names}){_ASSIGN}){value}"),
-        rf"\1\2\3\4{marker('secret')}",
+        tuple(sorted({parts[0] for parts in words})),
+        re.compile(rf"(?:{names}){_ASSIGN}{value}"),
+        marker("secret"),
+        folded=True,
     )
 
 

@@ -12,16 +12,14 @@ import _thread
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel_context
-
 from kaizen_otel.invocations.call import CallInvocation
+from kaizen_otel.invocations.scope import Attachment
 from kaizen_semconv.attributes import KaizenCallOutcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from opentelemetry.context import Context
-
+    from kaizen_otel.invocations.base import NullInvocation
     from kaizen_otel.invocations.call import CallRequest
     from kaizen_otel.telemetry import Telemetry
 
@@ -33,60 +31,93 @@ async def watched_stream(
     observe_chunk: Callable[[CallInvocation, Any], None],
 ) -> AsyncGenerator[Any, Any]:
     """Yield every chunk unchanged. The call begins when the first one is asked for, as the producer does."""
-    begun = telemetry.call(describe)
-    call = begun if isinstance(begun, CallInvocation) else None
-    context = None if call is None else call.context()
-    last_resort = None if call is None else _LastResort(call)
+    reading = _Reading(telemetry, telemetry.call(describe))
     sent: Any = None
     thrown: BaseException | None = None
     try:
         while True:
             step = chunks.asend(sent) if thrown is None else chunks.athrow(thrown)
             sent = thrown = None
-            chunk = await _in_context(context, step)
-            if call is not None:
-                call.first_chunk()
-                with telemetry.fence("call.chunk"):
-                    observe_chunk(call, chunk)
+            chunk = await reading.at_work(step)
+            reading.saw(chunk, observe_chunk)
             try:
                 sent = yield chunk
             except GeneratorExit:
-                if call is not None:
-                    _finish_as(call, KaizenCallOutcome.ABANDONED if _let_go_by_loop() else KaizenCallOutcome.CLOSED)
-                await _in_context(context, chunks.aclose())
+                let_go = _let_go_by_loop()
+                reading.stopped(KaizenCallOutcome.ABANDONED if let_go else KaizenCallOutcome.CLOSED)
+                if not let_go:  # else the loop closes the producer as well, perhaps at this very moment
+                    await reading.at_work(chunks.aclose())
                 raise
             except BaseException as error:  # noqa: BLE001 - it is the producer's to answer, as it would be without us
                 thrown = error
     except StopAsyncIteration:
-        begun.finish()
+        reading.finished()
     except GeneratorExit:
         # Thrown while the producer was at work: the task that read the stream is gone.
-        if call is not None:
-            _finish_as(call, KaizenCallOutcome.ABANDONED)
+        reading.stopped(KaizenCallOutcome.ABANDONED)
         raise
     except BaseException as error:
-        begun.finish(error)
+        reading.finished(error)
         raise
-    finally:
-        del last_resort
 
 
-def _finish_as(call: CallInvocation, outcome: KaizenCallOutcome) -> None:
+class _Reading:
+    """The call of one stream while it is read; held by the generator's frame and by nothing else."""
+
+    __slots__ = ("_call", "_context", "_telemetry")
+
+    def __init__(self, telemetry: Telemetry, begun: CallInvocation | NullInvocation) -> None:
+        self._telemetry = telemetry
+        self._call = begun if isinstance(begun, CallInvocation) else None
+        self._context = None if self._call is None else self._call.context()
+
+    async def at_work(self, step: Awaitable[Any]) -> Any:
+        """Let the producer take a step in the call's context."""
+        context = self._context
+        if context is None:
+            return await step
+        attachment = Attachment(context)
+        try:
+            return await step
+        finally:
+            attachment.detach()
+
+    def saw(self, chunk: Any, observe_chunk: Callable[[CallInvocation, Any], None]) -> None:
+        """Take notice of a chunk."""
+        call = self._call
+        if call is not None:
+            with self._telemetry.fence("call.chunk"):
+                call.first_chunk()
+                observe_chunk(call, chunk)
+
+    def finished(self, error: BaseException | None = None) -> None:
+        """End the call: the stream came to its end, or failed."""
+        if self._call is not None:
+            self._call.finish(error)
+
+    def stopped(self, outcome: KaizenCallOutcome) -> None:
+        """End the call: nobody reads on."""
+        if self._call is not None:
+            _stop(self._call, outcome)
+
+    def __del__(self) -> None:
+        """End the call of a generator that is deleted without being resumed: its loop was closed before it.
+
+        That may happen while the garbage collector runs, in the middle of anything, also of our own locked regions: the
+        call is therefore ended by another thread, started without any lock of Python's `threading`.
+        """
+        call = getattr(self, "_call", None)
+        if call is not None and not call.ended:
+            try:
+                _thread.start_new_thread(_stop, (call, KaizenCallOutcome.ABANDONED))
+            except RuntimeError:
+                return  # the interpreter is shutting down: no thread, and nobody to export the span
+
+
+def _stop(call: CallInvocation, outcome: KaizenCallOutcome) -> None:
     if not call.ended:
         call.outcome = outcome.value
         call.finish()
-
-
-async def _in_context(context: Context | None, step: Awaitable[Any]) -> Any:
-    if context is None:
-        return await step
-    token = otel_context.attach(context)
-    try:
-        return await step
-    finally:
-        # A generator that is finalised after its task is gone runs in another context, where the token means nothing.
-        if otel_context.get_current() is context:
-            otel_context.detach(token)
 
 
 def _let_go_by_loop() -> bool:
@@ -99,24 +130,3 @@ def _let_go_by_loop() -> bool:
     except RuntimeError:
         return True
     return task is None or type(task.get_coro()).__name__ == "async_generator_athrow"
-
-
-class _LastResort:
-    """Ends the call of a generator that is deleted without being resumed: its loop was closed before it.
-
-    That may happen while the garbage collector runs, in the middle of anything, also of our own locked regions: the
-    call is therefore ended by another thread, started without any lock of Python's `threading`.
-    """
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: CallInvocation) -> None:
-        self._call = call
-
-    def __del__(self) -> None:
-        call = self._call
-        if not call.ended:
-            try:
-                _thread.start_new_thread(_finish_as, (call, KaizenCallOutcome.ABANDONED))
-            except RuntimeError:
-                return  # the interpreter is shutting down: no thread, and nobody to export the span

@@ -28,6 +28,10 @@ WRAPPERS = frozenset(
 )
 """Classes that Kailash wraps an error in; what they were raised from is the error to name."""
 
+TAXONOMIES = ("kaizen.llm.errors", "httpx")
+"""Modules whose errors name a failure of a model call as its caller knows it; what they were raised from (a socket's
+error, a decoder's) is how their library works inside."""
+
 STATUS_BY_CLASS = {"RateLimited": 429}
 """Kaizen's errors that stand for one HTTP status but do not carry it."""
 
@@ -81,13 +85,15 @@ def is_cancellation(error: BaseException) -> bool:
 def root_cause(error: BaseException) -> BaseException:
     """Follow what an exception was raised from to the error that started it.
 
-    An explicit cause is always followed; an implicit context only below Kailash's own wrapper classes, for an error
-    raised while another was handled is usually news of its own.
+    An explicit cause is followed down to the first error of a known taxonomy; an implicit context only below
+    Kailash's own wrapper classes, for an error raised while another was handled is usually news of its own.
     """
     seen: set[int] = set()
     current = error
     while id(current) not in seen and len(seen) < _MAX_CHAIN:
         seen.add(id(current))
+        if _module_name(current) in TAXONOMIES:
+            return current
         below: BaseException | None = _cause_of(current)
         if below is None and not _context_suppressed(current) and class_name(current) in WRAPPERS:
             below = _context_of(current)
@@ -99,13 +105,16 @@ def root_cause(error: BaseException) -> BaseException:
 
 def type_name(error: BaseException) -> str:
     """`module.Class`, or the bare class name for built-in exceptions."""
-    kind = type(error)
-    name = bounded_text(_qualname_of(kind)) or class_name(error)
-    try:
-        module = bounded_text(_module_of(kind))
-    except AttributeError:  # a class may have lost it
-        module = None
+    name = bounded_text(_qualname_of(type(error))) or class_name(error)
+    module = _module_name(error)
     return name if module in {None, "builtins", "__main__"} else f"{module}.{name}"
+
+
+def _module_name(error: BaseException) -> str | None:
+    try:
+        return bounded_text(_module_of(type(error)))
+    except AttributeError:  # a class may have lost it
+        return None
 
 
 def message_of(error: BaseException) -> str:

@@ -5,6 +5,7 @@ Patching is late: a surface is patched when its module is imported, so that impo
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,8 +115,37 @@ class Patcher:
             surface.apply(self, module)
 
 
+class OurBoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # as below
+    """A wrapper of ours as an attribute access gives it: copied and pickled by name, as methods are."""
+
+    def __copy__(self) -> OurBoundWrapper:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        holder = self._holder()
+        return self if isinstance(holder, type) else getattr(copy.deepcopy(holder, memo), self.__name__)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return getattr, (self._holder(), self.__name__)
+
+    def _holder(self) -> Any:
+        instance = self._self_instance
+        return self._self_owner if instance is None or self._self_binding == "staticmethod" else instance
+
+
 class OurWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # generic only since wrapt 2
-    """A wrapper of ours, recognisable under what others put on top."""
+    """A wrapper of ours, recognisable under what others put on top; copied and pickled by name, as functions are."""
+
+    __bound_function_wrapper__ = OurBoundWrapper
+
+    def __copy__(self) -> OurWrapper:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OurWrapper:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> str:
+        return str(self.__qualname__)
 
 
 def _raw(owner: Any, name: str) -> Any:

@@ -54,6 +54,14 @@ def mapping(value: object) -> dict[Any, Any]:
     return value if type(value) is dict else {}
 
 
+def attribute_of(value: object, name: str) -> Any:
+    """A foreign attribute; None where there is none, and where reading it raises."""
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - a property of the application's: what it cannot give is not known
+        return None
+
+
 def text_tuple(value: object, limit: int = 16) -> tuple[str, ...]:
     """The texts of a list or tuple, at most `limit` of them; a single text stands for itself."""
     if issubclass(type(value), str):

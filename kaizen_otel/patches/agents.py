@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import bounded_text
+from kaizen_otel.invocations.values import attribute_of, bounded_text
+from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
+from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -56,7 +58,7 @@ def execute(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str
     """`Agent.execute(workflow=None, **inputs)`: a run of the agent, or of a workflow that the caller hands in."""
     workflow = args[0] if args else kwargs.get("workflow")
     # A workflow that the caller hands in is the caller's: its LLM nodes are executions of their own.
-    owns_nodes = workflow is None or isinstance(workflow, str)
+    owns_nodes = workflow is None or issubclass(type(workflow), str)
     return _run(instance, owns_nodes, wrapped, args, kwargs)
 
 
@@ -84,10 +86,10 @@ def _run(agent: Any, owns_nodes: bool, wrapped: Any, args: tuple[Any, ...], kwar
 def describe_agent(agent: Any, *, owns_nodes: bool) -> AgentRequest:
     """Who runs."""
     return AgentRequest(
-        bounded_text(getattr(agent, "agent_id", None)) or bounded_text(getattr(agent, "name", None)) or "agent",
+        bounded_text(attribute_of(agent, "agent_id")) or bounded_text(attribute_of(agent, "name")) or "agent",
         agent,
         owns_nodes=owns_nodes,
-        expected_fields=output_fields(getattr(agent, "signature", None)),
+        expected_fields=output_fields(attribute_of(agent, "signature")),
     )
 
 
@@ -119,7 +121,8 @@ def run_async(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[
     call = wrapped(*args, **kwargs)
     if telemetry is None:
         return call
-    return _run_async(telemetry, call, args[0] if args else kwargs.get("agent"), kwargs)
+    agent = args[0] if args else kwargs.get("agent")
+    return in_place_of(call, lambda call: _run_async(telemetry, call, agent, kwargs))
 
 
 async def _run_async(telemetry: Telemetry, call: Awaitable[Any], agent: Any, kwargs: dict[str, Any]) -> Any:
@@ -133,13 +136,13 @@ async def _run_async(telemetry: Telemetry, call: Awaitable[Any], agent: Any, kwa
 
 def describe_base_agent(agent: Any, inputs: dict[str, Any]) -> AgentRequest:
     """Who runs, in which session (`AgentLoop` takes `session_id` out of the inputs)."""
-    name = bounded_text(getattr(agent, "agent_id", None))
+    name = bounded_text(attribute_of(agent, "agent_id"))
     if not name or _DEFAULT_ID.match(name):
-        name = type(agent).__name__
+        name = type_name(agent)
     return AgentRequest(
         name,
         agent,
-        expected_fields=output_fields(getattr(agent, "signature", None)),
+        expected_fields=output_fields(attribute_of(agent, "signature")),
         session_id=bounded_text(inputs.get("session_id")),
     )
 
@@ -169,7 +172,7 @@ def handle_error(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dic
                 and scope.request.subject is instance
                 and isinstance(error, Exception)
             ):
-                scope.failed(type(error).__name__, error=error)
+                scope.failed(type_name(error), error=error)
     return wrapped(*args, **kwargs)
 
 
@@ -179,12 +182,12 @@ def handle_error(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dic
 def already_watched(agent: Any) -> bool:
     """Whether this very run is being watched: one of the agent's own methods called another."""
     scope = current_scope()
-    return isinstance(scope, AgentInvocation) and scope.request.subject is agent
+    return isinstance(scope, AgentInvocation) and scope.request.subject is agent and not scope.ended
 
 
 def output_fields(signature: Any) -> tuple[str, ...] | None:
     """The output fields that a signature promises; None without one, or for a kind that has no such table."""
-    fields = getattr(signature, "output_fields", None)
+    fields = attribute_of(signature, "output_fields")
     if type(fields) is not dict:
         return None
     names = tuple(name for name in (bounded_text(key) for key in list(fields)[:64]) if name)

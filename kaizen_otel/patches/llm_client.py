@@ -8,6 +8,7 @@ from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.stream import watched_stream
 from kaizen_otel.invocations.values import bounded_text, finite_number, mapping, text_tuple, whole_number
+from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 from kaizen_semconv import gen_ai as g
@@ -68,13 +69,14 @@ def complete(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
     call = wrapped(*args, **kwargs)
     if telemetry is None:
         return call
-    return _complete(telemetry, call, instance, args, kwargs)
+    return in_place_of(call, lambda call: _complete(telemetry, call, instance, args, kwargs))
 
 
 async def _complete(
     telemetry: Telemetry, call: Awaitable[Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    if isinstance(current_scope(), CallInvocation):
+    scope = current_scope()
+    if isinstance(scope, CallInvocation) and not scope.ended:
         # A deployment that does not stream: `stream` asks `complete` for the whole answer, and is watched already.
         return await call
     with telemetry.call(lambda: chat_request(instance, args, kwargs)) as chat:
@@ -100,7 +102,7 @@ def embed(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, 
     call = wrapped(*args, **kwargs)
     if telemetry is None:
         return call
-    return _embed(telemetry, call, instance, kwargs)
+    return in_place_of(call, lambda call: _embed(telemetry, call, instance, kwargs))
 
 
 async def _embed(telemetry: Telemetry, call: Awaitable[Any], instance: Any, kwargs: dict[str, Any]) -> Any:
@@ -115,11 +117,11 @@ def build_payload(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: di
     """
     built = wrapped(*args, **kwargs)
     telemetry = active()
-    if telemetry is None or not telemetry.settings.stream_usage or not kwargs.get("stream"):
+    if telemetry is None or not telemetry.settings.stream_usage:
         return built
     with telemetry.fence("stream_usage"):
         payload = built[0]
-        if type(payload) is dict and _wire_name(instance) == "OpenAiChat":
+        if kwargs.get("stream") and type(payload) is dict and _wire_name(instance) == "OpenAiChat":
             payload.setdefault("stream_options", {"include_usage": True})
     return built
 

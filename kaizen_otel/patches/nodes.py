@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
 from kaizen_otel.invocations.base import NULL_INVOCATION, Invocation, NullInvocation
 from kaizen_otel.invocations.scope import EvaluatorScope, MeasureScope, current_scope
-from kaizen_otel.invocations.values import bounded_text
+from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping
 from kaizen_otel.invocations.workflow import NodeInvocation, WorkflowInvocation
+from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
+from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -86,7 +88,7 @@ def execute_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: di
     call = wrapped(*args, **kwargs)
     if telemetry is None:
         return call
-    return _execute_async(telemetry, call, instance, kwargs)
+    return in_place_of(call, lambda call: _execute_async(telemetry, call, instance, kwargs))
 
 
 async def _execute_async(telemetry: Telemetry, call: Awaitable[Any], instance: Any, kwargs: dict[str, Any]) -> Any:
@@ -102,15 +104,15 @@ def already_watched(instance: Any) -> bool:
     """Whether this very run of the node is being watched: one of its own methods called another."""
     scope = current_scope()
     if isinstance(scope, NodeInvocation):
-        return scope.subject is instance
-    return isinstance(scope, AgentInvocation) and scope.request.subject is instance
+        return scope.subject is instance and not scope.ended
+    return isinstance(scope, AgentInvocation) and scope.request.subject is instance and not scope.ended
 
 
 def begin(telemetry: Telemetry, instance: Any, kwargs: dict[str, Any]) -> Invocation | NullInvocation:
     """Begin the node's span, or the execution that it is."""
     with telemetry.fence("node.describe"):
         scope = current_scope()
-        node_class = type(instance).__name__
+        node_class = type_name(instance)
         key = node_key(scope, instance)
         if is_llm_node(instance) and not belongs_to_agent(scope):
             return begin_execution(telemetry, instance, node_class, key, kwargs)
@@ -124,13 +126,12 @@ def begin_execution(
     telemetry: Telemetry, instance: Any, node_class: str, key: str, kwargs: dict[str, Any]
 ) -> Invocation | NullInvocation:
     """An LLM node that no agent runs as its own implementation: its span is the `invoke_agent` span."""
-    config = getattr(instance, "config", None)
-    conversation = config.get("conversation_id") if type(config) is dict else None
+    conversation = mapping(attribute_of(instance, "config")).get("conversation_id")
     return telemetry.agent(
         lambda: AgentRequest(
             key,
             instance,
-            conversation_id=bounded_text(conversation or kwargs.get("conversation_id")),
+            conversation_id=bounded_text(conversation) or bounded_text(kwargs.get("conversation_id")),
             node_class=node_class,
             node_key=key,
         )
@@ -140,7 +141,7 @@ def begin_execution(
 def is_llm_node(instance: Any) -> bool:
     """Whether the node is Kaizen's LLM node or one derived from it."""
     module = sys.modules.get("kaizen.nodes.ai.llm_agent")
-    return module is not None and isinstance(instance, module.LLMAgentNode)
+    return module is not None and issubclass(type(instance), module.LLMAgentNode)
 
 
 def belongs_to_agent(scope: Scope | None) -> bool:
@@ -165,12 +166,12 @@ def node_key(scope: Scope | None, instance: Any) -> str:
     if isinstance(scope, WorkflowInvocation):
         keys = scope.node_keys
         if keys is None:
-            table = getattr(scope.subject, "_node_instances", None)
-            keys = scope.node_keys = {id(node): name for name, node in dict(table or {}).items()}
+            table = mapping(attribute_of(scope.subject, "_node_instances"))
+            keys = scope.node_keys = {id(node): name for name, node in list(table.items())}
         found = bounded_text(keys.get(id(instance)))
         if found:
             return found
-    return type(instance).__name__
+    return type_name(instance)
 
 
 def observe_result(node: Invocation, instance: Any, result: Any) -> None:

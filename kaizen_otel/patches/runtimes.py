@@ -6,10 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import bounded_text
+from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping
 from kaizen_otel.invocations.workflow import WorkflowInvocation
+from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
+from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -76,7 +78,7 @@ def execute_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: di
     workflow = _workflow_of(args, kwargs)
     if telemetry is None:
         return call
-    return _execute_async(telemetry, call, instance, workflow)
+    return in_place_of(call, lambda call: _execute_async(telemetry, call, instance, workflow))
 
 
 async def _execute_async(telemetry: Telemetry, call: Awaitable[Any], instance: Any, workflow: Any) -> Any:
@@ -95,7 +97,7 @@ def _workflow_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def already_watched(workflow: Any) -> bool:
     """Whether this very run is being watched: a runtime handed it on to the next."""
     scope = current_scope()
-    return isinstance(scope, WorkflowInvocation) and scope.subject is workflow
+    return isinstance(scope, WorkflowInvocation) and scope.subject is workflow and not scope.ended
 
 
 def describe(telemetry: Telemetry, runtime: Any, workflow: Any) -> WorkflowInvocation:
@@ -105,13 +107,13 @@ def describe(telemetry: Telemetry, runtime: Any, workflow: Any) -> WorkflowInvoc
         current_scope(),
         subject=workflow,
         name=name_of(workflow),
-        runtime=type(runtime).__name__,
+        runtime=type_name(runtime),
     )
 
 
 def name_of(workflow: Any) -> str | None:
     """The name that a person gave the workflow, or None."""
-    name = bounded_text(getattr(workflow, "name", None))
+    name = bounded_text(attribute_of(workflow, "name"))
     return None if not name or _GENERATED_NAME.match(name) else name
 
 
@@ -128,7 +130,7 @@ def observe_result(run: WorkflowInvocation, result: Any) -> None:
     if type(results) is not dict:
         return
     for key, failure in run.failed_nodes.items():
-        value = results.get(key)
-        if type(value) is dict and (value.get("failed") is True or value.get("status") == "failed" or "error" in value):
+        value = mapping(results.get(key))
+        if value.get("failed") is True or bounded_text(value.get("status")) == "failed" or "error" in value:
             run.failure = failure
             return

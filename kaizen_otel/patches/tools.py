@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import bounded_text, mapping
+from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping
 from kaizen_otel.invocations.workflow import ToolInvocation
+from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -47,7 +48,7 @@ def call_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[
         return call
     name = args[1] if len(args) > 1 else kwargs.get("tool_name")
     arguments = args[2] if len(args) > 2 else kwargs.get("arguments")  # noqa: PLR2004 - the third argument
-    return _call_tool(telemetry, call, name, arguments)
+    return in_place_of(call, lambda call: _call_tool(telemetry, call, name, arguments))
 
 
 async def _call_tool(telemetry: Telemetry, call: Awaitable[Any], name: Any, arguments: Any) -> Any:
@@ -70,7 +71,7 @@ def observe_mcp(tool: ToolInvocation, result: Any) -> None:
         tool.failed_with(
             bounded_text(answer.get("error_code")) or TOOL_ERROR, bounded_text(answer.get("error"), 1_024) or ""
         )
-    elif getattr(answer.get("result"), "isError", False) is True:
+    elif attribute_of(answer.get("result"), "isError") is True:
         tool.failed_with(TOOL_ERROR)
 
 
@@ -93,7 +94,7 @@ def describe_regular(telemetry: Telemetry, request: Any) -> ToolInvocation:
         name = function.get("name")
     else:
         function = {}
-        name, call_id = getattr(getattr(request, "function", None), "name", None), getattr(request, "id", None)
+        name, call_id = attribute_of(attribute_of(request, "function"), "name"), attribute_of(request, "id")
     tool = ToolInvocation(
         telemetry,
         current_scope(),

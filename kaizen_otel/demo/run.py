@@ -16,6 +16,7 @@ from kaizen_otel.demo.loopback import lift_loopback_guard
 from kaizen_otel.demo.model_server import ModelServer
 from kaizen_otel.demo.quiet import FailedExports, quiet_kaizen
 from kaizen_otel.outputs import otlp_wanted
+from kaizen_otel.patches.switch import active
 from kaizen_processors.export.otlp_file import read_otlp_json
 from kaizen_processors.trace_tree import Trace, build_traces
 
@@ -135,6 +136,9 @@ def _work_a_shift(audience: Audience, file: Path) -> tuple[Trace, ...]:
 
 
 def _traces_in(file: Path) -> list[Trace]:
+    telemetry = active()
+    if telemetry is not None:
+        telemetry.pipeline.flush(_FLUSH_TIMEOUT_S)  # the file alone: a collector that is not there is waited for once
     # Where OTEL_SDK_DISABLED is set, nothing opens the file.
     return build_traces(read_otlp_json(file)) if file.exists() else []
 

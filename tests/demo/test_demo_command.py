@@ -50,7 +50,7 @@ agent Supervisor 304→18 ≥$0.0000564 q 1.00
 ├─ workflow
 │  └─ node LLMAgentNode
 │     └─ chat gpt-4o-mini 304→18 $0.0000564
-└─ ✗ agent BillingClerk 0→0 ?
+└─ ✗ agent BillingClerk ?
    └─ ✗ workflow
       └─ ✗ node LLMAgentNode
          └─ ✗ chat gpt-4o (usage unknown) ?

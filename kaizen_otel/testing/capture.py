@@ -23,14 +23,9 @@ from kaizen_processors.money import to_decimal
 from kaizen_processors.pipeline import Observer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from opentelemetry.sdk.metrics.export import MetricsData
     from opentelemetry.sdk.trace import ReadableSpan
-
-
-LISTENERS: list[Callable[[Captured], None]] = []
-"""Called with each capture as it ends: for checks over a whole test suite, such as conformance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +83,6 @@ class Captured:
         self.logger_provider = LoggerProvider(shutdown_on_exit=False)
         self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self._logs))
         self._recorder = _Recorder()
-        self._metrics_data: list[MetricsData] = []
-        self._cleared: list[ReadableSpan] = []
 
     # -- spans ----------------------------------------------------------------------------------------------------
 
@@ -130,11 +123,6 @@ class Captured:
         walk(None, 0)
         return "\n".join(lines)
 
-    @property
-    def everything(self) -> list[ReadableSpan]:
-        """Every span that ended while capturing, `clear` or not, as the SDK gives it."""
-        return [*self._cleared, *self._spans.get_finished_spans()]
-
     # -- executions and money -------------------------------------------------------------------------------------
 
     @property
@@ -173,7 +161,6 @@ class Captured:
         data = self._reader.get_metrics_data()
         if data is None:
             return {}
-        self._metrics_data.append(data)
         points: dict[str, list[MetricPoint]] = {}
         for resource_metrics in data.resource_metrics:
             for scope_metrics in resource_metrics.scope_metrics:
@@ -186,23 +173,12 @@ class Captured:
         """Emitted log events (`opentelemetry` log records), in order."""
         return [item.log_record for item in self._logs.get_finished_logs()]
 
-    @property
-    def log_records(self) -> list[Any]:
-        """Every emitted log record with its scope and resource, as the SDK gives it."""
-        return list(self._logs.get_finished_logs())
-
-    @property
-    def collections(self) -> list[MetricsData]:
-        """Every collection of metrics made so far, as the SDK gives it."""
-        return list(self._metrics_data)
-
     def flush(self) -> bool:
         """Wait for evaluators and outputs."""
         return flush()
 
     def clear(self) -> None:
         """Forget spans, records and events; metrics go on."""
-        self._cleared.extend(self._spans.get_finished_spans())
         self._spans.clear()
         self._logs.clear()
         self._recorder.calls.clear()
@@ -240,8 +216,6 @@ def capture(*, deterministic: bool = True, **settings: Any) -> Iterator[Captured
         captured.flush()
         captured.metrics()
         uninstrument()
-        for listener in LISTENERS:
-            listener(captured)
 
 
 def _plain(span: ReadableSpan) -> CapturedSpan:

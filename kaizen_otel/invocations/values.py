@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import Any, cast
 
 MAX_NAME = 256
@@ -69,5 +70,5 @@ def text_tuple(value: object, limit: int = 16) -> tuple[str, ...]:
         return () if text is None else (text,)
     if type(value) not in {list, tuple}:
         return ()
-    texts = (bounded_text(item) for item in list(value)[:limit])  # type: ignore[call-overload]
+    texts = (bounded_text(item) for item in islice(cast("list[object]", value), limit))
     return tuple(text for text in texts if text is not None)

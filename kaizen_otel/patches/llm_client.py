@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.stream import watched_stream
-from kaizen_otel.invocations.values import bounded_text, finite_number, mapping, text_tuple, whole_number
+from kaizen_otel.invocations.values import bounded_text, finite_number, mapping, text_tuple, token_count, whole_number
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
@@ -241,9 +241,9 @@ def observe_usage(chat: CallInvocation, answer: dict[Any, Any]) -> None:
     """Usage, model and finish reason of Kaizen's normalised shape."""
     usage = mapping(answer.get("usage"))
     if chat.usage.input_tokens is None:
-        chat.usage.input_tokens = whole_number(usage.get("input_tokens"))
+        chat.usage.input_tokens = token_count(usage.get("input_tokens"))
     if chat.usage.output_tokens is None:
-        chat.usage.output_tokens = whole_number(usage.get("output_tokens"))
+        chat.usage.output_tokens = token_count(usage.get("output_tokens"))
     if chat.response_model is None:
         chat.response_model = bounded_text(answer.get("model"))
     reason = bounded_text(answer.get("stop_reason"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
-from kaizen_otel.invocations.values import bounded_text, mapping, whole_number
+from kaizen_otel.invocations.values import bounded_text, mapping, token_count
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 from kaizen_semconv import gen_ai as g
@@ -45,8 +45,8 @@ def observe(chat: CallInvocation, result: Any) -> None:
     """Take the usage that the mock reports; it is Kaizen's, not ours to judge."""
     answer = mapping(result)
     usage = mapping(answer.get("usage"))
-    chat.usage.input_tokens = whole_number(usage.get("prompt_tokens"))
-    chat.usage.output_tokens = whole_number(usage.get("completion_tokens"))
+    chat.usage.input_tokens = token_count(usage.get("prompt_tokens"))
+    chat.usage.output_tokens = token_count(usage.get("completion_tokens"))
     chat.response_id = bounded_text(answer.get("id"))
     chat.response_model = bounded_text(answer.get("model"))
     reason = bounded_text(answer.get("finish_reason"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import bounded_text, mapping, whole_number
+from kaizen_otel.invocations.values import bounded_text, mapping, token_count
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -57,7 +57,7 @@ def anthropic(call: CallInvocation, payload: dict[Any, Any]) -> None:
     usage = call.usage
     if not started:
         _set(usage, "output_tokens", raw.get("output_tokens"))
-    fresh = whole_number(raw.get("input_tokens"))
+    fresh = token_count(raw.get("input_tokens"))
     if fresh is None:
         return
     _set(usage, "cache_read_tokens", raw.get("cache_read_input_tokens"))
@@ -79,7 +79,7 @@ def google(call: CallInvocation, payload: dict[Any, Any]) -> None:
     _set(usage, "input_tokens", raw.get("promptTokenCount"))
     _set(usage, "cache_read_tokens", raw.get("cachedContentTokenCount"))
     _set(usage, "reasoning_tokens", raw.get("thoughtsTokenCount"))
-    candidates = whole_number(raw.get("candidatesTokenCount"))
+    candidates = token_count(raw.get("candidatesTokenCount"))
     if candidates is not None and (not call.request.streaming or _google_finished(payload)):
         usage.output_tokens = candidates + (usage.reasoning_tokens or 0)
 
@@ -161,6 +161,6 @@ def _identify(call: CallInvocation, response_id: object, model: object) -> None:
 
 
 def _set(usage: Usage, name: str, value: object) -> None:
-    count = whole_number(value)
+    count = token_count(value)
     if count is not None:
         setattr(usage, name, count)

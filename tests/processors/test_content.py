@@ -106,6 +106,7 @@ def test_nothing_is_computed_when_content_is_off() -> None:
 
     assert encoder.request(untouchable, system=untouchable, tools=untouchable) == {}
     assert encoder.response(text=untouchable, tool_calls=untouchable, finish_reason=untouchable) == {}
+    assert encoder.structured(untouchable) is None
     assert encode_messages(untouchable, ContentPolicy()) is None
 
 
@@ -278,6 +279,21 @@ def test_event_mode_gives_the_same_as_structured_values() -> None:
     in_span = spans.request(messages, system="s", tools=tools) | spans.response(text="t", finish_reason="stop")
     in_event = events.request(messages, system="s", tools=tools) | events.response(text="t", finish_reason="stop")
     assert {key: read(value) for key, value in in_span.items()} == in_event
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"city": "Paris", "password": "x"}, {"city": "Paris", "password": "[redacted:secret]"}),
+        ('{"password": "x"}', {"password": "[redacted:secret]"}),
+        ("ann@example.com", "[redacted:email]"),
+        (None, None),
+        ([1.5, True], [1.5, True]),
+    ],
+)
+def test_structured_value_is_redacted_json_in_every_mode(value: object, expected: object) -> None:
+    for policy in (SPAN, EVENT):
+        assert read(ContentEncoder(policy).structured(value)) == expected
 
 
 def test_own_redaction_applies() -> None:
@@ -557,6 +573,15 @@ def test_whatever_is_returned_is_valid_and_bounded(
     for value in in_span.values():
         assert isinstance(value, str)
         assert len(value.encode()) <= policies[0].max_message_bytes + 2
+
+
+@given(ANY)
+def test_any_structured_value_is_valid_and_bounded(value: object) -> None:
+    encoded = ContentEncoder(SMALL).structured(value)
+
+    assert encoded is not None
+    read(encoded)
+    assert len(encoded.encode()) <= SMALL.max_message_bytes
 
 
 ALIKE = st.sampled_from(

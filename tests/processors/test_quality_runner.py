@@ -459,27 +459,27 @@ def test_shutdown_that_cannot_wait_says_so_and_counts_what_it_drops(desk: Desk) 
     assert desk.results == []
 
 
-def test_flush_does_not_wait_for_what_comes_later(desk: Desk) -> None:
+def test_flush_does_not_wait_for_what_comes_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     held = threading.Event()
-    started = threading.Event()
-    flushed: list[bool] = []
 
     @evaluator
     def waits(given_input: EvaluationInput) -> None:
-        started.set()
         (held if given_input.agent_name == "held" else desk.gate).wait(WAIT_S)
 
     runner = desk.runner(waits, options=RunnerOptions(max_threads=1))
     runner.submit(EvaluationInput("x", agent_name="held"))
-    flusher = threading.Thread(target=lambda: flushed.append(runner.flush(WAIT_S)))
-    flusher.start()
-    assert started.wait(WAIT_S)
-    runner.submit(EvaluationInput("x", agent_name="later"))
-    held.set()
-    flusher.join(WAIT_S)
+    settled = runner._docket._settled
+    wait_for = settled.wait_for
 
-    assert flushed == [True]
-    assert not runner.flush(0)
+    def submit_then_wait(predicate: Callable[[], bool], timeout: float) -> bool:
+        runner.submit(EvaluationInput("x", agent_name="later"))
+        held.set()
+        return wait_for(predicate, timeout)
+
+    monkeypatch.setattr(settled, "wait_for", submit_then_wait)
+
+    assert runner.flush(WAIT_S)
+    assert runner.delivered() == 1
 
 
 FORK = textwrap.dedent(

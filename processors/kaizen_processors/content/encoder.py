@@ -37,7 +37,7 @@ _CUT_MARK_CHARS = 48
 class Fragment:
     """One encoded message, part or tool."""
 
-    payload: str | Json
+    payload: JsonValue
     size_bytes: int
 
 
@@ -92,6 +92,15 @@ class ContentEncoder:
         fragment = _encoded(self.policy, lambda reader: reader.output(message, finish_reason), _unreadable_message)
         return {gen_ai.GEN_AI_OUTPUT_MESSAGES: _assembled(self.policy, [fragment])}
 
+    def structured(self, value: object) -> str | None:
+        """Give one value (a tool's arguments, its result) as JSON text; None when content is off.
+
+        At most `max_message_bytes`, and valid JSON however much was cut. JSON inside a text is opened.
+        """
+        if not self.policy.captures:
+            return None
+        return _fitted(self.policy, lambda reader: reader.structured(value), _unreadable_part, None)[1]
+
     def _system(self, system: object) -> ContentValue | None:
         if system is None or text_of(system) == "":
             return None
@@ -112,7 +121,7 @@ class ContentEncoder:
         kind: str,
         value: object,
         read: Callable[[PartReader, object], Json],
-        unreadable: Callable[[Json, int], Json],
+        unreadable: Callable[[JsonValue, int], Json],
     ) -> Fragment:
         # A tool's parameters are a schema: a property named `password` is no password.
         texts: TextPolicy = _TextOnly(self.policy.redactor) if kind == "tool" else self.policy.redactor
@@ -185,37 +194,42 @@ def _within(policy: ContentPolicy, fragments: Sequence[Fragment], what: str, lef
 def _encoded(
     policy: ContentPolicy,
     read: Callable[[PartReader], Json],
-    unreadable: Callable[[Json, int], Json],
+    unreadable: Callable[[JsonValue, int], Json],
     texts: TextPolicy | None = None,
 ) -> Fragment:
+    value, encoded = _fitted(policy, read, unreadable, texts)
+    return Fragment(encoded if policy.mode is ContentMode.SPAN else value, _size(encoded))
+
+
+def _fitted(
+    policy: ContentPolicy,
+    read: Callable[[PartReader], JsonValue],
+    unreadable: Callable[[JsonValue, int], Json],
+    texts: TextPolicy | None,
+) -> tuple[JsonValue, str]:
+    """Read a value and cut its longest texts until its JSON fits `max_message_bytes`; give both."""
     limits = CopyLimits(max_depth=_MAX_DEPTH, max_items=_MAX_ITEMS, max_chars=policy.max_message_bytes)
     value = read(PartReader(Copier(limits, texts or policy.redactor)))
     encoded = _dumped(value)
-    size = _size(encoded)
-    while size > policy.max_message_bytes:
-        longest = _longest(value)
-        max_chars = int(longest * policy.max_message_bytes / size * _SHRINK) - _CUT_MARK_CHARS
-        if max_chars < _SHORTEST_CUT_CHARS:
-            value = unreadable(value, size)
-        else:
-            value = {key: _shortened(entry, max_chars) for key, entry in value.items()}
+    while (size := _size(encoded)) > policy.max_message_bytes:
+        max_chars = int(_longest(value) * policy.max_message_bytes / size * _SHRINK) - _CUT_MARK_CHARS
+        value = unreadable(value, size) if max_chars < _SHORTEST_CUT_CHARS else _shortened(value, max_chars)
         encoded = _dumped(value)
-        size = _size(encoded)
-    return Fragment(encoded if policy.mode is ContentMode.SPAN else value, size)
+    return value, encoded
 
 
-def _unreadable_message(value: Json, size_bytes: int) -> Json:
-    role = value.get("role")
+def _unreadable_message(value: JsonValue, size_bytes: int) -> Json:
+    role = value.get("role") if isinstance(value, dict) else None
     known = isinstance(role, str) and role in _KNOWN_ROLES
     kept: Json = {"role": role if known else "unknown", "parts": [omitted(bytes=size_bytes)]}
-    return {**kept, "finish_reason": "unknown"} if "finish_reason" in value else kept
+    return {**kept, "finish_reason": "unknown"} if isinstance(value, dict) and "finish_reason" in value else kept
 
 
-def _unreadable_part(_value: Json, size_bytes: int) -> Json:
+def _unreadable_part(_value: JsonValue, size_bytes: int) -> Json:
     return omitted(bytes=size_bytes)
 
 
-def _unreadable_tool(_value: Json, size_bytes: int) -> Json:
+def _unreadable_tool(_value: JsonValue, size_bytes: int) -> Json:
     return {**omitted(bytes=size_bytes), "name": "omitted"}
 
 
@@ -253,7 +267,7 @@ def _note(value: Json, policy: ContentPolicy) -> Fragment:
     return Fragment(encoded if policy.mode is ContentMode.SPAN else value, len(encoded))
 
 
-def _dumped(value: Json) -> str:
+def _dumped(value: JsonValue) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 

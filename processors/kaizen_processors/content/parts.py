@@ -150,7 +150,7 @@ class PartReader:
         if call_id is not None:
             read["id"] = self._name(call_id)
         if arguments is not None:
-            read["arguments"] = self._structured(arguments)
+            read["arguments"] = self.structured(arguments)
         return read
 
     def _tool_response(self, message: object) -> Json:
@@ -162,12 +162,12 @@ class PartReader:
         return self._response(entry_of(block, "tool_use_id"), entry_of(block, "content"))
 
     def _response(self, call_id: object, response: object) -> Json:
-        read: Json = {"type": "tool_call_response", "response": self._structured(response)}
+        read: Json = {"type": "tool_call_response", "response": self.structured(response)}
         if call_id is not None:
             read["id"] = self._name(call_id)
         return read
 
-    def _structured(self, value: object) -> JsonValue:
+    def structured(self, value: object) -> JsonValue:
         """Copy arguments or results; JSON inside a text is opened, so that its secret keys are known."""
         text = text_of(value)
         return self._copier.copy(value if text is None else _parsed(text))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from kaizen_otel.invocations.base import Attributes, Invocation
+from kaizen_otel.invocations.call import CallInvocation
+from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.scope import ExecutionScope, nearest_execution, tallies_above
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from kaizen_otel.invocations.failure import Failure
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
 
@@ -77,7 +78,7 @@ def records_nodes(invocation: Invocation) -> bool:
 class NodeInvocation(Invocation):
     """One node of a workflow, span `node {Class}`. Not an execution."""
 
-    __slots__ = ("node_class", "node_key", "subject")
+    __slots__ = ("call_failure", "node_class", "node_key", "subject")
 
     kind: ClassVar[str] = "node"
 
@@ -89,6 +90,7 @@ class NodeInvocation(Invocation):
         self.subject = subject
         self.node_class = node_class
         self.node_key = node_key
+        self.call_failure: Failure | None = None
 
     @property
     def records_span(self) -> bool:
@@ -102,6 +104,15 @@ class NodeInvocation(Invocation):
     def start_attributes(self) -> Attributes:
         """Which node this is."""
         return self.telemetry.emitter.node_start(self.node_class, self.node_key)
+
+    def child_finished(self, child: Invocation) -> None:
+        """Remember how the last model call ended."""
+        if isinstance(child, CallInvocation):
+            self.call_failure = child.failure
+
+    def failed_with(self, error_type: str, message: str = "") -> None:
+        """Note an error that the node returned: by the model call that failed, when one did."""
+        self.failure = self.call_failure or Failure(error_type, message)
 
 
 class ToolInvocation(Invocation):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -206,6 +207,27 @@ def test_an_entry_for_the_requested_model_holds_when_the_answer_names_a_dated_on
     assert book.price("openai", "gpt-4o-2024-08-06", Usage(1, 1), AT_NS).source == "genai-prices"
 
 
+def test_the_first_entry_wins_whichever_name_of_the_model_it_is_about(tmp_path: Path) -> None:
+    text = "prices: [{model: asked, per: 1, input: 1, output: 0}, {model: answered, per: 1, input: 2, output: 0}]"
+    book = PriceBook.from_file(write(tmp_path, text))
+    assert amount(book.price(None, "answered", Usage(1, 0), AT_NS, fallback_model="asked")) == 1
+    assert amount(book.price(None, "answered", Usage(1, 0), AT_NS)) == 2
+
+
+def test_a_date_without_a_zone_is_utc_wherever_the_machine_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        book = entry_book(tmp_path, "input: 1, output: 1, from: 2026-01-01")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    start = ns("2026-01-01T00:00:00")
+    assert [book.price("acme", "m", Usage(1, 1), at).source for at in (start - 1, start)] == ["unknown", "override"]
+
+
 def test_an_entry_is_valid_from_its_first_moment_until_just_before_its_last(tmp_path: Path) -> None:
     book = entry_book(tmp_path, "input: 1, output: 1, from: 2026-01-01, until: 2026-02-01T01:00:00+01:00")
     start, end = ns("2026-01-01T00:00:00"), ns("2026-02-01T00:00:00")
@@ -251,6 +273,7 @@ def test_an_anchor_stands_for_what_it_names(tmp_path: Path) -> None:
         (SOME + "price: 1\n", "3:1", "unknown key `price` in the file; allowed: `version`, `prices`"),
         (SOME + "version:\n", "3:9", "`version` needs one value"),
         (SOME + "version: [1]\n", "3:10", "`version` needs one value"),
+        (SOME + "version: null\n", "3:10", "`version` needs one value"),
         (SOME + "prices: []\n", "3:1", "`prices` is there twice"),
         (SOME + "? [a]\n: 1\n", "3:3", "unknown key"),
         ("prices:\n  - gpt-4o\n", "2:5", "an entry must be a mapping with `provider`, `model`"),

@@ -75,8 +75,8 @@ class Overrides:
     version: str | None = None
 
     def matching(self, provider: str | None, models: Sequence[str]) -> list[Override]:
-        """Return the entries about these names of one call's model, those of the first name first."""
-        return [entry for model in models for entry in self.entries if entry.matches(provider, model)]
+        """Return the entries about a call whose model goes by these names."""
+        return [entry for entry in self.entries if any(entry.matches(provider, model) for model in models)]
 
     def terms(self, entry: Override) -> Terms:
         """Return what a price of this entry says about itself."""

@@ -117,13 +117,20 @@ def _add(builder: Any, kind: str, key: str) -> None:
         builder.add_node(kind, key, {})
 
 
-def base_agent(cls: type = BaseAgent, *, strategy: Any = None, agent_id: str | None = None, **config: Any) -> Any:
-    """A `BaseAgent` that asks gpt-4o, with no MCP server of its own."""
+def base_agent(
+    cls: type = BaseAgent,
+    *,
+    strategy: Any = None,
+    agent_id: str | None = None,
+    mcp_servers: tuple[dict[str, Any], ...] = (),
+    **config: Any,
+) -> Any:
+    """A `BaseAgent` that asks gpt-4o, with no MCP server but those given (Kaizen's default one takes seconds)."""
     given = {"llm_provider": "openai", "model": MODEL, **config}
     extra = {} if strategy is None else {"strategy": strategy}
     if agent_id is not None:
         extra["agent_id"] = agent_id
-    return cls(config=BaseAgentConfig(**given), signature=Answer(), mcp_servers=[], **extra)
+    return cls(config=BaseAgentConfig(**given), signature=Answer(), mcp_servers=list(mcp_servers), **extra)
 
 
 def kaizen_agent(name: str = "qa", **config: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from kaizen_processors.money import to_float
+from kaizen_semconv import DEFAULT_VERSION
 from kaizen_semconv import attributes as k
 from kaizen_semconv import gen_ai as g
 from kaizen_semconv import metrics as m
@@ -192,6 +193,8 @@ class Emitter:
         }
         if len(own.models) == 1:
             attributes[g.GEN_AI_REQUEST_MODEL] = own.models[0]
+        if self.version == DEFAULT_VERSION and len(agent.providers) == 1:
+            attributes[g.GEN_AI_PROVIDER_NAME] = next(iter(agent.providers))
         if agent.late_calls:
             attributes[k.KAIZEN_EXECUTION_LATE_CALLS] = agent.late_calls
         if agent.quality_score is not None:
@@ -225,6 +228,7 @@ class Emitter:
             attributes[g.GEN_AI_AGENT_NAME] = making.agent_name
         if making.model is not None:
             attributes[g.GEN_AI_REQUEST_MODEL] = making.model
+        self._telemetry.attributes_in_force().add_to(attributes)
         return attributes
 
     # -- workflows, nodes, tools ----------------------------------------------------------------------------------

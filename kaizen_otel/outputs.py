@@ -148,11 +148,11 @@ class FileOutput(Observer):
 
     def flush(self, timeout_s: float) -> bool:
         """Write out what is queued."""
-        return self._batches.force_flush(int(timeout_s * 1_000))
+        return bool(self._batches.force_flush(int(timeout_s * 1_000)))
 
     def shutdown(self) -> None:
         """Write out what is queued and close the file."""
-        self._batches.shutdown()
+        self._batches.shutdown()  # type: ignore[no-untyped-call]  # untyped in SDK 1.45
 
 
 def _resource(settings: Settings) -> Resource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import weakref
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel import log_correlation
@@ -25,7 +25,7 @@ from kaizen_processors.pipeline import Pipeline
 from kaizen_processors.pricing import PriceBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Tracer
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
     from kaizen_otel.settings import Settings
     from kaizen_processors.meters import Instruments
+
+REMEMBERED_AGENTS = 10_000
+"""Agents whose names are remembered; the oldest are forgotten."""
 
 
 class Telemetry:
@@ -53,7 +56,7 @@ class Telemetry:
         self.pipeline = Pipeline(self.fence)
         self.emitter = EMITTERS[settings.conventions](self)
         self.providers = Providers(settings, self.fence, self.pipeline, self.ledger)
-        self.agent_settings: weakref.WeakKeyDictionary[Any, AgentSettings] = weakref.WeakKeyDictionary()
+        self.created_agents: OrderedDict[str, AgentSettings | None] = OrderedDict()
         self.records_nodes = True
         self._read_settings()
         self.content = ContentWriter(self)
@@ -100,7 +103,7 @@ class Telemetry:
             if type(scope) is SilentScope:
                 return NULL_INVOCATION
             request = describe()
-            if self.level_of(request.subject) is MonitoringLevel.OFF:
+            if self.level_of(request.agent_name) is MonitoringLevel.OFF:
                 return SilentInvocation(SilentScope(scope))
             return AgentInvocation(self, scope, request).begin()
         return NULL_INVOCATION
@@ -144,20 +147,18 @@ class Telemetry:
             self.content.configure(settings)
             self._read_settings()
 
-    def apply_agent_config(self, agent: Any, config: dict[str, Any]) -> None:
-        """Remember what one agent's `transparency` says. Raises `SettingsError`."""
+    def agent_created(self, name: str, config: Mapping[Any, Any]) -> None:
+        """Remember an agent that `create_agent` made, with what its `transparency` says. Raises `SettingsError`."""
+        self.created_agents[name] = None
+        if len(self.created_agents) > REMEMBERED_AGENTS:
+            self.created_agents.popitem(last=False)
         transparency = config.get("transparency")
         if transparency is not None:
-            self.agent_settings[agent] = AgentSettings.from_config(transparency)
+            self.created_agents[name] = AgentSettings.from_config(transparency)
 
-    def level_of(self, agent: object) -> MonitoringLevel:
+    def level_of(self, agent_name: str) -> MonitoringLevel:
         """The monitoring level that holds for an agent: its own where it has one."""
-        if not self.agent_settings:
-            return self.settings.monitoring_level
-        try:
-            own = self.agent_settings.get(agent)
-        except TypeError:  # an agent that cannot be hashed has no settings of its own
-            own = None
+        own = self.created_agents.get(agent_name)
         return self.settings.monitoring_level if own is None else own.over(self.settings).monitoring_level
 
     def _read_settings(self) -> None:

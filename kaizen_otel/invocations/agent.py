@@ -14,6 +14,7 @@ from kaizen_processors.ledger import Tally
 from kaizen_semconv.attributes import KaizenExecutionStatus
 
 if TYPE_CHECKING:
+    from kaizen_otel.invocations.call import CallInvocation
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.ledger import Activity, TallySnapshot
@@ -85,6 +86,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         "output",
         "own",
         "own_sums",
+        "providers",
         "quality_score",
         "record",
         "records_nodes",
@@ -103,7 +105,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         evaluator = evaluator_above(parent)
         self.agent_name = request.agent_name if evaluator is None else evaluator.agent_name
         self.execution_id = telemetry.new_execution_id()
-        self.records_nodes = telemetry.level_of(request.subject) >= MonitoringLevel.STANDARD
+        self.records_nodes = telemetry.level_of(request.agent_name) >= MonitoringLevel.STANDARD
         self.own = Tally()
         self.total = Tally()
         self.request = request
@@ -116,6 +118,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         self.finish_reasons: tuple[str, ...] = ()
         self.business: dict[str, float] = {}
         self.node_key = request.node_key
+        self.providers: set[str] = set()
         self.late_calls = 0
         self.own_sums: TallySnapshot | None = None
         self.total_sums: TallySnapshot | None = None
@@ -155,10 +158,11 @@ class AgentInvocation(Invocation, ExecutionScope):
         """Note an error that Kaizen returned instead of raising."""
         self.failed(error_type, message)
 
-    def call_finished(self, failure: Failure | None, finish_reasons: tuple[str, ...]) -> None:
-        """A model call of this execution ended; a successful one clears the failure before it."""
-        self.last_call_failure = failure
-        self.finish_reasons = finish_reasons
+    def call_finished(self, call: CallInvocation) -> None:
+        """A model call of this execution ended; a successful one clears the failure before it (a retry)."""
+        self.last_call_failure = call.failure
+        self.finish_reasons = call.finish_reasons
+        self.providers.add(call.request.provider)
 
     def child_finished(self, child: Invocation) -> None:
         """Remember how the last workflow of the agent's own implementation ended."""

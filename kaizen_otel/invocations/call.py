@@ -196,10 +196,6 @@ class CallInvocation(Invocation):
         return attributes
 
     def _tell_execution(self) -> None:
-        # A failed call that is followed by a successful one (a retry) is no reason for the run to have failed.
-        scope = self.parent
-        while scope is not None:
-            if isinstance(scope, ExecutionScope):
-                scope.call_finished(self.failure, self.finish_reasons)
-                return
-            scope = scope.parent
+        execution = self.execution
+        if execution is not None:
+            execution.call_finished(self)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-    from kaizen_otel.invocations.failure import Failure
+    from kaizen_otel.invocations.call import CallInvocation
 
 _CURRENT_KEY = otel_context.create_key("kaizen-otel-scope")
 ATTRIBUTES_KEY = otel_context.create_key("kaizen-otel-attributes")
@@ -90,7 +90,7 @@ class ExecutionScope(Scope):
     records_nodes: bool
     span: Span
 
-    def call_finished(self, failure: Failure | None, finish_reasons: tuple[str, ...]) -> None:
+    def call_finished(self, call: CallInvocation) -> None:
         """Take notice of a model call of this execution that ended."""
         raise NotImplementedError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kaizen_otel.invocations.create_agent import CreateAgentInvocation
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import bounded_text, mapping
+from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -44,7 +44,9 @@ def create_agent(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: di
         )
     ) as making:
         agent = wrapped(*args, **kwargs)
-        making.observe(lambda making: making.made(bounded_text(getattr(agent, "agent_id", None))))
-        with telemetry.fence("settings.agent_config"):
-            telemetry.apply_agent_config(agent, config)
+        made = bounded_text(attribute_of(agent, "agent_id"))
+        making.observe(lambda making: making.made(made))
+        if made is not None:
+            with telemetry.fence("settings.agent_config"):
+                telemetry.agent_created(made, config)
     return agent

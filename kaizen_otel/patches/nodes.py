@@ -114,7 +114,7 @@ def begin(telemetry: Telemetry, instance: Any, kwargs: dict[str, Any]) -> Invoca
         scope = current_scope()
         node_class = type_name(instance)
         key = node_key(scope, instance)
-        if is_llm_node(instance) and not belongs_to_agent(scope):
+        if is_llm_node(instance) and not belongs_to_agent(telemetry, scope, key):
             return begin_execution(telemetry, instance, node_class, key, kwargs)
         return telemetry.node(
             lambda: NodeInvocation(telemetry, scope, subject=instance, node_class=node_class, node_key=key)
@@ -144,15 +144,18 @@ def is_llm_node(instance: Any) -> bool:
     return module is not None and issubclass(type(instance), module.LLMAgentNode)
 
 
-def belongs_to_agent(scope: Scope | None) -> bool:
+def belongs_to_agent(telemetry: Telemetry, scope: Scope | None, key: str) -> bool:
     """Whether an LLM node started here is the implementation of the agent above.
 
     It is, when between the agent and here there is nothing but the workflow that the agent runs. A node or a tool in
     between means that somebody's workflow was started from inside a run: its LLM nodes are executions of their own.
+    So is the node of another agent, known by its name, whose workflow the run started.
     """
     while isinstance(scope, (WorkflowInvocation, MeasureScope)):
         scope = scope.parent
-    return isinstance(scope, AgentInvocation) and scope.request.owns_nodes
+    if not isinstance(scope, AgentInvocation) or not scope.request.owns_nodes:
+        return False
+    return key == scope.request.agent_name or key not in telemetry.created_agents
 
 
 def node_key(scope: Scope | None, instance: Any) -> str:

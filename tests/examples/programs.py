@@ -1,0 +1,47 @@
+"""Programs in processes of their own, as a user starts them, and their output without what differs from run to run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+RUNNER = Path(__file__).with_name("offline.py")
+_OURS = ("OTEL_", "KAIZEN_", "KAILASH_", "OPENAI_")
+
+_BARS = re.compile(r"[━╺╸┄]+")
+_TIMES = re.compile(r"(?<![\w.,$])[\d.]+(?:µs|ms|s)(?![\w])")
+_IDS = re.compile(r"\b(?:[0-9a-f]{32}|[0-9a-f]{16})\b")
+_DATES = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\b")
+_PROGRAMS = re.compile(r"(?<=unknown_service):\S+")
+_BODIES = re.compile(r" body=.*")
+
+
+def environment(home: Path, **extra: str) -> dict[str, str]:
+    """The environment of a user who has set nothing, at home in `home`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    quiet = {"NO_COLOR": "1", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "ignore"}
+    return {**kept, **quiet, "HOME": str(home), **extra}
+
+
+def run_program(program: Path, url: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run one Python program, its models on the model server at `url`."""
+    return subprocess.run(  # noqa: S603 - our own programs
+        [sys.executable, str(RUNNER), url, str(program)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        cwd=home,
+        env=environment(home),
+    )
+
+
+def lasting(text: str) -> str:
+    """A text without times, ids and bars, and with single spaces: what is the same in each run."""
+    for what, name in ((_DATES, "DATE"), (_IDS, "ID"), (_BARS, " "), (_TIMES, "TIME"), (_PROGRAMS, ""), (_BODIES, "")):
+        text = what.sub(name, text)
+    return "\n".join(re.sub(r"(?<=\S) {2,}", " ", line).rstrip() for line in text.strip().splitlines())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from kaizen_otel.settings import Settings
+    from kaizen_processors.export.console import ConsoleTree
 
 DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name"
 
@@ -116,7 +117,7 @@ def local_outputs(settings: Settings) -> list[Observer]:
 class ConsoleOutput(Observer):
     """Prints the tree of each execution as it ends."""
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, tree: ConsoleTree) -> None:
         """Print with this console tree."""
         self._tree = tree
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
@@ -29,13 +30,6 @@ class Surface(NamedTuple):
     apply: Callable[[Patcher, Any], None]
 
 
-class _Patch(NamedTuple):
-    owner: Any
-    name: str
-    original: Any
-    wrapper: Any
-
-
 class Patcher:
     """The patches of this process. One object for the life of the process; import hooks cannot be taken back."""
 
@@ -45,7 +39,8 @@ class Patcher:
         self._hooked = False
         self._on = False
         self._fence: Fence | None = None
-        self._patches: list[_Patch] = []
+        # By owner, and weakly: a class that an application makes and forgets is forgotten here as well.
+        self._patched: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
         self._applied: set[str] = set()
         self._undo: list[Callable[[], None]] = []
         self.missing: list[str] = []
@@ -69,31 +64,39 @@ class Patcher:
         for undo in reversed(self._undo):
             undo()
         self._undo.clear()
-        for patch in reversed(self._patches):
-            if _raw(patch.owner, patch.name) is patch.wrapper:
-                if patch.original is _MISSING:
-                    delattr(patch.owner, patch.name)
-                else:
-                    setattr(patch.owner, patch.name, patch.original)
-        self._patches.clear()
+        for owner, names in list(self._patched.items()):
+            for name in names:
+                raw = _raw(owner, name)
+                if type(raw) is OurWrapper:
+                    setattr(owner, name, raw.__wrapped__)
+        self._patched.clear()
         self._applied.clear()
+        self.missing.clear()
+
+    def patched(self) -> dict[tuple[Any, str], Any]:
+        """What is patched now: the original by (class or module, attribute)."""
+        return {
+            (owner, name): raw.__wrapped__
+            for owner, names in self._patched.items()
+            for name in names
+            if type(raw := _raw(owner, name)) is OurWrapper
+        }
 
     def wrap(self, owner: Any, name: str, wrapper: Any) -> None:
         """Put `wrapper(wrapped, instance, args, kwargs)` around an attribute of a class or module.
 
-        An attribute that is not there is noted in `missing` (another Kaizen version). One that somebody wrapped after
-        us, and that still contains our wrapper, is left as it is: the wrapper inside is live again.
+        An attribute that is not there is noted in `missing` (another Kaizen version). One that already contains our
+        wrapper, because somebody wrapped it after us or put our wrapper back, is left as it is: what is inside is live
+        again.
         """
         raw = _raw(owner, name)
         if raw is _MISSING:
             if getattr(owner, name, _MISSING) is _MISSING:
                 self.missing.append(f"{getattr(owner, '__name__', owner)}.{name}")
             return
-        if _contains_ours(raw):
-            return
-        ours = OurWrapper(raw, wrapper)
-        setattr(owner, name, ours)
-        self._patches.append(_Patch(owner, name, raw, ours))
+        if not _contains_ours(raw):
+            setattr(owner, name, OurWrapper(raw, wrapper))
+        self._patched.setdefault(owner, set()).add(name)
 
     def on_turn_off(self, undo: Callable[[], None]) -> None:
         """Run `undo` when patching is turned off: for changes other than wrappers."""

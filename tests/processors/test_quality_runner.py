@@ -509,7 +509,8 @@ FORK = textwrap.dedent(
     if child == 0:
         results.clear()
         runner.submit(EvaluationInput("x", agent_name="child"))
-        ok = runner.flush(30) and sorted(results) == [("child", "aio"), ("child", "sync")] and runner.shutdown(30)
+        ok = runner.flush(30) and sorted(results) == [("child", "aio"), ("child", "sync")]
+        ok = ok and runner.delivered() == 2 and runner.shutdown(30)
         os._exit(0 if ok else 1)
     _, status = os.waitpid(child, 0)
     gate.set()

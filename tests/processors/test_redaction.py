@@ -123,6 +123,17 @@ def test_no_part_of_a_secret_is_left_where_a_text_is_cut(kind: str, offset: int,
     assert CORE[kind][:12] not in readable
 
 
+def test_half_a_secret_at_the_end_of_what_was_read_is_left_out() -> None:
+    max_chars = 2000
+    long_address = "a" * 80 + "@example.com "
+    # Redaction shortens what stands before it: without care the half key would move into the part that is kept.
+    crowd = long_address * 40
+    read_chars = max_chars + MARGIN_CHARS
+    text = crowd[: read_chars - 8] + "sk-proj-abcdefghijklmnop0123456789"
+
+    assert "sk-" not in REDACTOR.text(text + " y" * MARGIN_CHARS, max_chars)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -147,7 +158,7 @@ def test_secret_assigned_inside_a_text_is_replaced(text: str, expected: str) -> 
         "max_tokens: 5, token_count=4, tokens: 7",
         "task-assessment-for-all-of-the-things",
         "bearer certificates are old",
-        "at 1700000000000 the order 4111111111111112 shipped",
+        "at 1732000000007 the order 4111111111111112 shipped",
         "see https://example.com:8080/path?x=1",
         "a secret is kept; the password is long",
         "version 1.2.3, 2024-11-22 06:22:36, +49 30 1234567",
@@ -321,6 +332,11 @@ def test_depth_items_and_texts_are_bounded_and_say_so() -> None:
     assert bounded_copy(deep, CopyLimits(max_depth=2)) == [["[nested too deep]"]]
     assert bounded_copy(list(range(9)), CopyLimits(max_items=3)) == [0, 1, 2, "…[6 more]"]
     assert bounded_copy({str(i): i for i in range(9)}, CopyLimits(max_items=1)) == {"0": 0, "…": "[8 more]"}
+    nested = {"a": {"b": 1, "c": 2, "d": 3}, "e": {"f": 4, "g": 5}}
+    assert bounded_copy(nested, CopyLimits(max_items=4)) == {
+        "a": {"b": 1, "c": 2, "…": "[1 more]"},
+        "e": {"…": "[2 more]"},
+    }
     assert bounded_copy("abcdef", CopyLimits(max_chars=2)) == "ab…[truncated 4 characters]"
 
 

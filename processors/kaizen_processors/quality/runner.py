@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-import os
 import random
 import threading
 import time
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from kaizen_processors.fence import Fence
+from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.quality import docket as reasons
 from kaizen_processors.quality.docket import Docket, Job
 from kaizen_processors.quality.evaluators import BadVerdictError, EvaluatorError, as_evaluator, evaluation_of, is_async
@@ -95,7 +94,7 @@ class EvaluatorRunner:
         self._warned: set[tuple[str, str]] = set()
         self._inherited: list[object] = []
         self._begin()
-        _RUNNERS.add(self)
+        begin_anew_in_children(self)
 
     def _begin(self) -> None:
         options = self._options
@@ -241,26 +240,11 @@ class EvaluatorRunner:
             self._loop.check(now_s)
             return [job.evaluator for job in overdue]
 
-    def _begin_after_fork(self) -> None:
-        # The parent's threads do not exist here, and its jobs are the parent's. Its event loop shares file descriptors
-        # with the parent, so it is kept, not closed.
-        counted, delivered = self._docket.dropped, self._docket.delivered
-        self._inherited.append((self._docket, self._loop))
+    def after_fork_in_child(self) -> None:
+        """Begin anew: the parent's threads do not exist here, and its evaluations are the parent's to finish."""
+        # Its event loop shares file descriptors with the parent's: it is kept, never closed.
+        self._inherited.append(self._loop)
         self._begin()
-        self._docket.dropped.update(counted)
-        self._docket.delivered = delivered
-
-
-_RUNNERS: weakref.WeakSet[EvaluatorRunner] = weakref.WeakSet()
-
-
-def _begin_all_after_fork() -> None:
-    for runner in list(_RUNNERS):
-        runner._begin_after_fork()  # noqa: SLF001 - the module's own class
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_all_after_fork)
 
 
 def _no_context(_name: str) -> AbstractContextManager[None]:

@@ -70,6 +70,15 @@ class Jaeger:
     otlp_grpc: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def loopback_without_proxy() -> Iterator[None]:
+    """A proxy that the machine uses for the world must not be asked for our own servers."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, f"{LOOPBACK},localhost")
+        yield
+
+
 @pytest.fixture(scope="session")
 def otelcol_binary() -> Path:
     """The Collector's program."""

@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from kaizen_otel._version import __version__
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 # One processor and one set of instruments for each provider, for that provider's life: neither can be taken off again.
 _shells: weakref.WeakKeyDictionary[Any, PipelineSpanProcessor] = weakref.WeakKeyDictionary()
 _instruments: weakref.WeakKeyDictionary[Any, dict[int, Instruments]] = weakref.WeakKeyDictionary()
+
+# What we made ourselves. A global provider cannot be taken back: one of an earlier instrumentation has ended with it.
+_ours: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class Providers:
@@ -80,7 +84,7 @@ class Providers:
         provider = self._settings.tracer_provider
         if provider is None:
             candidate = trace.get_tracer_provider()
-            if isinstance(candidate, TracerProvider) and candidate is not self._own_tracer_provider:
+            if isinstance(candidate, TracerProvider) and candidate not in _ours:
                 provider = candidate
         if provider is not None:
             self._join(provider)
@@ -100,10 +104,12 @@ class Providers:
             return
         own = build_own_tracer_provider(settings)
         self._own_tracer_provider = own
+        _ours.add(own)
         self._arm_shell(own)
         self._tracer = self._tracer_of(own)
         if settings.set_global or otlp_wanted(settings):
-            trace.set_tracer_provider(own)
+            if trace.get_tracer_provider() not in _ours:
+                trace.set_tracer_provider(own)
             self._settled = True
 
     def _arm_shell(self, provider: Any) -> None:
@@ -123,11 +129,16 @@ class Providers:
         if not settings.metrics:
             return
         provider = settings.meter_provider
+        found = metrics.get_meter_provider()
+        theirs = isinstance(found, MeterProvider) and found not in _ours
+        if provider is None and theirs and settings.prometheus_port is None:
+            provider = found  # it may have any exporter; an endpoint of ours needs a reader of its own
         if provider is None:
             own = self._own_metrics = self._own_metrics or build_own_metrics(settings)
             if own is not None:
                 provider = own.provider
-                if settings.set_global or otlp_wanted(settings, "METRICS"):
+                _ours.add(provider)
+                if (settings.set_global or otlp_wanted(settings, "METRICS")) and not isinstance(found, MeterProvider):
                     metrics.set_meter_provider(own.provider)
         if provider is None:
             # The API's own provider: a placeholder whose instruments become real when the application sets one.

@@ -205,3 +205,40 @@ def test_the_second_instrument_changes_nothing(tmp_path: Path) -> None:
     assert printed == ""
     assert len(first.read_text().splitlines()) == 1
     assert not second.exists()
+
+
+def test_the_applications_meter_provider_is_joined_whatever_the_environment_asks() -> None:
+    printed = _run(
+        _HELPER
+        + """
+    from opentelemetry import metrics
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    reader = InMemoryMetricReader()
+    metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
+    kaizen_otel.instrument()
+    call()
+    (resource,) = reader.get_metrics_data().resource_metrics
+    print("kaizen.cost.usd" in [m.name for scope in resource.scope_metrics for m in scope.metrics])
+    import os; os._exit(0)
+    """,
+        OTEL_METRICS_EXPORTER="otlp",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+        PYTHONUNBUFFERED="1",
+    )
+    assert printed == "True\n"
+
+
+def test_a_second_instrumentation_does_not_join_what_ended_with_the_first() -> None:
+    printed = _run(
+        _HELPER
+        + """
+    for _ in range(2):
+        kaizen_otel.instrument(file="/dev/null", set_global=True)
+        call()
+        print(kaizen_otel.stats()["export"])
+        kaizen_otel.uninstrument()
+    """
+    )
+    assert printed == "own\nown\n"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from fnmatch import translate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen_processors.pricing.catalog import catalog_id
 from kaizen_processors.pricing.price import SOURCE_OVERRIDE, USD
@@ -26,25 +25,33 @@ class PriceFileError(ValueError):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True)
 class Override:
-    """One entry: whose calls it prices, when, and at which rates.
+    """One entry: whose calls it prices, when, and at which rates. Never changed after it was made.
 
     `provider` None is any; `model` is a name or a glob, upper and lower case alike. Valid from `from_ns` until just
     before `until_ns` (Unix nanoseconds, None = always).
     """
 
-    model: str
-    tiers: tuple[Tier, ...]
-    provider: str | None = None
-    currency: str = USD
-    from_ns: int | None = None
-    until_ns: int | None = None
-    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    __slots__ = ("_pattern", "currency", "from_ns", "model", "provider", "tiers", "until_ns")
 
-    def __post_init__(self) -> None:
-        """Compile the glob once."""
-        object.__setattr__(self, "_pattern", re.compile(translate(self.model.lower())))
+    def __init__(
+        self,
+        model: str,
+        tiers: tuple[Tier, ...],
+        *,
+        provider: str | None = None,
+        currency: str = USD,
+        from_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> None:
+        """Hold the fields and compile the glob once."""
+        self.model = model
+        self.tiers = tiers
+        self.provider = provider
+        self.currency = currency
+        self.from_ns = from_ns
+        self.until_ns = until_ns
+        self._pattern = re.compile(translate(model.lower()))
 
     def matches(self, provider: str | None, model: str) -> bool:
         """Whether this entry is about that model. Its provider may be named as the call names it or as genai-prices."""
@@ -67,8 +74,7 @@ class Override:
         return covers_start and covers_end and self._pattern.match(later.model.lower()) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(NamedTuple):
     """The entries of an override file, in its order: the first that matches and is valid wins."""
 
     entries: tuple[Override, ...] = ()

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kaizen_processors.money import from_decimal
 from kaizen_processors.pricing.price import MISSING_USAGE, USD, Price, not_in_usd
@@ -30,8 +29,7 @@ _new: Final = object.__new__
 """Makes a price whose fields the calculator sets itself: `__init__` would be a fifth of the time of every call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(NamedTuple):
     """Rates of one token in units of 1e-24. A detail without a rate of its own (None) costs what its side costs."""
 
     input: int
@@ -54,16 +52,14 @@ class Rates:
         return not any((self.output, self.reasoning, self.output_audio))
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(NamedTuple):
     """The rates of every token of a call with more than `above` input tokens. The first tier has -1 here."""
 
     above: int
     rates: Rates
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What a calculator writes on each price beside the amount."""
 
     source: str
@@ -151,11 +147,10 @@ def _extra(detail: int | None, side: int) -> int:
     return 0 if detail is None else detail - side
 
 
-@dataclass(frozen=True, slots=True)
-class _Detail:
+class _Detail(NamedTuple):
     """Part of a side that has its own rate. `overlapping` are priced details that may be the same tokens."""
 
-    count: Callable[[Usage], Any]
+    tokens: Callable[[Usage], Any]
     side: Callable[[Usage], Any]
     overlapping: tuple[Callable[[Usage], Any], ...]
     extra: int
@@ -185,7 +180,7 @@ def _with_details(base: Calculator, details: tuple[_Detail, ...], fee: int) -> C
         if priced.amount is None:
             return priced
         for detail in details:
-            count = detail.count(usage)
+            count = detail.tokens(usage)
             if count is None:
                 continue
             if type(count) is not int or not 0 <= count <= detail.side(usage):

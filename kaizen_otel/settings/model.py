@@ -102,7 +102,9 @@ class Settings:
     )
     content_max_bytes: int = field(
         default=8_192,
-        metadata=_about(Whole(least=64, most=16_777_216), "longest recorded content of one message, in bytes of UTF-8"),
+        metadata=_about(
+            Whole(least=256, most=16_777_216), "longest recorded content of one message, in bytes of UTF-8"
+        ),
     )
     redact_keys: tuple[str, ...] = field(
         default=(), metadata=_about(Lines(), "keys whose values are redacted, beside the built-in ones")

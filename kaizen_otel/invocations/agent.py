@@ -108,6 +108,9 @@ class AgentInvocation(Invocation, ExecutionScope):
         self.records_nodes = telemetry.level_of(request.agent_name) >= MonitoringLevel.STANDARD
         self.own = Tally()
         self.total = Tally()
+        above = self.account
+        own_above = above.own if isinstance(above, ExecutionScope) else None
+        self.tallies = (self.own, self.total, *(tally for tally in self.tallies if tally is not own_above))
         self.request = request
         self.output: object = None
         self.last_call_failure: Failure | None = None

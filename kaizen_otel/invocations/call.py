@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from opentelemetry.trace import SpanKind
 
 from kaizen_otel.invocations.base import Attributes, Invocation
-from kaizen_otel.invocations.scope import EvaluatorScope, ExecutionScope, nearest_execution, tallies_above
+from kaizen_otel.invocations.scope import ExecutionScope
 from kaizen_processors.execution import NO_AGENT, UNKNOWN_MODEL, CallRecord
 from kaizen_processors.pricing.price import MISSING_PRICE
 from kaizen_processors.usage import Usage
@@ -71,7 +71,6 @@ class CallInvocation(Invocation):
     """
 
     __slots__ = (
-        "_opened_in",
         "finish_reasons",
         "first_chunk_ns",
         "outcome",
@@ -100,25 +99,24 @@ class CallInvocation(Invocation):
         self.first_chunk_ns: int | None = None
         self.outcome: str | None = None
         self.output: object = None
-        self._opened_in: ExecutionScope | EvaluatorScope | None = nearest_execution(parent)
 
     def begin(self) -> Self:
         """Start the span and tell the scopes above that a call is open."""
         super().begin()
-        self.telemetry.ledger.open_call(tallies_above(self.parent))
+        self.telemetry.ledger.open_call(self.tallies)
         return self
 
     @property
     def agent_name(self) -> str:
         """The agent that the call is accounted to."""
-        execution = self._opened_in
+        execution = self.account
         return NO_AGENT if execution is None else execution.agent_name
 
     @property
     def execution(self) -> ExecutionScope | None:
         """The execution that the call is accounted to, if any."""
-        execution = self._opened_in
-        return execution if isinstance(execution, ExecutionScope) else None
+        account = self.account
+        return account if isinstance(account, ExecutionScope) else None
 
     def span_name(self) -> str:
         """`{operation} {model}`."""
@@ -138,7 +136,7 @@ class CallInvocation(Invocation):
     def on_finish(self, duration_ns: int) -> None:
         """Price the call and count it in the ledger and in every scope above it."""
         telemetry = self.telemetry
-        execution = self._opened_in
+        execution = self.account
         request = self.request
         price = MISSING_PRICE
         with telemetry.fence("price"):
@@ -168,7 +166,7 @@ class CallInvocation(Invocation):
             trace_id=span_context.trace_id,
             span_id=span_context.span_id,
         )
-        telemetry.ledger.add_call(self.record, tallies_above(self.parent), opened=True)
+        telemetry.ledger.add_call(self.record, self.tallies, opened=True)
         self._tell_execution()
 
     def end_attributes(self) -> Attributes:

@@ -8,14 +8,13 @@ so whatever carries the current span carries the chain too.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from opentelemetry import context as otel_context
 
 from kaizen_processors.ledger import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -54,13 +53,23 @@ class Attachment:
 
 
 class Scope:
-    """One link of the chain. Subclasses say what they are."""
+    """One link of the chain. Subclasses say what they are.
 
-    __slots__ = ("__weakref__", "parent")
+    What a model call asks of the chain is handed down as links are added, so that no call walks it: `account` is the
+    nearest execution (or evaluator) above, `tallies` are the sums that a call made right here is added to: own of the
+    execution it belongs to, total of that one and of all above.
+    """
+
+    __slots__ = ("__weakref__", "account", "parent", "tallies")
+
+    is_execution: ClassVar[bool] = False
+    """Whether calls below are accounted to this one (an execution or an evaluator)."""
 
     def __init__(self, parent: Scope | None) -> None:
         """Hang below `parent`."""
         self.parent = parent
+        self.account: ExecutionScope | EvaluatorScope | None = nearest_execution(parent)
+        self.tallies: tuple[Tally, ...] = () if parent is None else parent.tallies
 
 
 class MeasureScope(Scope):
@@ -72,6 +81,7 @@ class MeasureScope(Scope):
         """Start counting at zero."""
         super().__init__(parent)
         self.total = Tally()
+        self.tallies = (*self.tallies, self.total)
 
 
 class ExecutionScope(Scope):
@@ -81,6 +91,8 @@ class ExecutionScope(Scope):
     """
 
     __slots__ = ()
+
+    is_execution: ClassVar[bool] = True
 
     agent_name: str
     execution_id: str
@@ -106,6 +118,8 @@ class EvaluatorScope(Scope):
 
     __slots__ = ("agent_name",)
 
+    is_execution: ClassVar[bool] = True
+
     def __init__(self, agent_name: str) -> None:
         """Cut the chain: an evaluator is not part of what it evaluates. `agent_name` is `evaluator:<name>`."""
         super().__init__(None)
@@ -114,7 +128,7 @@ class EvaluatorScope(Scope):
 
 def current_scope(context: Context | None = None) -> Scope | None:
     """The innermost scope of a context (by default the current one)."""
-    return cast("Scope | None", otel_context.get_value(_CURRENT_KEY, context))
+    return cast("Scope | None", (otel_context.get_current() if context is None else context).get(_CURRENT_KEY))
 
 
 def with_scope(scope: Scope, context: Context | None = None) -> Context:
@@ -124,11 +138,9 @@ def with_scope(scope: Scope, context: Context | None = None) -> Context:
 
 def nearest_execution(scope: Scope | None) -> ExecutionScope | EvaluatorScope | None:
     """The execution (or evaluator) that a call made in `scope` is accounted to."""
-    while scope is not None:
-        if isinstance(scope, (ExecutionScope, EvaluatorScope)):
-            return scope
-        scope = scope.parent
-    return None
+    if scope is None:
+        return None
+    return cast("ExecutionScope | EvaluatorScope", scope) if scope.is_execution else scope.account
 
 
 def evaluator_above(scope: Scope | None) -> EvaluatorScope | None:
@@ -144,17 +156,3 @@ def current_execution() -> ExecutionScope | None:
     """The execution that the current code runs in, or None."""
     found = nearest_execution(current_scope())
     return found if isinstance(found, ExecutionScope) else None
-
-
-def tallies_above(scope: Scope | None) -> Iterator[Tally]:
-    """Every tally that a call made in `scope` is added to: own of the nearest execution, total of all above."""
-    own_found = False
-    while scope is not None:
-        if isinstance(scope, ExecutionScope):
-            if not own_found:
-                own_found = True
-                yield scope.own
-            yield scope.total
-        elif isinstance(scope, MeasureScope):
-            yield scope.total
-        scope = scope.parent

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.failure import Failure
-from kaizen_otel.invocations.scope import ExecutionScope, nearest_execution, tallies_above
+from kaizen_otel.invocations.scope import ExecutionScope
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -69,7 +69,7 @@ class WorkflowInvocation(Invocation):
 
 def records_nodes(invocation: Invocation) -> bool:
     """Whether nodes and tools have spans here: as the agent above says, else as the settings say."""
-    execution = nearest_execution(invocation.parent)
+    execution = invocation.account
     if isinstance(execution, ExecutionScope):
         return execution.records_nodes
     return invocation.telemetry.records_nodes
@@ -153,7 +153,7 @@ class ToolInvocation(Invocation):
     @property
     def agent_name(self) -> str | None:
         """The agent that called the tool, if any."""
-        execution = nearest_execution(self.parent)
+        execution = self.account
         return None if execution is None else execution.agent_name
 
     def span_name(self) -> str:
@@ -170,7 +170,7 @@ class ToolInvocation(Invocation):
 
     def on_finish(self, duration_ns: int) -> None:  # noqa: ARG002 - the hook's signature
         """Count the call in the execution it belongs to."""
-        self.telemetry.ledger.add_tool_call(tallies_above(self.parent))
+        self.telemetry.ledger.add_tool_call(self.tallies)
 
     def on_ended(self, duration_ns: int) -> None:
         """Record the duration."""

@@ -484,7 +484,7 @@ def test_unusable_policy_is_refused(options: dict[str, Any], message: str) -> No
 
 
 def test_mode_may_be_given_as_text() -> None:
-    assert ContentPolicy(mode="event").mode is ContentMode.EVENT  # type: ignore[arg-type]  # what settings files have
+    assert ContentPolicy(mode="event").mode is ContentMode.EVENT  # what settings files have
 
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=200) | st.builds(

@@ -32,7 +32,7 @@ class ContentPolicy:
     """What happens to the content of model calls.
 
     Args:
-        mode: Where content goes; off by default. A text (`"span"`) is taken as its mode.
+        mode: Where content goes; off by default. A text (`"span"`) becomes its `ContentMode`.
         max_bytes: Largest value of one attribute, in bytes of its UTF-8 JSON.
         max_message_bytes: Largest single message, part of system instructions, or tool definition.
         redactor: What is replaced before content enters a span or an event.
@@ -41,7 +41,7 @@ class ContentPolicy:
         ContentError: An unknown mode, or limits that leave no room for the system message and the last one.
     """
 
-    mode: ContentMode = ContentMode.OFF
+    mode: ContentMode | str = ContentMode.OFF
     max_bytes: int = 65_536
     max_message_bytes: int = 16_384
     redactor: Redactor = field(default_factory=Redactor)

@@ -40,6 +40,7 @@ class KaizenInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the base cl
             _logger.info("kaizen-otel is off (monitoring_level)")
             return
         telemetry = Telemetry(settings)
+        telemetry.load_prices()
         turn_on(telemetry)
         PATCHER.turn_on(telemetry.fence)
 

@@ -28,6 +28,7 @@ class AgentRequest:
         "agent_name",
         "conversation_id",
         "expected_fields",
+        "model",
         "node_class",
         "node_key",
         "owns_nodes",
@@ -48,11 +49,12 @@ class AgentRequest:
         conversation_id: str | None = None,
         node_class: str | None = None,
         node_key: str | None = None,
+        model: str | None = None,
     ) -> None:
         """Hold the request.
 
-        `owns_nodes` says whether LLM nodes right below are the agent's own implementation; `node_class` and
-        `node_key` are given where the execution is itself a node of a workflow.
+        `owns_nodes` says whether LLM nodes right below are the agent's own implementation; `node_class`, `node_key`
+        and the `model` asked for are given where the execution is itself a node of a workflow.
         """
         self.agent_name = agent_name
         self.subject = subject
@@ -63,6 +65,7 @@ class AgentRequest:
         self.conversation_id = conversation_id
         self.node_class = node_class
         self.node_key = node_key
+        self.model = model
 
 
 class AgentInvocation(Invocation, ExecutionScope):

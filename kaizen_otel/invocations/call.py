@@ -75,6 +75,7 @@ class CallInvocation(Invocation):
         "first_chunk_ns",
         "outcome",
         "output",
+        "payload_read",
         "price",
         "record",
         "request",
@@ -99,6 +100,7 @@ class CallInvocation(Invocation):
         self.first_chunk_ns: int | None = None
         self.outcome: str | None = None
         self.output: object = None
+        self.payload_read = False  # whether the provider's own payload was read: it says more than Kaizen's answer
 
     def begin(self) -> Self:
         """Start the span and tell the scopes above that a call is open."""

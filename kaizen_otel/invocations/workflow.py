@@ -78,15 +78,23 @@ def records_nodes(invocation: Invocation) -> bool:
 class NodeInvocation(Invocation):
     """One node of a workflow, span `node {Class}`. Not an execution."""
 
-    __slots__ = ("call_failure", "node_class", "node_key", "subject")
+    __slots__ = ("call_failure", "model", "node_class", "node_key", "subject")
 
     kind: ClassVar[str] = "node"
 
     def __init__(
-        self, telemetry: Telemetry, parent: Scope | None, *, subject: object, node_class: str, node_key: str
+        self,
+        telemetry: Telemetry,
+        parent: Scope | None,
+        *,
+        subject: object,
+        node_class: str,
+        node_key: str,
+        model: str | None = None,
     ) -> None:
-        """Prepare; `node_key` is the node's key in its workflow."""
+        """Prepare; `node_key` is the node's key in its workflow, `model` what an LLM node was asked to use."""
         super().__init__(telemetry, parent)
+        self.model = model
         self.subject = subject
         self.node_class = node_class
         self.node_key = node_key

@@ -231,21 +231,20 @@ def parameters_of(kwargs: dict[str, Any]) -> Attributes:
 
 
 def observe_result(chat: CallInvocation, result: Any) -> None:
-    """Take from Kaizen's normalised answer what the raw payload (see `wire_protocols`) has not already told."""
+    """Take what Kaizen's normalised answer says of a provider whose own payload (see `wire_protocols`) was not read."""
     answer = mapping(result)
     observe_usage(chat, answer)
     chat.output = answer
 
 
 def observe_usage(chat: CallInvocation, answer: dict[Any, Any]) -> None:
-    """Usage, model and finish reason of Kaizen's normalised shape."""
+    """Usage, model and finish reason of Kaizen's normalised shape, where the payload has not told them better."""
+    if chat.payload_read:
+        return
     usage = mapping(answer.get("usage"))
-    if chat.usage.input_tokens is None:
-        chat.usage.input_tokens = token_count(usage.get("input_tokens"))
-    if chat.usage.output_tokens is None:
-        chat.usage.output_tokens = token_count(usage.get("output_tokens"))
-    if chat.response_model is None:
-        chat.response_model = bounded_text(answer.get("model"))
+    chat.usage.input_tokens = token_count(usage.get("input_tokens"))
+    chat.usage.output_tokens = token_count(usage.get("output_tokens"))
+    chat.response_model = bounded_text(answer.get("model"))
     reason = bounded_text(answer.get("stop_reason"))
     if reason:
         chat.finish_reasons = (reason,)

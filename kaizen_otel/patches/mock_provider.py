@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kaizen_otel.invocations.agent import AgentInvocation
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
-from kaizen_otel.invocations.values import bounded_text, mapping, token_count
+from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping, token_count
+from kaizen_otel.invocations.workflow import NodeInvocation
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 from kaizen_semconv import gen_ai as g
+
+if TYPE_CHECKING:
+    from kaizen_otel.invocations.scope import Scope
 
 MOCK_PROVIDER = "mock"
 
@@ -34,11 +40,20 @@ def mock_response(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: di
 
 
 def describe(node: Any, messages: Any) -> CallRequest:
-    """The model is only known from the node's configuration there."""
-    config = mapping(getattr(node, "config", None))
+    """The model is what the node was asked to use, else what it is configured with."""
     return CallRequest(
-        g.GenAiOperationName.CHAT.value, MOCK_PROVIDER, bounded_text(config.get("model")), messages=messages
+        g.GenAiOperationName.CHAT.value,
+        MOCK_PROVIDER,
+        asked_model(current_scope()) or bounded_text(mapping(attribute_of(node, "config")).get("model")),
+        messages=messages,
     )
+
+
+def asked_model(scope: Scope | None) -> str | None:
+    """The model that the node running here was given for this run."""
+    if isinstance(scope, NodeInvocation):
+        return scope.model
+    return scope.request.model if isinstance(scope, AgentInvocation) else None
 
 
 def observe(chat: CallInvocation, result: Any) -> None:

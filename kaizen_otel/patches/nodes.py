@@ -117,7 +117,14 @@ def begin(telemetry: Telemetry, instance: Any, kwargs: dict[str, Any]) -> Invoca
         if is_llm_node(instance) and not belongs_to_agent(telemetry, scope, key):
             return begin_execution(telemetry, instance, node_class, key, kwargs)
         return telemetry.node(
-            lambda: NodeInvocation(telemetry, scope, subject=instance, node_class=node_class, node_key=key)
+            lambda: NodeInvocation(
+                telemetry,
+                scope,
+                subject=instance,
+                node_class=node_class,
+                node_key=key,
+                model=bounded_text(kwargs.get("model")),
+            )
         )
     return NULL_INVOCATION
 
@@ -134,6 +141,7 @@ def begin_execution(
             conversation_id=bounded_text(conversation) or bounded_text(kwargs.get("conversation_id")),
             node_class=node_class,
             node_key=key,
+            model=bounded_text(kwargs.get("model")),
         )
     )
 

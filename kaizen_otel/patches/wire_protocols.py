@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import bounded_text, mapping, token_count
+from kaizen_otel.invocations.values import bounded_text, mapping, text_tuple, token_count
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -25,6 +25,10 @@ Reader = "Callable[[CallInvocation, dict[Any, Any]], None]"
 def openai(call: CallInvocation, payload: dict[Any, Any]) -> None:
     """OpenAI chat, and everybody who speaks it. A stream's last chunk carries the usage when it was asked for."""
     _identify(call, payload.get("id"), payload.get("model"))
+    choices = payload.get("choices")
+    if type(choices) is list:  # Kaizen's answer is the first choice alone
+        reasons = text_tuple([mapping(choice).get("finish_reason") for choice in choices])
+        call.finish_reasons = reasons or call.finish_reasons
     raw = payload.get("usage")
     if type(raw) is not dict:
         return
@@ -48,7 +52,7 @@ def anthropic(call: CallInvocation, payload: dict[Any, Any]) -> None:
     started = mapping(payload.get("message"))
     message = started or payload
     _identify(call, message.get("id"), message.get("model"))
-    reason = bounded_text(mapping(payload.get("delta")).get("stop_reason"))
+    reason = bounded_text(mapping(payload.get("delta")).get("stop_reason") or message.get("stop_reason"))
     if reason:
         call.finish_reasons = (reason,)
     raw = message.get("usage")
@@ -72,27 +76,41 @@ def google(call: CallInvocation, payload: dict[Any, Any]) -> None:
     the output of the call.
     """
     _identify(call, payload.get("responseId"), payload.get("modelVersion"))
+    # Kaizen's own answer calls every chunk's reason "stop", and folds most of the others into it.
+    reasons = _google_reasons(payload)
+    call.finish_reasons = reasons or call.finish_reasons
     raw = payload.get("usageMetadata")
     if type(raw) is not dict:
         return
     usage = call.usage
-    _set(usage, "input_tokens", raw.get("promptTokenCount"))
+    prompt, tool_use = token_count(raw.get("promptTokenCount")), token_count(raw.get("toolUsePromptTokenCount"))
+    if prompt is not None:
+        usage.input_tokens = prompt + (tool_use or 0)
     _set(usage, "cache_read_tokens", raw.get("cachedContentTokenCount"))
+    if call.request.streaming and not reasons:
+        return
     _set(usage, "reasoning_tokens", raw.get("thoughtsTokenCount"))
-    candidates = token_count(raw.get("candidatesTokenCount"))
-    if candidates is not None and (not call.request.streaming or _google_finished(payload)):
-        usage.output_tokens = candidates + (usage.reasoning_tokens or 0)
+    candidates, total = token_count(raw.get("candidatesTokenCount")), token_count(raw.get("totalTokenCount"))
+    if candidates is not None or usage.reasoning_tokens is not None:
+        usage.output_tokens = (candidates or 0) + (usage.reasoning_tokens or 0)
+    elif total is not None and total == usage.input_tokens:
+        usage.output_tokens = 0  # the provider's JSON leaves zeros out: a prompt that was blocked has no answer
 
 
-def _google_finished(payload: dict[Any, Any]) -> bool:
+def _google_reasons(payload: dict[Any, Any]) -> tuple[str, ...]:
     candidates = payload.get("candidates")
-    return type(candidates) is list and any(mapping(item).get("finishReason") for item in candidates)
+    if type(candidates) is not list:
+        return ()
+    return tuple(reason.lower() for reason in text_tuple([mapping(item).get("finishReason") for item in candidates]))
 
 
 def ollama(call: CallInvocation, payload: dict[Any, Any]) -> None:
     """Ollama's own chat API; only the last line of a stream counts tokens."""
     _identify(call, None, payload.get("model"))
     if payload.get("done"):
+        reason = bounded_text(payload.get("done_reason"))
+        if reason:
+            call.finish_reasons = (reason,)
         _set(call.usage, "input_tokens", payload.get("prompt_eval_count"))
         _set(call.usage, "output_tokens", payload.get("eval_count"))
 
@@ -116,6 +134,7 @@ def _surface(module_name: str, reader: Callable[[CallInvocation, dict[Any, Any]]
                 payload = args[0] if args else kwargs.get("payload")
                 if isinstance(scope, CallInvocation) and type(payload) is dict:
                     reader(scope, payload)
+                    scope.payload_read = True
         return wrapped(*args, **kwargs)
 
     def apply_to(patcher: Patcher, module: Any) -> None:

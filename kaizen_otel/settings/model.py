@@ -170,7 +170,7 @@ class Settings:
     max_ledger_keys: int = field(
         default=2_000,
         metadata=_about(
-            Whole(least=1, most=1_000_000), "pairs of agent and model counted apart before they fold into `other`"
+            Whole(least=1, most=1_000_000), "pairs of agent and model counted apart before they fold into `overflow`"
         ),
     )
     stream_usage: bool = field(

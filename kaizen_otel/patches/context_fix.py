@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
+from kaizen_otel.invocations.scope import Attachment
+from kaizen_otel.invocations.values import attribute_of
+from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable
 
     from opentelemetry.context import Context
 
@@ -26,16 +29,17 @@ def run_coroutine(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: d
     """Let the coroutine, wherever it runs, run in the caller's OpenTelemetry context."""
     if active() is None or len(args) != 1 or kwargs:
         return wrapped(*args, **kwargs)
-    return wrapped(carried(args[0], otel_context.get_current()))
+    context = otel_context.get_current()
+    return wrapped(in_place_of(args[0], lambda coroutine: carried(coroutine, context)))
 
 
-async def carried(coroutine: Coroutine[Any, Any, Any], context: Context) -> Any:
+async def carried(coroutine: Awaitable[Any], context: Context) -> Any:
     """Run a coroutine with `context` attached."""
-    token = otel_context.attach(context)
+    attachment = Attachment(context)
     try:
         return await coroutine
     finally:
-        otel_context.detach(token)
+        attachment.detach()
 
 
 class ContextCarrier:
@@ -49,16 +53,17 @@ class ContextCarrier:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._node, name)
 
-    def execute_async(self, **inputs: Any) -> Coroutine[Any, Any, Any]:
+    def execute_async(self, **inputs: Any) -> Any:
         """Run the node's own method, in the caller's context."""
-        return carried(self._node.execute_async(**inputs), self._context)
+        return in_place_of(self._node.execute_async(**inputs), lambda coroutine: carried(coroutine, self._context))
 
 
 def execute_in_thread(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`AsyncNode._execute_in_thread`: it calls nothing of the node but `execute_async`."""
-    if active() is None:
+    method = attribute_of(wrapped, "__func__")
+    if active() is None or method is None:
         return wrapped(*args, **kwargs)
-    return wrapped.__func__(ContextCarrier(instance, otel_context.get_current()), *args, **kwargs)
+    return method(ContextCarrier(instance, otel_context.get_current()), *args, **kwargs)
 
 
 def apply_llm_agent(patcher: Patcher, module: Any) -> None:

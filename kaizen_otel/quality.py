@@ -15,7 +15,7 @@ from kaizen_otel.invocations.scope import EvaluatorScope, current_execution, eva
 from kaizen_processors.execution import NO_AGENT
 from kaizen_processors.quality.confidence import confidence_of
 from kaizen_processors.quality.evaluation import FAIL, Evaluation, EvaluationInput, quality_score
-from kaizen_processors.quality.structural import structural_evaluations
+from kaizen_processors.quality.structural import invalid_json, structural_evaluations
 from kaizen_semconv import attributes as k
 from kaizen_semconv import events
 from kaizen_semconv import gen_ai as g
@@ -44,15 +44,16 @@ class QualityDesk:
         self._telemetry = telemetry
         self._finished: OrderedDict[str, tuple[str, SpanContext, int]] = OrderedDict()
         self._lock = threading.Lock()
+        self._invalid: dict[str, int] = {}
         self._runner = self._build_runner()
 
     def judge(self, agent: AgentInvocation) -> None:
         """Set confidence and structural quality, before the execution's span ends."""
-        if agent.output is None or evaluator_above(agent.parent) is not None:
+        if not agent.has_returned or evaluator_above(agent.parent) is not None:
             return
-        agent.confidence = confidence_of(agent.output)
+        agent.confidence = confidence_of(agent.output, self._count_invalid_confidence)
         if self._telemetry.settings.structural_quality:
-            agent.evaluations = structural_evaluations(_input_of(agent))
+            agent.evaluations = (*structural_evaluations(_input_of(agent)), *_json_evaluations(agent))
             agent.quality_score = quality_score(agent.evaluations)
 
     def evaluate(self, agent: AgentInvocation) -> None:
@@ -68,7 +69,7 @@ class QualityDesk:
             for evaluation in agent.evaluations:
                 if evaluation.label == FAIL:
                     self._announce(evaluation, agent.agent_name, agent.execution_id, span_context)
-        if self._runner is not None and agent.output is not None:
+        if self._runner is not None and agent.has_returned:
             self._runner.submit(_input_of(agent), span_context)
 
     def record(
@@ -88,8 +89,15 @@ class QualityDesk:
         self._announce(evaluation, agent_name, execution_id, span_context)
 
     def stats(self) -> dict[str, int]:
-        """Evaluations that gave no result, by reason."""
-        return {} if self._runner is None else self._runner.dropped()
+        """Evaluations that gave no result, and stated confidences that are none (`confidence_…`), by reason."""
+        dropped = {} if self._runner is None else self._runner.dropped()
+        with self._lock:
+            return {**dropped, **self._invalid}
+
+    def _count_invalid_confidence(self, reason: str) -> None:
+        key = f"confidence_{reason}"
+        with self._lock:
+            self._invalid[key] = self._invalid.get(key, 0) + 1
 
     def flush(self, timeout_s: float) -> bool:
         """Wait for evaluators; False when some are still at work."""
@@ -194,6 +202,14 @@ def _input_of(agent: AgentInvocation) -> EvaluationInput:
         finish_reasons=agent.finish_reasons,
         error=agent.failure is not None,
     )
+
+
+def _json_evaluations(agent: AgentInvocation) -> tuple[Evaluation, ...]:
+    # What the model wrote is judged, not what Kaizen made of it: some of its surfaces wrap any text in a dictionary.
+    if agent.json_answer is None or agent.failure is not None:
+        return ()
+    found = invalid_json(EvaluationInput(output=agent.json_answer, expects_json=True))
+    return () if found is None else (found,)
 
 
 def _context_of(span_context: SpanContext | None) -> Context | None:

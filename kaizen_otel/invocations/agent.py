@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.scope import ExecutionScope, evaluator_above
+from kaizen_otel.invocations.values import mapping
 from kaizen_otel.invocations.workflow import WorkflowInvocation
 from kaizen_otel.settings import MonitoringLevel
 from kaizen_processors.execution import MULTIPLE_MODELS, NO_MODEL, ExecutionRecord
@@ -83,6 +84,8 @@ class AgentInvocation(Invocation, ExecutionScope):
         "evaluations",
         "execution_id",
         "finish_reasons",
+        "has_returned",
+        "json_answer",
         "last_call_failure",
         "late_calls",
         "node_key",
@@ -116,6 +119,8 @@ class AgentInvocation(Invocation, ExecutionScope):
         self.tallies = (self.own, self.total, *(tally for tally in self.tallies if tally is not own_above))
         self.request = request
         self.output: object = None
+        self.has_returned = False
+        self.json_answer: object = None
         self.last_call_failure: Failure | None = None
         self.workflow_failure: Failure | None = None
         self.confidence: float | None = None
@@ -149,6 +154,7 @@ class AgentInvocation(Invocation, ExecutionScope):
     def returned(self, output: object) -> None:
         """Note what the agent gave its caller."""
         self.output = output
+        self.has_returned = True
 
     def failed(self, error_type: str, message: str = "", error: BaseException | None = None) -> None:
         """Note that Kaizen returned an error; the root cause below, when one was seen, is what gets named."""
@@ -168,6 +174,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         """A model call of this execution ended; a successful one clears the failure before it (a retry)."""
         self.last_call_failure = call.failure
         self.finish_reasons = call.finish_reasons
+        self.json_answer = mapping(call.output).get("text") if call.request.expects_json else None
         self.providers.add(call.request.provider)
 
     def child_finished(self, child: Invocation) -> None:

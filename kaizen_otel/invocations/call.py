@@ -11,6 +11,7 @@ from kaizen_otel.invocations.scope import ExecutionScope
 from kaizen_processors.execution import NO_AGENT, UNKNOWN_MODEL, CallRecord
 from kaizen_processors.pricing.price import MISSING_PRICE
 from kaizen_processors.usage import Usage
+from kaizen_semconv import gen_ai as g
 from kaizen_semconv.attributes import KaizenCallOutcome
 
 if TYPE_CHECKING:
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from kaizen_processors.pricing import Price
 
 UNKNOWN_PROVIDER = "unknown"
+JSON_OUTPUT = g.GenAiOutputType.JSON.value
 
 
 class CallRequest:
     """What is known of a model call before it is made. Values are already safe (see `values`)."""
 
     __slots__ = (
+        "expects_json",
         "messages",
         "model",
         "operation",
@@ -61,6 +64,7 @@ class CallRequest:
         self.streaming = streaming
         self.parameters = parameters
         self.messages = messages
+        self.expects_json = parameters is not None and parameters.get(g.GEN_AI_OUTPUT_TYPE) == JSON_OUTPUT
         self.tools = tools
 
 

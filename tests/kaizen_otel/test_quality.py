@@ -178,3 +178,28 @@ def test_a_hanging_evaluator_holds_nobody_up(kaizen_offline: ModelServer) -> Non
     assert len(kaizen_offline.requests) == 1
     assert names == ["concise"]
     assert dropped["timeout"] == 1
+
+
+def test_a_confidence_that_is_none_is_counted(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    kaizen_offline.script([Reply.json({"answer": "42", "confidence": 7})])
+    _signed_agent().run(question="?")
+
+    assert "kaizen.confidence" not in kaizen_telemetry.span("invoke_agent").attributes
+    assert kaizen_otel.stats()["evaluations_dropped"] == {"confidence_range": 1}
+
+
+def test_json_that_was_asked_for_and_did_not_come_lowers_the_score(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen.core.framework import Kaizen
+
+    kaizen_offline.script([Reply(text="no braces here")])
+    config = {
+        "model": "gpt-4o",
+        "provider": "openai",
+        "generation_config": {"response_format": {"type": "json_object"}},
+    }
+    Kaizen().create_agent("qa", config).execute(question="hi")
+
+    assert [event.attributes["gen_ai.evaluation.name"] for event in kaizen_telemetry.events] == ["invalid_json"]
+    assert kaizen_telemetry.span("chat")["gen_ai.output.type"] == "json"

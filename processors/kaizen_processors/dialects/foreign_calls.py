@@ -1,0 +1,185 @@
+"""Model calls that another library watches: each is counted once, under the agent in whose run it began.
+
+One call may have several spans: ours, and those of the libraries above and below. The rule: **ours counts; without
+one, the innermost**. A span below an open call of ours is known at its start, by what the context says. A span above is
+known because what is counted below tells every open span above it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kaizen_processors.dialects.model_call import UNKNOWN_PROVIDER
+from kaizen_processors.dialects.reading import read_model_call
+from kaizen_processors.dialects.recent import Recent
+from kaizen_processors.execution import NO_AGENT, UNKNOWN_MODEL, CallRecord
+from kaizen_processors.forking import begin_anew_in_children
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from kaizen_processors.dialects.model_call import ModelCall
+    from kaizen_processors.ledger import Ledger, Tally
+    from kaizen_processors.pricing import PriceBook
+
+MAX_OPEN: Final = 10_000
+"""Spans remembered while they are open. One that is forgotten before it ends is accounted to agent `none`."""
+
+MAX_DEPTH: Final = 256
+"""Spans above a call that are asked; deeper traces are not followed further."""
+
+
+class Attribution:
+    """Whom a call is accounted to: an agent, its execution, and the sums of the scopes above."""
+
+    __slots__ = ("agent_name", "execution_id", "tallies")
+
+    def __init__(self, agent_name: str, execution_id: str | None = None, tallies: tuple[Tally, ...] = ()) -> None:
+        """Hold the account."""
+        self.agent_name = agent_name
+        self.execution_id = execution_id
+        self.tallies = tallies
+
+
+NOBODY: Final = Attribution(NO_AGENT)
+"""Whom calls without an agent above them are accounted to."""
+
+
+def nobody(context: Context | None) -> Attribution | None:  # noqa: ARG001 - without Kaizen no context says anything
+    """Account every call to agent `none`."""
+    return NOBODY
+
+
+class _Open:
+    """A span that has not ended: where it hangs, whom it is accounted to (None: to nobody, another span counts)."""
+
+    __slots__ = ("attribution", "parent_id")
+
+    def __init__(self, parent_id: int, attribution: Attribution | None) -> None:
+        self.parent_id = parent_id
+        self.attribution = attribution
+
+
+class ForeignCalls:
+    """Accounts for the model calls in other libraries' spans.
+
+    Args:
+        ledger: where they are counted.
+        prices: what they cost.
+        attribute: tells from the context in which a span starts (None: the current one) whom a call is accounted to;
+            None when the call is already ours, or is not to be watched.
+        own_scope: the instrumentation scope of our own spans, which hand their records over by themselves.
+        max_open: open spans that are remembered.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        prices: PriceBook,
+        attribute: Callable[[Context | None], Attribution | None] = nobody,
+        *,
+        own_scope: str = "kaizen_otel",
+        max_open: int = MAX_OPEN,
+    ) -> None:
+        """Start with no span open."""
+        self._ledger = ledger
+        self._prices = prices
+        self._attribute = attribute
+        self._own_scope = own_scope
+        self._open: Recent[_Open] = Recent(max_open)
+        self._counted: Recent[bool] = Recent(max_open)
+        begin_anew_in_children(self)
+
+    def after_fork_in_child(self) -> None:
+        """Forget the parent's open spans: they end there."""
+        self._open.clear()
+        self._counted.clear()
+
+    def started(self, span: Span, context: Context | None) -> None:
+        """Remember a span that starts in this context (None: the current one)."""
+        parent = span.parent
+        parent_id = 0 if parent is None else parent.span_id
+        scope = span.instrumentation_scope
+        if scope is None or scope.name != self._own_scope:
+            self._open.put(span.context.span_id, _Open(parent_id, self._attribute(context)))
+        elif self._open and self._open.get(parent_id) is not None:
+            # Ours are links of the chain only where something of another library is above them.
+            self._open.put(span.context.span_id, _Open(parent_id, None))
+
+    def ended(self, span: ReadableSpan) -> CallRecord | None:
+        """Count an ended span when it is a model call that nobody else counts. Gives its record, else None."""
+        span_id = span.context.span_id
+        opened = self._open.pop(span_id)
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name == self._own_scope:
+            return None
+        call = read_model_call(span)
+        if call is None:
+            return None
+        if opened is None:  # it started before we watched
+            parent = span.parent
+            opened = _Open(0 if parent is None else parent.span_id, NOBODY)
+        attribution = opened.attribution
+        if attribution is None or self._counted_above(opened.parent_id):
+            return None
+        self._counted.put(span_id, True)
+        self.claim(opened.parent_id)
+        record = self._record(span, call, attribution)
+        self._ledger.add_call(record, attribution.tallies)
+        return record
+
+    def claim(self, span_id: int) -> None:
+        """Say that a call below this span is counted: no open span from here up is counted as well."""
+        for _ in range(MAX_DEPTH):
+            opened = self._open.get(span_id)
+            if opened is None:
+                return
+            opened.attribution = None
+            span_id = opened.parent_id
+
+    @property
+    def watching(self) -> bool:
+        """Whether any span is open that a call of ours could be below."""
+        return bool(self._open)
+
+    def _counted_above(self, span_id: int) -> bool:
+        """Whether a span from here up has ended before this one, and was counted."""
+        if not self._counted:
+            return False
+        for _ in range(MAX_DEPTH):
+            if self._counted.get(span_id):
+                return True
+            opened = self._open.get(span_id)
+            if opened is None:
+                return False
+            span_id = opened.parent_id
+        return False
+
+    def _record(self, span: ReadableSpan, call: ModelCall, attribution: Attribution) -> CallRecord:
+        start_ns = span.start_time or 0
+        provider = call.provider
+        price = self._prices.price(
+            provider,
+            call.response_model or call.request_model,
+            call.usage,
+            start_ns or None,
+            fallback_model=call.request_model,
+        )
+        context = span.context
+        return CallRecord(
+            operation=call.operation,
+            provider=provider or UNKNOWN_PROVIDER,
+            model=call.request_model or call.response_model or UNKNOWN_MODEL,
+            agent_name=attribution.agent_name,
+            usage=call.usage,
+            price=price,
+            start_time_ns=start_ns,
+            duration_ns=max((span.end_time or start_ns) - start_ns, 0),
+            error_type=call.error_type,
+            execution_id=attribution.execution_id,
+            trace_id=context.trace_id,
+            span_id=context.span_id,
+        )

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+import kaizen_otel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kaizen_otel.demo.model_server import ModelServer
+
+
+class Received:
+    """What an OTLP endpoint got."""
+
+    def __init__(self) -> None:
+        self.spans: list[str] = []
+        self.metrics: set[str] = set()
+        self.services: set[str] = set()
+        self._lock = threading.Lock()
+
+    def traces(self, request: ExportTraceServiceRequest) -> None:
+        with self._lock:
+            for resource in request.resource_spans:
+                self.services |= {a.value.string_value for a in resource.resource.attributes if a.key == "service.name"}
+                self.spans += [span.name for scope in resource.scope_spans for span in scope.spans]
+
+    def collected(self, request: ExportMetricsServiceRequest) -> None:
+        with self._lock:
+            for resource in request.resource_metrics:
+                self.metrics |= {metric.name for scope in resource.scope_metrics for metric in scope.metrics}
+
+
+@pytest.fixture
+def http_endpoint() -> Iterator[tuple[str, Received]]:
+    received = Received()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.path == "/v1/traces":
+                received.traces(ExportTraceServiceRequest.FromString(body))
+            else:
+                received.collected(ExportMetricsServiceRequest.FromString(body))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", received
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def grpc_endpoint() -> Iterator[tuple[str, Received]]:
+    received = Received()
+
+    class Traces(trace_service_pb2_grpc.TraceServiceServicer):
+        def Export(self, request: Any, context: object) -> ExportTraceServiceResponse:  # noqa: ARG002, N802 - gRPC's
+            received.traces(request)
+            return ExportTraceServiceResponse()
+
+    class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
+        def Export(self, request: Any, context: object) -> ExportMetricsServiceResponse:  # noqa: ARG002, N802 - gRPC's
+            received.collected(request)
+            return ExportMetricsServiceResponse()
+
+    with ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool)
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Traces(), server)  # type: ignore[no-untyped-call]
+        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Metrics(), server)  # type: ignore[no-untyped-call]
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        yield f"http://127.0.0.1:{port}", received
+        server.stop(grace=None).wait()
+
+
+def _run_agent() -> None:
+    from kaizen.core.framework import Kaizen
+
+    Kaizen().create_agent("qa", {"model": "gpt-4o", "provider": "openai"}).execute(question="hi")
+
+
+@pytest.fixture
+def otlp(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
+    protocol: str = request.param
+    url, received = request.getfixturevalue("grpc_endpoint" if protocol == "grpc" else "http_endpoint")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_INSECURE", "true")
+    yield received
+    kaizen_otel.uninstrument()
+
+
+# The providers are private here: the API takes a global one only once in a process.
+@pytest.mark.parametrize("otlp", ["http/protobuf", "grpc"], indirect=True)
+def test_spans_and_metrics_leave_by_the_protocol_that_the_variables_name(
+    kaizen_offline: ModelServer, otlp: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opentelemetry.trace.set_tracer_provider", lambda _: None)
+    monkeypatch.setattr("opentelemetry.metrics.set_meter_provider", lambda _: None)
+    kaizen_otel.instrument(service_name="desk")
+
+    _run_agent()
+    assert kaizen_otel.flush()
+
+    assert len(kaizen_offline.requests) == 1
+    assert sorted(otlp.spans) == [
+        "chat gpt-4o",
+        "create_agent qa",
+        "invoke_agent qa",
+        "invoke_workflow",
+        "node LLMAgentNode",
+    ]
+    assert {"kaizen.agent.executions", "kaizen.cost.usd", "kaizen.execution.duration"} <= otlp.metrics
+    assert otlp.services == {"desk"}
+    assert kaizen_otel.stats()["export"] == "own"
+
+
+def test_the_console_stamps_log_records_by_default(
+    kaizen_offline: ModelServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kaizen_otel.instrument(console=True)
+    try:
+        with caplog.at_level(logging.INFO, logger="kailash"):
+            _run_agent()
+            kaizen_otel.flush()
+    finally:
+        kaizen_otel.uninstrument()
+
+    stamped = [record for record in caplog.records if getattr(record, "kaizenAgentName", "") == "qa"]
+    assert stamped
+    assert all(len(vars(record)["otelTraceID"]) == 32 for record in stamped)
+    assert "agent qa" in capsys.readouterr().err
+    assert len(kaizen_offline.requests) == 1
+    assert not hasattr(logging.makeLogRecord({}), "kaizenAgentName")
+
+
+def test_a_file_can_be_opened_again(kaizen_offline: ModelServer, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from kaizen_otel.cli import app
+
+    path = tmp_path / "run.jsonl"
+    kaizen_otel.instrument(file=path)
+    try:
+        _run_agent()
+        assert kaizen_otel.flush()
+    finally:
+        kaizen_otel.uninstrument()
+
+    shown = CliRunner().invoke(app, ["open", str(path)])
+    assert shown.exit_code == 0
+    assert "agent qa" in shown.output
+    assert "chat gpt-4o" in shown.output
+    assert len(kaizen_offline.requests) == 1

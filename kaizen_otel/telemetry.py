@@ -6,24 +6,30 @@ import random
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.trace import get_current_span
+
 from kaizen_otel import log_correlation
 from kaizen_otel.content import ContentWriter
 from kaizen_otel.context import in_force
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
+from kaizen_otel.invocations.attribution import attribution_in
 from kaizen_otel.invocations.base import NULL_INVOCATION, NullInvocation, SilentInvocation
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.emit import EMITTERS
 from kaizen_otel.invocations.scope import SilentScope, current_scope
+from kaizen_otel.otel_logs import SCOPE_NAME
 from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
 from kaizen_otel.settings import AgentSettings, MonitoringLevel
 from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.dialects import ForeignCalls
 from kaizen_processors.fence import Fence
 from kaizen_processors.ledger import Ledger
 from kaizen_processors.money import to_decimal
 from kaizen_processors.pipeline import Pipeline
 from kaizen_processors.pricing import PriceBook
 from kaizen_processors.usage import Usage
+from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +60,8 @@ class Telemetry:
         self.clock = settings.clock or SYSTEM_CLOCK
         self.ledger = Ledger(settings.max_ledger_keys, self.clock)
         self.prices = PriceBook() if settings.price_file is None else PriceBook.from_file(settings.price_file)
-        self.pipeline = Pipeline(self.fence)
+        self.foreign = ForeignCalls(self.ledger, self.prices, attribution_in, own_scope=SCOPE_NAME)
+        self.pipeline = Pipeline(self.fence, foreign=self.foreign)
         self.emitter = EMITTERS[settings.conventions](self)
         self.providers = Providers(settings, self.fence, self.pipeline, self.ledger)
         self.created_agents: OrderedDict[str, AgentSettings | None] = OrderedDict()
@@ -99,7 +106,10 @@ class Telemetry:
         with self.fence("call.begin"):
             scope = current_scope()
             if type(scope) is not SilentScope:
-                return CallInvocation(self, scope, describe()).begin()
+                call = CallInvocation(self, scope, describe()).begin()
+                if self.foreign.watching:
+                    self._claim_spans_above()
+                return call
         return NULL_INVOCATION
 
     def agent(self, describe: Callable[[], AgentRequest]) -> AgentInvocation | NullInvocation:
@@ -167,6 +177,11 @@ class Telemetry:
         own = self.created_agents.get(agent_name)
         return self.settings.monitoring_level if own is None else own.over(self.settings).monitoring_level
 
+    def _claim_spans_above(self) -> None:
+        """Let no other library's span above a call of ours count it as well."""
+        with self.fence("call.claim"):
+            self.foreign.claim(get_current_span().get_span_context().span_id)
+
     def _read_settings(self) -> None:
         level = self.settings.monitoring_level
         self.records_nodes = level >= MonitoringLevel.STANDARD
@@ -178,6 +193,7 @@ class Telemetry:
             "instrumented": True,
             "export": self.providers.export_owner,
             "failures": self.fence.counts(),
+            "disabled_observers": [type_name(observer) for observer in self.pipeline.disabled],
             "evaluations_dropped": self.quality.stats(),
             "calls": {
                 key: {

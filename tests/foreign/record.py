@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TRACELOOP_TRACE_CONTENT", "false")
 
 import httpx
-import openai
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.trace import ReadableSpan
+
+openai: Any = importlib.import_module("openai")  # in the recording environments only
 
 _INSTRUMENTORS = {
     "openai-v2": ("opentelemetry.instrumentation.openai_v2", "OpenAIInstrumentor"),
@@ -129,7 +130,7 @@ def _answer(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json=_completion())
 
 
-def _client() -> openai.OpenAI:
+def _client() -> Any:
     transport = httpx.Client(transport=httpx.MockTransport(_answer))
     return openai.OpenAI(api_key="none", base_url="https://api.openai.com/v1", http_client=transport, max_retries=0)
 

@@ -1,4 +1,7 @@
-"""Runs a program as a user would, with Kaizen's models on the local model server: `offline.py URL PROGRAM`.
+"""Runs a program as a user would, with Kaizen's models on the local model server.
+
+    offline.py URL PROGRAM [ARGUMENT …]
+    offline.py URL -m MODULE [ARGUMENT …]
 
 Kaizen refuses loopback addresses. The examples know nothing of that: the guard is lifted here, in their process.
 """
@@ -13,11 +16,16 @@ from kaizen_otel.demo.loopback import lift_loopback_guard
 
 
 def main() -> None:
-    url, program = sys.argv[1:]
-    sys.argv = [program]
-    sys.path.insert(0, str(Path(program).resolve().parent))
+    _, url, *arguments = sys.argv
     with lift_loopback_guard(url):
-        runpy.run_path(program, run_name="__main__")
+        if arguments[0] == "-m":
+            sys.argv = arguments[1:]
+            sys.path[0] = ""
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = arguments
+            sys.path[0] = str(Path(arguments[0]).resolve().parent)
+            runpy.run_path(arguments[0], run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ RUNNER = Path(__file__).with_name("offline.py")
 _OURS = ("OTEL_", "KAIZEN_", "KAILASH_", "OPENAI_")
 
 _BARS = re.compile(r"[━╺╸┄]+")
+_RULES = re.compile(r"─{4,}")
 _TIMES = re.compile(r"(?<![\w.,$])[\d.]+(?:µs|ms|s)(?![\w])")
 _IDS = re.compile(r"\b(?:[0-9a-f]{32}|[0-9a-f]{16})\b")
 _DATES = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\b")
@@ -42,6 +43,14 @@ def run_program(program: Path, url: str, home: Path) -> subprocess.CompletedProc
 
 def lasting(text: str) -> str:
     """A text without times, ids and bars, and with single spaces: what is the same in each run."""
-    for what, name in ((_DATES, "DATE"), (_IDS, "ID"), (_BARS, " "), (_TIMES, "TIME"), (_PROGRAMS, ""), (_BODIES, "")):
+    for what, name in (
+        (_DATES, "DATE"),
+        (_IDS, "ID"),
+        (_BARS, " "),
+        (_RULES, "────"),
+        (_TIMES, "TIME"),
+        (_PROGRAMS, ""),
+        (_BODIES, ""),
+    ):
         text = what.sub(name, text)
-    return "\n".join(re.sub(r"(?<=\S) {2,}", " ", line).rstrip() for line in text.strip().splitlines())
+    return "\n".join(re.sub(r"(?<=\S) {2,}", " ", line).rstrip() for line in text.strip("\n").splitlines())

@@ -1,0 +1,124 @@
+"""What the pages state and the code knows: the demo's tree, metrics, queries, versions."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kaizen_semconv import metrics as m
+from tests.docs.pages import ROOT, blocks_of
+from tests.examples.programs import environment, lasting
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+README = ROOT / "README.md"
+METRICS = ROOT / "docs" / "metrics.md"
+_SERIES = re.compile(r"\b((?:kaizen|gen_ai)_\w+?)(_bucket|_sum|_count)?(?:\{([^}]*)\})?(?=\[)")
+_LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"")
+_GROUPED = re.compile(r"\bby \(([^)]*)\)")
+
+
+def table(page: Path, header: str) -> list[list[str]]:
+    """The cells of the first table with this header."""
+    text = page.read_text(encoding="utf-8")
+    (rows,) = re.findall(rf"^\| {re.escape(header)} \|\n\|[-| ]+\n((?:\|.*\n)+)", text, re.MULTILINE)[:1]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in rows.splitlines()]
+
+
+def by_prometheus() -> dict[str, m.MetricDefinition]:
+    """The registry's metrics, by the name that they have in Prometheus."""
+    definitions = {definition.name: definition for definition in m.ALL}
+    header = "name | Prometheus | instrument | unit | attributes | meaning | versions"
+    rows = table(ROOT / "semconv" / "docs" / "metrics.md", header)
+    return {names(row[1])[0]: definitions[names(row[0])[0]] for row in rows}
+
+
+def names(cell: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"`([^`]+)`", cell))
+
+
+def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
+    (shown,) = [block.body for block in blocks_of(README) if block.said == "demo"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from kaizen_otel.cli import main; main()", "demo", "--offline", "--width", "96"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=True,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+    )
+    printed = lasting(done.stdout)
+    # The rows of the table stand in the order of their time.
+    for part in lasting(shown).split("\n\n"):
+        assert sorted(part.splitlines()) in [sorted(other.splitlines()) for other in printed.split("\n\n")]
+
+
+@pytest.mark.parametrize("page", [README, METRICS], ids=["readme", "metrics"])
+def test_metric_tables_are_those_of_the_registry(page: Path) -> None:
+    if page is README:
+        told = {names(metric)[0]: names(labels) for metric, labels in table(page, "metric | labels")}
+    else:
+        rows = table(page, "metric | in Prometheus | kind | labels | what")
+        told = {names(row[1])[0]: names(row[3]) for row in rows}
+        assert {names(row[0])[0]: row[2] for row in rows} == {
+            definition.name: definition.instrument.value.removeprefix("observable_")
+            for definition in m.ALL
+            if definition.name.startswith("kaizen.")
+        }
+    assert {name: sorted(labels) for name, labels in told.items()} == {
+        name: sorted(definition.attributes)
+        for name, definition in by_prometheus().items()
+        if definition.name.startswith("kaizen.")
+    }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        names(cell)[0]
+        for page in (METRICS, ROOT / "docs" / "backends.md")
+        for _, cell in table(page, "question | PromQL")
+    ],
+)
+def test_queries_name_series_and_labels_that_exist(query: str) -> None:
+    found = list(_SERIES.finditer(query)) or list(re.finditer(r"\b(kaizen_\w+)()(?:\{([^}]*)\})?", query))
+    assert found
+    for series in found:
+        name, suffix, matchers = series.groups()
+        definition = by_prometheus()[name]
+        assert bool(suffix) is (definition.instrument is m.Instrument.HISTOGRAM)
+        known = {*definition.attributes, *(("le",) if suffix == "_bucket" else ())}
+        grouped = {label.strip() for group in _GROUPED.findall(query) for label in group.split(",")}
+        assert {*_LABEL.findall(matchers or ""), *grouped} <= known
+
+
+def test_the_buckets_that_pages_name_are_edges() -> None:
+    edges = {float(edge) for edge in m.KAIZEN_EXECUTION_DURATION.boundaries}
+    named = {float(edge) for edge in re.findall(r'le="([\d.]+)"', METRICS.read_text(encoding="utf-8"))}
+    assert named
+    assert named <= edges
+
+
+def test_supported_versions_are_those_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    given = [*project["dependencies"], *project["optional-dependencies"]["kaizen"]]
+    bounds = dict(re.split(r">=|,", one)[:2] for one in given)
+    supported = README.read_text(encoding="utf-8").split("## Supported")[1].split("##")[0]
+    for name in ("kailash-kaizen", "kailash"):
+        assert f"`{name}` {bounds[name]} and newer" in " ".join(supported.split())
+    assert f"OpenTelemetry SDK {bounds['opentelemetry-sdk']} to 1.45" in supported
+    assert "opentelemetry-sdk>=1.43,<1.46" in project["dependencies"]
+    assert f"Python {project['requires-python'].removeprefix('>=')} and newer" in supported
+
+
+def test_pages_say_nothing_of_the_machine_they_were_written_on() -> None:
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.py")):
+        assert not re.search(r"/(?:work|home|root|tmp/\w+/)\b", page.read_text(encoding="utf-8")), page

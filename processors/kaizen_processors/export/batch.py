@@ -1,0 +1,110 @@
+"""A sealed batch: encoded and compressed OTLP, and how it is cut in two when a backend finds it too large."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import importlib.util
+import io
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from kaizen_processors.export.spool import SpoolRecord
+
+Signal = Literal["traces", "logs"]
+
+GZIP: Final = "gzip"
+ZSTD: Final = "zstd"
+PLAIN: Final = ""
+
+_GZIP_LEVEL: Final = 1
+
+Item_contra = TypeVar("Item_contra", contravariant=True)
+
+
+class EncodedBatch(Protocol):
+    """What an encoder hands out at the end of a batch."""
+
+    @property
+    def payload(self) -> bytes:
+        """The serialised `Export…ServiceRequest`."""
+        ...
+
+    @property
+    def items(self) -> int:
+        """How many items are in it."""
+        ...
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Items that are not in it, by reason."""
+        ...
+
+
+class BatchEncoder(Protocol[Item_contra]):
+    """Turns items, one by one, into one OTLP request."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What the request would measure now, uncompressed."""
+        ...
+
+    @property
+    def items(self) -> int:
+        """How many items are in it."""
+        ...
+
+    def add(self, item: Item_contra, /) -> int:
+        """Add an item; gives the bytes that it took."""
+        ...
+
+    def finish(self) -> EncodedBatch:
+        """The request; the encoder is not used again."""
+        ...
+
+
+class SealedBatch:
+    """One request, ready to send: compressed, with the number of its items and the queue place of the first of them."""
+
+    __slots__ = ("attempts", "encoding", "failures", "first_seq", "items", "payload", "record", "settled", "trimmed")
+
+    def __init__(
+        self, payload: bytes, encoding: str, items: int, first_seq: int, record: SpoolRecord | None = None
+    ) -> None:
+        """Hold a compressed request; `record` says where in the spool it came from."""
+        self.payload = payload
+        self.encoding = encoding
+        self.items = items
+        self.first_seq = first_seq
+        self.record = record
+        self.settled = False
+        self.trimmed = False
+        self.attempts = 0
+        self.failures = 0
+
+
+def zstd_available() -> bool:
+    """Whether the optional `zstandard` package is installed."""
+    return importlib.util.find_spec("zstandard") is not None
+
+
+def compress(payload: bytes, encoding: str) -> bytes:
+    """Compress a request for a `Content-Encoding` (`gzip`, `zstd`, or none)."""
+    if encoding == GZIP:
+        return gzip.compress(payload, _GZIP_LEVEL, mtime=0)
+    if encoding == ZSTD:
+        return bytes(_zstandard().ZstdCompressor(level=1).compress(payload))
+    return payload
+
+
+def decompress(payload: bytes, encoding: str) -> bytes:
+    """Undo `compress`."""
+    if encoding == GZIP:
+        return gzip.decompress(payload)
+    if encoding == ZSTD:
+        return bytes(_zstandard().ZstdDecompressor().stream_reader(io.BytesIO(payload)).read())
+    return payload
+
+
+def _zstandard() -> Any:
+    return importlib.import_module("zstandard")  # optional

@@ -1,0 +1,90 @@
+"""Ends of processes: the interpreter's exit, and multiprocessing's children, which never come to `atexit`.
+
+A worker thread alone delivers nothing from a child of `multiprocessing`: such children leave by `os._exit` after their
+own finalizers. So each queue registers one of those, again in each child.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import threading
+import time
+import weakref
+from multiprocessing.util import Finalize, register_after_fork
+from typing import Final, Protocol
+
+from kaizen_processors.forking import begin_anew_in_children
+
+_CHILD_EXIT_PRIORITY: Final = 50
+"""Before multiprocessing's own finalizers (10 and less) and before the child waits for children of its own."""
+
+_LAST_MOMENT_S: Final = 0.05
+
+
+class Ending(Protocol):
+    """Something that delivers before the process ends."""
+
+    def shutdown(self, timeout_s: float | None = None) -> bool:
+        """Deliver what there is, then end."""
+        ...
+
+    def hasten(self) -> None:
+        """Start to deliver what there is, without waiting for it."""
+        ...
+
+
+_live: weakref.WeakSet[Ending] = weakref.WeakSet()
+
+
+class _Exit:
+    """When the interpreter's exit began, as far as we saw it."""
+
+    def __init__(self) -> None:
+        self.began_s: float | None = None
+        begin_anew_in_children(self)
+
+    def after_fork_in_child(self) -> None:
+        self.began_s = None
+
+
+_exit = _Exit()
+
+
+def end_with_process(one: Ending) -> None:
+    """Shut `one` down when this process ends, and its copies when forked children end."""
+    _live.add(one)
+    register_after_fork(one, _finalize_in_child)
+    if multiprocessing.parent_process() is not None:
+        _finalize_in_child(one)
+
+
+def time_left_s(wanted_s: float, cap_s: float) -> float:
+    """How long a shutdown may take: `wanted_s`, but at the interpreter's exit `cap_s` for all shutdowns together."""
+    if threading.main_thread().is_alive():
+        return wanted_s
+    now_s = time.monotonic()
+    if _exit.began_s is None:
+        _exit.began_s = now_s
+        for other in list(_live):
+            other.hasten()
+    return min(wanted_s, max(_LAST_MOMENT_S, _exit.began_s + cap_s - now_s))
+
+
+def _finalize_in_child(one: Ending) -> None:
+    Finalize(None, _end, args=(weakref.ref(one),), exitpriority=_CHILD_EXIT_PRIORITY)
+
+
+def _end(reference: weakref.ref[Ending]) -> None:
+    one = reference()
+    if one is not None:
+        one.shutdown()
+
+
+def _end_all() -> None:
+    for one in list(_live):
+        one.shutdown()
+
+
+# Registered when this module is imported, so before any provider that uses a queue: those shut down first.
+atexit.register(_end_all)

@@ -1,0 +1,120 @@
+"""Where OTLP goes and how, as the `OTEL_EXPORTER_OTLP_*` variables say."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from opentelemetry.util.re import parse_env_headers
+
+from kaizen_processors.export.batch import GZIP, PLAIN, ZSTD, zstd_available
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kaizen_processors.export.batch import Signal
+
+_logger = logging.getLogger("kaizen_otel")
+
+DEFAULT_ENDPOINT: Final = "http://localhost:4318"
+DEFAULT_TIMEOUT_S: Final = 10.0
+DEFAULT_CONNECT_TIMEOUT_S: Final = 3.0
+
+_COMPRESSIONS: Final = {"gzip": GZIP, "zstd": ZSTD, "none": PLAIN}
+
+
+@dataclass(frozen=True)
+class OtlpEndpoint:
+    """One signal's OTLP/HTTP endpoint.
+
+    Attributes:
+        url: The whole URL, signal path included.
+        headers: Sent with each request; they may hold secrets and are not shown.
+        timeout_s: Longest silence while a request is written and its answer read.
+        connect_timeout_s: Longest time to connect.
+        compression: The `Content-Encoding`: `gzip`, `zstd` or empty.
+        certificate: File with the certificates of trusted authorities; None: the system's.
+        client_certificate: File with our own certificate, for servers that ask for one.
+        client_key: File with its key.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S
+    compression: str = GZIP
+    certificate: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without a connection.
+
+        Raises:
+            ValueError: The URL is not `http(s)://host…`, a time is not positive, or a compression is unknown.
+        """
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"not an http(s) URL: {self.url!r}")
+        if not (self.timeout_s > 0 and self.connect_timeout_s > 0):
+            raise ValueError("timeouts must be greater than 0")
+        if self.compression not in _COMPRESSIONS.values():
+            raise ValueError(f"unknown compression {self.compression!r}; known: gzip, zstd, none")
+
+    @classmethod
+    def from_environment(cls, signal: Signal, environment: Mapping[str, str] | None = None) -> OtlpEndpoint:
+        """What the variables say for `traces` or `logs`: the signal's own variable wins over the general one.
+
+        Times are in seconds, as in OpenTelemetry's own Python exporters. What cannot be used (a time or compression
+        that is none) is logged and replaced by its default. Without a word about it, requests are compressed by gzip.
+
+        Raises:
+            ValueError: The endpoint is not an http(s) URL.
+        """
+        env = os.environ if environment is None else environment
+
+        def say(name: str) -> str | None:
+            own = env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", "").strip()
+            return own or env.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip() or None
+
+        url = env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
+        if not url:
+            base = env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or DEFAULT_ENDPOINT
+            url = f"{base.rstrip('/')}/v1/{signal}"
+        timeout_s = _timeout_s(say("TIMEOUT"))
+        return cls(
+            url=url,
+            headers=parse_env_headers(say("HEADERS") or "", liberal=True),
+            timeout_s=timeout_s,
+            connect_timeout_s=min(timeout_s, DEFAULT_CONNECT_TIMEOUT_S),
+            compression=_compression(say("COMPRESSION")),
+            certificate=say("CERTIFICATE"),
+            client_certificate=say("CLIENT_CERTIFICATE"),
+            client_key=say("CLIENT_KEY"),
+        )
+
+
+def _timeout_s(text: str | None) -> float:
+    if text is None:
+        return DEFAULT_TIMEOUT_S
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        _logger.warning("OTEL_EXPORTER_OTLP_TIMEOUT: %r is no time in seconds; using %s", text, DEFAULT_TIMEOUT_S)
+        return DEFAULT_TIMEOUT_S
+    return seconds
+
+
+def _compression(text: str | None) -> str:
+    if text is None:
+        return GZIP
+    known = _COMPRESSIONS.get(text.lower())
+    if known is None or (known == ZSTD and not zstd_available()):
+        _logger.warning("OTEL_EXPORTER_OTLP_COMPRESSION: %r is not available; using gzip", text)
+        return GZIP
+    return known

@@ -1,0 +1,202 @@
+"""Sends one OTLP/HTTP request and says what its answer means. It never waits between attempts: its caller does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from kaizen_processors.export.retry import retry_after_s
+from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.values import type_name
+
+if TYPE_CHECKING:
+    from kaizen_processors.export.batch import Signal
+    from kaizen_processors.export.endpoint import OtlpEndpoint
+
+_logger = logging.getLogger("kaizen_otel")
+
+RETRYABLE: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""OTLP names 429, 502, 503 and 504. A request timeout and a server's own error are passing too: we try those again."""
+
+_OK: Final = range(200, 300)
+_PAYLOAD_TOO_LARGE: Final = 413
+_BAD_REQUEST: Final = 400
+_TOO_LARGE_WORDS: Final = b"too large"
+_MAX_ANSWER_BYTES: Final = 64 * 1024
+_USER_AGENT: Final = "kaizen-otel"
+
+
+class Verdict(Enum):
+    """What an answer means for a batch."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    TOO_LARGE = "too_large"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one attempt.
+
+    Attributes:
+        verdict: What to do with the batch.
+        detail: For a log line: a status or the name of an error. Never a header, never a body.
+        rejected: Items that a backend took the batch without.
+        retry_after_s: How long the backend wants to be left alone.
+        unreachable: Nobody answered at the endpoint's address.
+    """
+
+    verdict: Verdict
+    detail: str = ""
+    rejected: int = 0
+    retry_after_s: float | None = None
+    unreachable: bool = False
+
+
+class Sender(Protocol):
+    """What a delivery queue needs of a transport."""
+
+    def send(self, payload: bytes, encoding: str, timeout_s: float | None = None) -> Outcome:
+        """Send a request, already compressed; at most `timeout_s` seconds of silence when that is given."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class OtlpHttpSender:
+    """OTLP/HTTP with binary protobuf over urllib3. Follows no redirect: credentials go nowhere else.
+
+    Connections are made anew in forked children, so that no socket is shared with the parent.
+
+    Args:
+        endpoint: Where to send.
+        signal: `traces` or `logs`.
+    """
+
+    def __init__(self, endpoint: OtlpEndpoint, signal: Signal) -> None:
+        """Prepare; nothing is opened before the first request."""
+        self._endpoint = endpoint
+        self._signal = signal
+        self.after_fork_in_child()
+        begin_anew_in_children(self)
+
+    def after_fork_in_child(self) -> None:
+        """Forget the parent's connections."""
+        self._pool: Any = None
+        self._lock = threading.Lock()
+
+    def send(self, payload: bytes, encoding: str, timeout_s: float | None = None) -> Outcome:
+        """Send one request. Network failures are outcomes, not exceptions."""
+        from urllib3 import Timeout  # noqa: PLC0415 - 85 ms of import, on the sending thread
+        from urllib3.exceptions import (  # noqa: PLC0415 - see above
+            ConnectTimeoutError,
+            HTTPError,
+            NameResolutionError,
+            NewConnectionError,
+            ProxyError,
+        )
+
+        endpoint = self._endpoint
+        limit_s = endpoint.timeout_s if timeout_s is None else min(timeout_s, endpoint.timeout_s)
+        headers = {"user-agent": _USER_AGENT, **{key.lower(): value for key, value in endpoint.headers.items()}}
+        headers["content-type"] = "application/x-protobuf"
+        if encoding:
+            headers["content-encoding"] = encoding
+        try:
+            response = self._connections().request(
+                "POST",
+                endpoint.url,
+                body=payload,
+                headers=headers,
+                timeout=Timeout(connect=min(limit_s, endpoint.connect_timeout_s), read=limit_s),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                body = response.read(_MAX_ANSWER_BYTES, decode_content=True)
+                whole = len(body) < _MAX_ANSWER_BYTES
+            finally:
+                # A connection whose answer was not read to its end cannot be used again.
+                response.release_conn() if response.length_remaining in {0, None} else response.close()
+        except (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError) as error:
+            return Outcome(Verdict.RETRY, type_name(error), unreachable=True)
+        except (HTTPError, OSError) as error:
+            return Outcome(Verdict.RETRY, type_name(error))
+        return classify(response.status, response.headers.get("retry-after"), body if whole else b"", self._signal)
+
+    def close(self) -> None:
+        """Close all connections; a later `send` opens new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.clear()
+
+    def _connections(self) -> Any:
+        with self._lock:
+            if self._pool is None:
+                self._pool = _pool_for(self._endpoint)
+            return self._pool
+
+
+def _pool_for(endpoint: OtlpEndpoint) -> Any:
+    import urllib3  # noqa: PLC0415 - see send
+
+    options: dict[str, Any] = {"num_pools": 1, "maxsize": 1}
+    parts = urlsplit(endpoint.url)
+    if parts.scheme == "https":
+        options |= {
+            "ca_certs": endpoint.certificate,
+            "cert_file": endpoint.client_certificate,
+            "key_file": endpoint.client_key,
+        }
+    proxy = getproxies().get(parts.scheme)
+    if proxy and not proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return urllib3.ProxyManager(proxy, **options)
+    return urllib3.PoolManager(**options)
+
+
+def classify(status: int, retry_after: str | None, body: bytes, signal: Signal) -> Outcome:
+    """What an OTLP/HTTP answer means (OTLP 1.x, "OTLP/HTTP Response").
+
+    A Collector says 400 with "request body too large" where it means 413 (confighttp, seen in 0.158).
+    """
+    detail = f"status {status}"
+    if status in _OK:
+        return Outcome(Verdict.DELIVERED, detail, rejected=_rejected(body, signal))
+    if status in RETRYABLE:
+        return Outcome(Verdict.RETRY, detail, retry_after_s=retry_after_s(retry_after, time.time()))
+    if status == _PAYLOAD_TOO_LARGE or (status == _BAD_REQUEST and _TOO_LARGE_WORDS in body.lower()):
+        return Outcome(Verdict.TOO_LARGE, detail)
+    return Outcome(Verdict.REFUSED, detail)
+
+
+def _rejected(body: bytes, signal: Signal) -> int:
+    if not body:
+        return 0
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: PLC0415 - loaded when used
+
+    try:
+        if signal == "traces":
+            from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 - loaded when used
+                ExportTraceServiceResponse,
+            )
+
+            spans = ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans
+            return max(0, int(spans))
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (  # noqa: PLC0415 - loaded when used
+            ExportLogsServiceResponse,
+        )
+
+        return max(0, int(ExportLogsServiceResponse.FromString(body).partial_success.rejected_log_records))
+    except DecodeError:
+        return 0  # some backends answer 200 with a text or JSON body

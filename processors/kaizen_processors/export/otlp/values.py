@@ -1,0 +1,207 @@
+"""Attributes and the values in them: OTLP's `KeyValue` and `AnyValue`.
+
+This is where the time goes, so what repeats is remembered: each key's own encoding, and with each key the whole
+encoding of its first few short strings and integers. A key whose values never repeat (an id) soon has no room for
+more, and costs one failed look-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, cast
+
+from opentelemetry.attributes import BoundedAttributes
+
+from kaizen_processors.export.otlp.official import official_value
+from kaizen_processors.export.otlp.wire import VARINTS, framed, pack_double, signed_varint, varint
+
+Attributes: TypeAlias = Mapping[str, Any]
+
+_MAX_KEYS: Final = 512
+_MAX_KEY_CHARS: Final = 128
+_MAX_VALUES_PER_KEY: Final = 24
+_MAX_VALUE_CHARS: Final = 64
+# With these the memory of all keys and values together stays below 5 MB.
+
+MAX_DEPTH: Final = 93
+"""Messages that a value may nest. Protobuf readers accept 100 by default; what holds a value takes up to 7 of them."""
+ARRAY_DEPTH: Final = 2
+MAPPING_DEPTH: Final = 3
+MAX_ENTRIES: Final = 1 << 18
+"""Entries of all containers in one value: a list of lists that share their entries grows without bound."""
+
+_STRING, _BOOL, _INT, _DOUBLE, _ARRAY, _MAPPING, _BYTES = b"\x0a", b"\x10", b"\x18", b"\x21", b"\x2a", b"\x32", b"\x3a"
+_ENTRY = b"\x0a"
+_KEY = b"\x0a"
+_VALUE = b"\x12"
+_TRUE, _FALSE = b"\x10\x01", b"\x10\x00"
+
+_SHORT: Final = len(VARINTS) - 16
+_STRING_HEADS: Final = tuple(varint(1 + len(varint(size)) + size) + _STRING + varint(size) for size in range(_SHORT))
+"""By the length of a short string: the length of its AnyValue, the tag and its own length."""
+
+
+class TooDeepError(ValueError):
+    """A value nests deeper, or holds more entries, than a receiver can be trusted to read."""
+
+
+class _Key(dict[str | int, bytes]):
+    """A key: its encoding, and with its first values the encodings of both together, without the field's tag.
+
+    Only real `str` and `int` objects are looked up here: a `True` or `1.0` would be found as the `1` that it equals.
+    """
+
+    __slots__ = ("_double", "_head", "_head_size", "false", "true")
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._head = text_head(key)
+        self._head_size = len(self._head)
+        self._double = varint(self._head_size + 10) + self._head + b"\x09" + _DOUBLE
+        self.true, self.false = self.with_value(_TRUE), self.with_value(_FALSE)
+
+    def __missing__(self, value: str | int) -> bytes:
+        if isinstance(value, str):
+            field = self._string(value)
+            small = len(value) <= _MAX_VALUE_CHARS
+        else:
+            field = self.with_value(_INT + signed_varint(value))
+            small = True
+        if small and len(self) < _MAX_VALUES_PER_KEY:
+            self[value] = field
+        return field
+
+    def _string(self, text: str) -> bytes:
+        encoded = text.encode()
+        size = len(encoded)
+        if size >= _SHORT:
+            return self.with_value(framed(_STRING, encoded))
+        head = _STRING_HEADS[size]
+        return varint(self._head_size + len(head) + size) + self._head + head + encoded
+
+    def double(self, value: float) -> bytes:
+        return self._double + pack_double(value)
+
+    def with_value(self, value: bytes) -> bytes:
+        """The field with an encoded AnyValue."""
+        length = varint(len(value))
+        return varint(self._head_size + len(length) + len(value)) + self._head + length + value
+
+
+def text_head(key: str) -> bytes:
+    """What stands before the value in a KeyValue: the key, and the value's tag."""
+    # Unbound: a subclass may override `encode`. An empty string is not written.
+    encoded = str.encode(key)
+    return (_KEY + varint(len(encoded)) + encoded if encoded else b"") + _VALUE
+
+
+class _Keys(dict[str, _Key]):
+    def __missing__(self, key: str) -> _Key:
+        learned = _Key(key)
+        if len(key) <= _MAX_KEY_CHARS:
+            if len(self) >= _MAX_KEYS:
+                self.clear()
+            self[str.__str__(key)] = learned
+        return learned
+
+
+_keys = _Keys()
+_LOCKED: Final = frozenset({MappingProxyType, BoundedAttributes})
+
+
+def attribute_fields(tag: bytes, attributes: Attributes | None) -> bytes:
+    """Encode attributes as repeated fields, each with `tag` before it.
+
+    Raises:
+        Exception: Whatever a key or value raises that cannot be encoded; `mend` knows what to do.
+    """
+    if not attributes:
+        return b""
+    if type(attributes) in _LOCKED:
+        # The SDK's mapping takes a lock for each key: its copy is read three times faster (seen in 1.43 to 1.45).
+        attributes = attributes.copy()  # type: ignore[attr-defined]  # both kinds have it
+    fields: list[bytes] = []
+    add = fields.append
+    keys = _keys
+    for key, value in attributes.items():
+        kind = type(value)
+        if kind is str or kind is int:
+            add(keys[key][value])
+        elif kind is float:
+            add(keys[key].double(value))
+        elif kind is bool:
+            add(keys[key].true if value else keys[key].false)
+        else:
+            add(keys[key].with_value(any_value(value)))
+    # The tag stands before each field: before the first, and between each two.
+    return tag + tag.join(fields)
+
+
+def any_value(value: object) -> bytes:
+    """Encode a value as an AnyValue, by the same rules and in the same order as the official encoder.
+
+    Raises:
+        Exception: What cannot be encoded: a lone surrogate, an integer beyond 64 bits, a type that the official
+            encoder does not know either, a container that nests too deep or raises when read.
+    """
+    return _Descent().any_value(value, MAX_DEPTH)
+
+
+class _Descent:
+    """Encodes one value with all that it holds, and counts the entries."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries = 0
+
+    def any_value(self, value: object, depth: int) -> bytes:
+        kind = type(value)
+        encode = _SCALARS.get(kind)
+        if encode is not None:
+            return encode(value)
+        # Not isinstance: what another type's `__class__` says of it is not what protobuf reads.
+        for base, encode in _SCALARS.items():
+            if issubclass(kind, base):
+                return encode(value)
+        if issubclass(kind, Sequence):
+            return self._array(cast("Sequence[object]", value), depth - ARRAY_DEPTH)
+        if issubclass(kind, Mapping):
+            return self._mapping(cast("Mapping[object, object]", value), depth - MAPPING_DEPTH)
+        return official_value(value)
+
+    def _array(self, values: Sequence[object], depth: int) -> bytes:
+        if depth < 0:
+            raise TooDeepError("a value nests too deep")
+        parts = []
+        for value in values:
+            self._count()
+            parts.append(framed(_ENTRY, self.any_value(value, depth)))
+        return framed(_ARRAY, b"".join(parts))
+
+    def _mapping(self, values: Mapping[object, object], depth: int) -> bytes:
+        if depth < 0:
+            raise TooDeepError("a value nests too deep")
+        parts = []
+        for key, value in values.items():
+            self._count()
+            head = text_head(key if type(key) is str else str(key))
+            parts.append(framed(_ENTRY, head + framed(b"", self.any_value(value, depth))))
+        return framed(_MAPPING, b"".join(parts))
+
+    def _count(self) -> None:
+        self._entries += 1
+        if self._entries > MAX_ENTRIES:
+            raise TooDeepError("a value holds too many entries")
+
+
+_SCALARS: Final[dict[type, Callable[[Any], bytes]]] = {
+    type(None): lambda _: b"",
+    bool: lambda value: _TRUE if value else _FALSE,
+    str: lambda text: framed(_STRING, str.encode(text)),
+    int: lambda number: _INT + signed_varint(int.__int__(number)),
+    float: lambda number: _DOUBLE + pack_double(number),
+    bytes: lambda data: framed(_BYTES, bytes.__getitem__(data, slice(None))),
+}
+"""In the order in which the official encoder asks for them: a bool is an int, too."""

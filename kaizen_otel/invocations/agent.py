@@ -206,7 +206,7 @@ class AgentInvocation(Invocation, ExecutionScope):
             total=total,
             late_calls=self.late_calls,
             error_type=None if failure is None else failure.error_type,
-            error_message=None if failure is None or failure.cancelled else failure.message,
+            error_message=self.failure_message(),
             quality_score=self.quality_score,
             confidence=self.confidence,
             user_id=self.request.user_id or context.user_id,

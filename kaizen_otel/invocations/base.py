@@ -130,6 +130,11 @@ class Invocation(Scope):
         """Note an error that Kaizen returned instead of raising."""
         self.failure = Failure(error_type, message)
 
+    def failure_message(self) -> str | None:
+        """What the error says, as it may leave the process: providers quote what they were sent."""
+        failure = self.failure
+        return None if failure is None or failure.cancelled else self.telemetry.content.redacted(failure.message)
+
     def finish(self, error: BaseException | None = None) -> None:
         """End the operation once; later calls do nothing. Never raises."""
         if self._ended:
@@ -174,7 +179,7 @@ class Invocation(Scope):
             attributes[g.ERROR_TYPE] = failure.error_type
             if failure.http_status is not None:
                 attributes[g.HTTP_RESPONSE_STATUS_CODE] = failure.http_status
-            span.set_status(Status(StatusCode.ERROR, failure.message))
+            span.set_status(Status(StatusCode.ERROR, self.failure_message()))
         if attributes:
             span.set_attributes(attributes)
         return attributes

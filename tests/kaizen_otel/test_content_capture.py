@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kaizen_otel.demo.script import Reply, ReplyError
+
 if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
     from kaizen_otel.testing import Captured
@@ -71,3 +73,17 @@ def test_a_streamed_answer_is_put_together(kaizen_offline: ModelServer, kaizen_t
     assert len(kaizen_offline.requests) == 1
     (answer,) = json.loads(kaizen_telemetry.span("chat")["gen_ai.output.messages"])
     assert answer["parts"] == [{"type": "text", "content": text}]
+
+
+def test_an_error_that_quotes_secrets_is_redacted(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    from kaizen.core.framework import Kaizen
+
+    said = "no account for ann@example.com"
+    kaizen_offline.script([Reply(status=400, error=ReplyError(said, "invalid_request_error"))])
+    Kaizen().create_agent("qa", {"model": "gpt-4o", "provider": "openai"}).execute(question="hi")
+
+    message = kaizen_telemetry.span("chat").status_message
+    assert message is not None
+    assert "[redacted:email]" in message
+    assert "ann@example.com" not in str([span.status_message for span in kaizen_telemetry.spans])
+    assert "ann@example.com" not in str(kaizen_telemetry.executions[0].error_message)

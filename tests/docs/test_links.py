@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PAGES = sorted(
     page
-    for pattern in ("*.md", "docs/**/*.md", "semconv/docs/*.md", "collector-config/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "semconv/docs/*.md", "collector-config/**/*.md")
     for page in ROOT.glob(pattern)
 )
 

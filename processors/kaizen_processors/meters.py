@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, Meter
 
     from kaizen_processors.ledger import Ledger, LedgerSnapshot
-    from kaizen_processors.recording import HistogramRecorder, Labels
+    from kaizen_processors.recording import HistogramRecorder, Labels, Recording
     from kaizen_semconv.metrics import MetricDefinition
 
 
@@ -49,6 +49,7 @@ class Instruments:
         self.execution_duration = _histogram(meter, m.KAIZEN_EXECUTION_DURATION)
         self.quality_score = _histogram(meter, m.KAIZEN_QUALITY_SCORE)
         self._client = {d.name: _instrument(meter, d) for d in _client_metrics(conventions)}
+        self._record_client = self._bound_to(self._recorder)
         self.invoke_agent_duration = _histogram(meter, m.GEN_AI_INVOKE_AGENT_DURATION)
         self.invoke_workflow_duration = _histogram(meter, m.GEN_AI_INVOKE_WORKFLOW_DURATION)
         self.execute_tool_duration = _histogram(meter, m.GEN_AI_EXECUTE_TOOL_DURATION)
@@ -58,6 +59,7 @@ class Instruments:
         self._ledger = ledger
         self._environment = environment
         self._recorder = recorder
+        self._record_client = self._bound_to(recorder)
 
     def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
         """Record one value of one of the histograms in the context of its span."""
@@ -65,11 +67,12 @@ class Instruments:
 
     def record_client(self, name: str, value: float, labels: Labels, context: Context | None) -> None:
         """Record one value of a client metric of the conventions, by its name."""
-        instrument = self._client[name]
-        if isinstance(instrument, Counter):
-            instrument.add(value, labels, context)
-        else:
-            self._recorder.record(instrument, value, labels, context)
+        self._record_client[name](value, labels, context)
+
+    def _bound_to(self, recorder: HistogramRecorder) -> dict[str, Recording]:
+        return {
+            name: one.add if isinstance(one, Counter) else recorder.bound_to(one) for name, one in self._client.items()
+        }
 
     def disarm(self) -> None:
         """Read nothing: an observable instrument cannot be removed from its meter, so it reports nothing then."""

@@ -10,10 +10,11 @@ import os
 import threading
 import weakref
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import Histogram
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kaizen_processors.fence import Fence
 
     Labels = Mapping[str, str | int]
+    Recording = Callable[[float, Labels, Context | None], None]
 
 MAX_WAITING = 10_000
 """Values that may wait; the caller that meets a full queue records them itself, so that none is lost."""
@@ -33,6 +35,10 @@ class HistogramRecorder(Protocol):
 
     def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
         """Record one value in the context of its span."""
+        ...
+
+    def bound_to(self, histogram: Histogram) -> Recording:
+        """What records values of this one."""
         ...
 
     def drain(self) -> None:
@@ -52,6 +58,10 @@ class DirectRecorder:
     def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
         """Record one value."""
         histogram.record(value, labels, context)
+
+    def bound_to(self, histogram: Histogram) -> Recording:
+        """The histogram's own method."""
+        return histogram.record
 
     def drain(self) -> None:
         """Nothing waits."""
@@ -87,6 +97,10 @@ class DeferredRecorder:
             self._start()
         if self._stopped or len(self._waiting) > MAX_WAITING:
             self.drain()
+
+    def bound_to(self, histogram: Histogram) -> Recording:
+        """What lets values of this one wait."""
+        return partial(self.record, histogram)
 
     def drain(self) -> None:
         """Record everything that waits, on the calling thread."""

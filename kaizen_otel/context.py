@@ -53,17 +53,15 @@ class InForce:
         self.tags = tags
 
     def add_to(self, attributes: Attributes) -> None:
-        """Put the values into a span's attributes."""
-        if self is NOTHING:
-            return
+        """Put the values into a span's attributes; what the operation says of itself is left as it is."""
         if self.user_id is not None:
-            attributes[g.USER_ID] = self.user_id
+            attributes.setdefault(g.USER_ID, self.user_id)
         if self.session_id is not None:
-            attributes[g.SESSION_ID] = self.session_id
+            attributes.setdefault(g.SESSION_ID, self.session_id)
         if self.conversation_id is not None:
-            attributes[g.GEN_AI_CONVERSATION_ID] = self.conversation_id
+            attributes.setdefault(g.GEN_AI_CONVERSATION_ID, self.conversation_id)
         if self.tags:
-            attributes[k.KAIZEN_TAGS] = self.tags
+            attributes.setdefault(k.KAIZEN_TAGS, self.tags)
 
 
 NOTHING = InForce()

@@ -103,13 +103,15 @@ class Telemetry:
 
     def call(self, describe: Callable[[], CallRequest]) -> CallInvocation | NullInvocation:
         """Begin a model call."""
-        with self.fence("call.begin"):
+        try:
             scope = current_scope()
             if type(scope) is not SilentScope:
                 call = CallInvocation(self, scope, describe()).begin()
                 if self.foreign.watching:
                     self._claim_spans_above()
                 return call
+        except Exception as error:  # noqa: BLE001 - the fence, as cheap as it gets
+            self.fence.caught("call.begin", error)
         return NULL_INVOCATION
 
     def agent(self, describe: Callable[[], AgentRequest]) -> AgentInvocation | NullInvocation:

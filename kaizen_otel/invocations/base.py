@@ -7,25 +7,29 @@ are evaluated behind the fence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode
 
 from kaizen_otel.invocations.failure import Failure
-from kaizen_otel.invocations.scope import Attachment, Scope, with_scope
+from kaizen_otel.invocations.scope import ATTRIBUTES_KEY, Attachment, Scope, context_of, with_scope
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from opentelemetry.context import Context
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
+    from kaizen_otel.context import InForce
     from kaizen_otel.telemetry import Telemetry
 
 Attributes = dict[str, "AttributeValue"]
+
+_NOWHERE = Context()
 
 
 class Invocation(Scope):
@@ -35,7 +39,7 @@ class Invocation(Scope):
     that a clock step bends no duration and reorders no tree.
     """
 
-    __slots__ = ("_attachment", "_ended", "failure", "mono_ns", "span", "start_time_ns", "telemetry")
+    __slots__ = ("_attachment", "_context", "_ended", "failure", "mono_ns", "span", "start_time_ns", "telemetry")
 
     kind: ClassVar[str] = "operation"
     span_kind: ClassVar[SpanKind] = SpanKind.INTERNAL
@@ -50,6 +54,7 @@ class Invocation(Scope):
         self.mono_ns = 0  # when it began, on the monotonic clock
         self._ended = False
         self._attachment: Attachment | None = None
+        self._context: Context | None = None
 
     # -- what a subclass says -------------------------------------------------------------------------------------
 
@@ -88,24 +93,28 @@ class Invocation(Scope):
             self.start_time_ns = clock.time_ns()
         else:
             self.start_time_ns = parent.start_time_ns + (self.mono_ns - parent.mono_ns)
+        around = otel_context.get_current()
         # A sampler, an id generator or a processor of the application's may raise: then there is no span, but the
         # operation is still accounted for.
-        with telemetry.fence("span.start"):
+        try:
             tracer = telemetry.tracer(is_root=parent is None)
             if tracer is not None and self.records_span:
-                self.span = tracer.start_span(
-                    self.span_name(),
-                    kind=self.span_kind,
-                    attributes=self.start_attributes(),
-                    start_time=self.start_time_ns,
-                )
+                self.span = self._start_span(tracer, around)
+        except Exception as error:  # noqa: BLE001 - the fence, as cheap as it gets
+            telemetry.fence.caught("span.start", error)
+        self._context = context_of(self, self.span, around)
         return self
 
+    def _start_span(self, tracer: Tracer, around: Context) -> Span:
+        attributes = self.start_attributes()
+        said = cast("InForce | None", around.get(ATTRIBUTES_KEY))
+        if said is not None:
+            said.add_to(attributes)
+        return tracer.start_span(self.span_name(), around, self.span_kind, attributes, start_time=self.start_time_ns)
+
     def context(self) -> Context:
-        """The context in which this operation is the current one."""
-        span = self.span
-        context = with_scope(self)
-        return context if span is INVALID_SPAN else set_span_in_context(span, context)
+        """The context in which this operation is the current one, while it lasts."""
+        return self._context or _NOWHERE
 
     def __enter__(self) -> Self:
         self._attachment = Attachment(self.context())
@@ -123,8 +132,10 @@ class Invocation(Scope):
 
     def observe(self, see: Callable[[Self], object]) -> None:
         """Let a patch report what it saw, behind the fence."""
-        with self.telemetry.fence(f"{self.kind}.observe"):
+        try:
             see(self)
+        except Exception as error:  # noqa: BLE001 - the fence
+            self.telemetry.fence.caught(f"{self.kind}.observe", error)
 
     def failed_with(self, error_type: str, message: str = "") -> None:
         """Note an error that Kaizen returned instead of raising."""
@@ -140,37 +151,51 @@ class Invocation(Scope):
         if self._ended:
             return
         self._ended = True
-        telemetry = self.telemetry
-        duration_ns = 0
-        with telemetry.fence("clock"):
-            duration_ns = max(telemetry.clock.monotonic_ns() - self.mono_ns, 0)
         # Each step stands alone: whichever fails, the operation is counted, its span ends, its record is handed over.
+        duration_ns = self._elapsed_ns()
         try:
-            with telemetry.fence(f"{self.kind}.finish"):
-                if error is not None:
-                    self.failure = Failure.of(error)
-                self.on_finish(duration_ns)
-                self._report_upwards()
+            self._conclude(error, duration_ns)
         finally:
             self._end_span(duration_ns)
-        with telemetry.fence(f"{self.kind}.ended"):
+        try:
             self.on_ended(duration_ns)
+        except Exception as failed:  # noqa: BLE001 - the fence
+            self.telemetry.fence.caught(f"{self.kind}.ended", failed)
+        self._context = None  # it holds this very object
 
     @property
     def ended(self) -> bool:
         """Whether `finish` was called."""
         return self._ended
 
+    def _elapsed_ns(self) -> int:
+        try:
+            return max(self.telemetry.clock.monotonic_ns() - self.mono_ns, 0)
+        except Exception as error:  # noqa: BLE001 - the fence
+            self.telemetry.fence.caught("clock", error)
+            return 0
+
+    def _conclude(self, error: BaseException | None, duration_ns: int) -> None:
+        try:
+            if error is not None:
+                self.failure = Failure.of(error)
+            self.on_finish(duration_ns)
+            self._report_upwards()
+        except Exception as failed:  # noqa: BLE001 - the fence
+            self.telemetry.fence.caught(f"{self.kind}.finish", failed)
+
     def _end_span(self, duration_ns: int) -> None:
         span = self.span
         if span is INVALID_SPAN:
             return
-        with self.telemetry.fence("span.end"):
+        try:
             try:
                 if span.is_recording():
                     self._describe(span)
             finally:
                 span.end(self.start_time_ns + duration_ns)
+        except Exception as failed:  # noqa: BLE001 - the fence
+            self.telemetry.fence.caught("span.end", failed)
 
     def _describe(self, span: Span) -> Attributes:
         attributes = self.end_attributes()

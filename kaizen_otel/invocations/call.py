@@ -11,10 +11,11 @@ from kaizen_otel.invocations.scope import ExecutionScope
 from kaizen_processors.execution import NO_AGENT, UNKNOWN_MODEL, CallRecord
 from kaizen_processors.pricing.price import MISSING_PRICE
 from kaizen_processors.usage import Usage
-from kaizen_semconv import gen_ai as g
 from kaizen_semconv.attributes import KaizenCallOutcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.trace import Span
 
     from kaizen_otel.invocations.scope import Scope
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kaizen_processors.pricing import Price
 
 UNKNOWN_PROVIDER = "unknown"
-JSON_OUTPUT = g.GenAiOutputType.JSON.value
 
 
 class CallRequest:
@@ -51,11 +51,12 @@ class CallRequest:
         server_address: str | None = None,
         server_port: int | None = None,
         streaming: bool = False,
-        parameters: Attributes | None = None,
+        expects_json: bool = False,
+        parameters: Callable[[], Attributes] | None = None,
         messages: object = None,
         tools: object = None,
     ) -> None:
-        """Hold the request; `parameters` are the `gen_ai.request.*` attributes, `messages` stay untouched."""
+        """Hold the request; `parameters` are asked for by a span that records, `messages` stay untouched."""
         self.operation = operation
         self.provider = provider or UNKNOWN_PROVIDER
         self.model = model
@@ -64,7 +65,7 @@ class CallRequest:
         self.streaming = streaming
         self.parameters = parameters
         self.messages = messages
-        self.expects_json = parameters is not None and parameters.get(g.GEN_AI_OUTPUT_TYPE) == JSON_OUTPUT
+        self.expects_json = expects_json
         self.tools = tools
 
 
@@ -113,12 +114,6 @@ class CallInvocation(Invocation):
         return self
 
     @property
-    def agent_name(self) -> str:
-        """The agent that the call is accounted to."""
-        execution = self.account
-        return NO_AGENT if execution is None else execution.agent_name
-
-    @property
     def execution(self) -> ExecutionScope | None:
         """The execution that the call is accounted to, if any."""
         account = self.account
@@ -128,6 +123,14 @@ class CallInvocation(Invocation):
         """`{operation} {model}`."""
         request = self.request
         return f"{request.operation} {request.model}" if request.model else request.operation
+
+    def parameters(self) -> Attributes:
+        """The `gen_ai.request.*` attributes: read only now that a span asks, and apart, since they are the user's."""
+        read = self.request.parameters
+        if read is not None:
+            with self.telemetry.fence("call.parameters"):
+                return read()
+        return {}
 
     def start_attributes(self) -> Attributes:
         """What samplers may want."""
@@ -141,39 +144,42 @@ class CallInvocation(Invocation):
 
     def on_finish(self, duration_ns: int) -> None:
         """Price the call and count it in the ledger and in every scope above it."""
-        telemetry = self.telemetry
-        execution = self.account
         request = self.request
-        price = MISSING_PRICE
-        with telemetry.fence("price"):
-            price = telemetry.prices.price(
-                request.provider,
-                self.response_model or request.model,
-                self.usage,
-                self.start_time_ns,
-                fallback_model=request.model,
-            )
-        self.price = price
+        price = self.price = self._priced()
         failure = self.failure
         if failure is not None and failure.cancelled and self.outcome is None:
             self.outcome = KaizenCallOutcome.CANCELLED.value
+        account = self.account
+        execution = account if isinstance(account, ExecutionScope) else None
         span_context = self.span.get_span_context()
         self.record = CallRecord(
             operation=request.operation,
             provider=request.provider,
             model=request.model or self.response_model or UNKNOWN_MODEL,
-            agent_name=self.agent_name,
+            agent_name=NO_AGENT if account is None else account.agent_name,
             usage=self.usage,
             price=price,
             start_time_ns=self.start_time_ns,
             duration_ns=duration_ns,
             error_type=None if failure is None else failure.error_type,
-            execution_id=execution.execution_id if isinstance(execution, ExecutionScope) else None,
+            execution_id=None if execution is None else execution.execution_id,
             trace_id=span_context.trace_id,
             span_id=span_context.span_id,
         )
-        telemetry.ledger.add_call(self.record, self.tallies, opened=True)
-        self._tell_execution()
+        self.telemetry.ledger.add_call(self.record, self.tallies, opened=True)
+        if execution is not None:
+            execution.call_finished(self)
+
+    def _priced(self) -> Price:
+        telemetry = self.telemetry
+        request = self.request
+        try:
+            return telemetry.prices.price(
+                request.provider, self.response_model or request.model, self.usage, self.start_time_ns, request.model
+            )
+        except Exception as error:  # noqa: BLE001 - the fence
+            telemetry.fence.caught("price", error)
+            return MISSING_PRICE
 
     def end_attributes(self) -> Attributes:
         """Response, usage, price."""
@@ -185,11 +191,14 @@ class CallInvocation(Invocation):
         record = self.record
         if record is None:
             return
-        with telemetry.fence("metrics"):
+        try:
             telemetry.emitter.call_metrics(self, record, duration_ns)
+        except Exception as error:  # noqa: BLE001 - the fence
+            telemetry.fence.caught("metrics", error)
         telemetry.pipeline.call_finished(record)
         # A context that outlives the call (of a task started in it) must not keep a conversation in memory.
-        self.output = self.request.messages = self.request.tools = None
+        request = self.request
+        self.output = request.messages = request.tools = request.parameters = None
 
     def _describe(self, span: Span) -> Attributes:
         attributes = super()._describe(span)
@@ -198,8 +207,3 @@ class CallInvocation(Invocation):
             with self.telemetry.fence("content"):
                 content.describe_call(self, span, attributes)
         return attributes
-
-    def _tell_execution(self) -> None:
-        execution = self.execution
-        if execution is not None:
-            execution.call_finished(self)

@@ -6,9 +6,9 @@ a subclass that overrides what moved.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import INVALID_SPAN, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN
 
 from kaizen_processors.money import to_float
 from kaizen_semconv import DEFAULT_VERSION
@@ -18,11 +18,10 @@ from kaizen_semconv import metrics as m
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span
 
     from kaizen_otel.invocations.agent import AgentInvocation
-    from kaizen_otel.invocations.base import Attributes
-    from kaizen_otel.invocations.call import CallInvocation
+    from kaizen_otel.invocations.base import Attributes, Invocation
+    from kaizen_otel.invocations.call import CallInvocation, CallRequest
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
     from kaizen_otel.invocations.workflow import ToolInvocation, WorkflowInvocation
     from kaizen_otel.telemetry import Telemetry
@@ -45,31 +44,18 @@ class Emitter:
     # -- model calls ----------------------------------------------------------------------------------------------
 
     def call_start(self, call: CallInvocation) -> Attributes:
-        """Operation, provider, model, agent, server, parameters."""
-        request = call.request
-        attributes: Attributes = {
-            g.GEN_AI_OPERATION_NAME: request.operation,
-            g.GEN_AI_PROVIDER_NAME: request.provider,
-        }
-        if request.model is not None:
-            attributes[g.GEN_AI_REQUEST_MODEL] = request.model
+        """Operation, provider, model, agent, server."""
+        attributes: Attributes = _identity(call.request)
         execution = call.execution
         if execution is not None:
             attributes[g.GEN_AI_AGENT_NAME] = execution.agent_name
-        if request.server_address is not None:
-            attributes[g.SERVER_ADDRESS] = request.server_address
-            if request.server_port is not None:
-                attributes[g.SERVER_PORT] = request.server_port
-        if request.parameters:
-            attributes.update(request.parameters)
-        if request.streaming:
-            attributes[g.GEN_AI_REQUEST_STREAM] = True
-        self._telemetry.attributes_in_force().add_to(attributes)
         return attributes
 
     def call_end(self, call: CallInvocation) -> Attributes:
-        """Response, usage and price."""
-        attributes: Attributes = {}
+        """Parameters, response, usage and price."""
+        attributes = call.parameters()
+        if call.request.streaming:
+            attributes[g.GEN_AI_REQUEST_STREAM] = True
         if call.response_id is not None:
             attributes[g.GEN_AI_RESPONSE_ID] = call.response_id
         if call.response_model is not None:
@@ -86,15 +72,16 @@ class Emitter:
 
     def _usage(self, call: CallInvocation, attributes: Attributes) -> None:
         usage = call.usage
-        for key, count in (
-            (g.GEN_AI_USAGE_INPUT_TOKENS, usage.input_tokens),
-            (g.GEN_AI_USAGE_OUTPUT_TOKENS, usage.output_tokens),
-            (g.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, usage.cache_read_tokens),
-            (self.cache_write_key, usage.cache_write_tokens),
-            (g.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, usage.reasoning_tokens),
-        ):
-            if count is not None:
-                attributes[key] = count
+        if usage.input_tokens is not None:
+            attributes[g.GEN_AI_USAGE_INPUT_TOKENS] = usage.input_tokens
+        if usage.output_tokens is not None:
+            attributes[g.GEN_AI_USAGE_OUTPUT_TOKENS] = usage.output_tokens
+        if usage.cache_read_tokens is not None:
+            attributes[g.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS] = usage.cache_read_tokens
+        if usage.cache_write_tokens is not None:
+            attributes[self.cache_write_key] = usage.cache_write_tokens
+        if usage.reasoning_tokens is not None:
+            attributes[g.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS] = usage.reasoning_tokens
 
     def _price(self, call: CallInvocation, attributes: Attributes) -> None:
         price = call.price
@@ -114,20 +101,10 @@ class Emitter:
         instruments = self._telemetry.instruments
         if instruments is None:
             return
-        request = call.request
-        labels: dict[str, str | int] = {
-            g.GEN_AI_OPERATION_NAME: request.operation,
-            g.GEN_AI_PROVIDER_NAME: request.provider,
-        }
-        if request.model is not None:
-            labels[g.GEN_AI_REQUEST_MODEL] = request.model
+        labels = _identity(call.request)
         if call.response_model is not None:
             labels[g.GEN_AI_RESPONSE_MODEL] = call.response_model
-        if request.server_address is not None:
-            labels[g.SERVER_ADDRESS] = request.server_address
-            if request.server_port is not None:
-                labels[g.SERVER_PORT] = request.server_port
-        self._client_metrics(instruments, record, labels, duration_ns, span_context_of(call.span))
+        self._client_metrics(instruments, record, labels, duration_ns, context_of(call))
 
     def _client_metrics(
         self,
@@ -157,7 +134,6 @@ class Emitter:
             g.GEN_AI_AGENT_NAME: agent.agent_name,
             k.KAIZEN_EXECUTION_ID: agent.execution_id,
         }
-        self._telemetry.attributes_in_force().add_to(attributes)
         request = agent.request
         for key, value in (
             (g.USER_ID, request.user_id),
@@ -211,7 +187,7 @@ class Emitter:
         if instruments is None or not self._telemetry.settings.durations:
             return
         seconds = duration_ns / _NS
-        context = span_context_of(agent.span)
+        context = context_of(agent)
         ours = {k.AGENT_NAME: record.agent_name, k.MODEL: record.model}
         instruments.record(instruments.execution_duration, seconds, ours, context)
         labels: dict[str, str | int] = {g.GEN_AI_AGENT_NAME: record.agent_name}
@@ -228,7 +204,6 @@ class Emitter:
             attributes[g.GEN_AI_AGENT_NAME] = making.agent_name
         if making.model is not None:
             attributes[g.GEN_AI_REQUEST_MODEL] = making.model
-        self._telemetry.attributes_in_force().add_to(attributes)
         return attributes
 
     # -- workflows, nodes, tools ----------------------------------------------------------------------------------
@@ -241,7 +216,6 @@ class Emitter:
         }
         if workflow.name is not None:
             attributes[g.GEN_AI_WORKFLOW_NAME] = workflow.name
-        self._telemetry.attributes_in_force().add_to(attributes)
         return attributes
 
     def workflow_end(self, workflow: WorkflowInvocation) -> Attributes:
@@ -258,13 +232,12 @@ class Emitter:
             labels[g.GEN_AI_WORKFLOW_NAME] = workflow.name
         if workflow.failure is not None:
             labels[g.ERROR_TYPE] = workflow.failure.error_type
-        context = span_context_of(workflow.span)
+        context = context_of(workflow)
         instruments.record(instruments.invoke_workflow_duration, duration_ns / _NS, labels, context)
 
     def node_start(self, node_class: str, node_key: str) -> Attributes:
         """Which node."""
         attributes: Attributes = {k.KAIZEN_NODE_TYPE: node_class, k.KAIZEN_NODE_ID: node_key}
-        self._telemetry.attributes_in_force().add_to(attributes)
         return attributes
 
     def tool_start(self, tool: ToolInvocation) -> Attributes:
@@ -278,7 +251,6 @@ class Emitter:
             attributes[g.GEN_AI_TOOL_CALL_ID] = tool.call_id
         if tool.agent_name is not None:
             attributes[g.GEN_AI_AGENT_NAME] = tool.agent_name
-        self._telemetry.attributes_in_force().add_to(attributes)
         return attributes
 
     def tool_end(self, tool: ToolInvocation) -> Attributes:
@@ -295,7 +267,7 @@ class Emitter:
             labels[g.GEN_AI_AGENT_NAME] = tool.agent_name
         if tool.failure is not None:
             labels[g.ERROR_TYPE] = tool.failure.error_type
-        context = span_context_of(tool.span)
+        context = context_of(tool)
         instruments.record(instruments.execute_tool_duration, duration_ns / _NS, labels, context)
 
 
@@ -353,6 +325,21 @@ BUSINESS_KEYS = {
 }
 
 
-def span_context_of(span: Span) -> Context | None:
-    """The context that makes a histogram's exemplar point at this span."""
-    return None if span is INVALID_SPAN else set_span_in_context(span)
+def context_of(invocation: Invocation) -> Context | None:
+    """The context that makes a histogram's exemplar point at the span of an operation that just ended."""
+    return None if invocation.span is INVALID_SPAN else invocation.context()
+
+
+def _identity(request: CallRequest) -> dict[str, Any]:
+    """What both the span and the metrics of a call say of its request."""
+    identity: dict[str, Any] = {
+        g.GEN_AI_OPERATION_NAME: request.operation,
+        g.GEN_AI_PROVIDER_NAME: request.provider,
+    }
+    if request.model is not None:
+        identity[g.GEN_AI_REQUEST_MODEL] = request.model
+    if request.server_address is not None:
+        identity[g.SERVER_ADDRESS] = request.server_address
+        if request.server_port is not None:
+            identity[g.SERVER_PORT] = request.server_port
+    return identity

@@ -8,23 +8,24 @@ so whatever carries the current span carries the chain too.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from kaizen_processors.ledger import Tally
 
 if TYPE_CHECKING:
     from contextvars import Token
 
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
     from kaizen_otel.invocations.call import CallInvocation
 
 _CURRENT_KEY = otel_context.create_key("kaizen-otel-scope")
 ATTRIBUTES_KEY = otel_context.create_key("kaizen-otel-attributes")
-
+(_SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
 
 _HERE: ContextVar[None] = ContextVar("kaizen-otel-here")
 
@@ -128,7 +129,8 @@ class EvaluatorScope(Scope):
 
 def current_scope(context: Context | None = None) -> Scope | None:
     """The innermost scope of a context (by default the current one)."""
-    return cast("Scope | None", (otel_context.get_current() if context is None else context).get(_CURRENT_KEY))
+    found: Any = (otel_context.get_current() if context is None else context).get(_CURRENT_KEY)
+    return found  # type: ignore[no-any-return]  # nobody else has the key
 
 
 def with_scope(scope: Scope, context: Context | None = None) -> Context:
@@ -136,11 +138,19 @@ def with_scope(scope: Scope, context: Context | None = None) -> Context:
     return otel_context.set_value(_CURRENT_KEY, scope, context)
 
 
+def context_of(scope: Scope, span: Span, around: Context) -> Context:
+    """A context in which `scope` is the innermost and `span`, if there is one, the current: both in one copy."""
+    values = {**around, _CURRENT_KEY: scope}
+    if span is not INVALID_SPAN:
+        values[_SPAN_KEY] = span
+    return Context(values)
+
+
 def nearest_execution(scope: Scope | None) -> ExecutionScope | EvaluatorScope | None:
     """The execution (or evaluator) that a call made in `scope` is accounted to."""
     if scope is None:
         return None
-    return cast("ExecutionScope | EvaluatorScope", scope) if scope.is_execution else scope.account
+    return scope if scope.is_execution else scope.account  # type: ignore[return-value]  # one of the two then
 
 
 def evaluator_above(scope: Scope | None) -> EvaluatorScope | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.scope import current_scope
@@ -37,17 +39,20 @@ PROVIDER_PREFIXES = {
 MAX_COLLECTED_CHARS = 65_536
 """Longest answer of a stream that is put together where content is recorded."""
 
+_CHAT = g.GenAiOperationName.CHAT.value
+_EMBEDDINGS = g.GenAiOperationName.EMBEDDINGS.value
+_JSON = g.GenAiOutputType.JSON.value
+
 _NUMBERS = {
-    "temperature": g.GEN_AI_REQUEST_TEMPERATURE,
-    "top_p": g.GEN_AI_REQUEST_TOP_P,
-    "frequency_penalty": g.GEN_AI_REQUEST_FREQUENCY_PENALTY,
-    "presence_penalty": g.GEN_AI_REQUEST_PRESENCE_PENALTY,
+    "temperature": (g.GEN_AI_REQUEST_TEMPERATURE, finite_number),
+    "top_p": (g.GEN_AI_REQUEST_TOP_P, finite_number),
+    "frequency_penalty": (g.GEN_AI_REQUEST_FREQUENCY_PENALTY, finite_number),
+    "presence_penalty": (g.GEN_AI_REQUEST_PRESENCE_PENALTY, finite_number),
+    "max_tokens": (g.GEN_AI_REQUEST_MAX_TOKENS, whole_number),
+    "seed": (g.GEN_AI_REQUEST_SEED, whole_number),
+    "top_k": (g.GEN_AI_REQUEST_TOP_K, whole_number),
 }
-_COUNTS = {
-    "max_tokens": g.GEN_AI_REQUEST_MAX_TOKENS,
-    "seed": g.GEN_AI_REQUEST_SEED,
-    "top_k": g.GEN_AI_REQUEST_TOP_K,
-}
+"""Arguments of `complete` that are numbers: the attribute, and what takes the number from an unknown value."""
 
 
 def apply(patcher: Patcher, module: Any) -> None:
@@ -134,13 +139,14 @@ def chat_request(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, 
     deployment = client._deployment  # noqa: SLF001 - Kaizen has no public name for it (2.34 to 2.46)
     address, port = server_of(deployment)
     return CallRequest(
-        g.GenAiOperationName.CHAT.value,
+        _CHAT,
         provider_of(deployment),
         bounded_text(kwargs.get("model")) or bounded_text(getattr(deployment, "default_model", None)),
         server_address=address,
         server_port=port,
         streaming=streaming,
-        parameters=parameters_of(kwargs),
+        expects_json=expects_json(kwargs),
+        parameters=lambda: parameters_of(kwargs),
         messages=args[0] if args else kwargs.get("messages"),
         tools=kwargs.get("tools"),
     )
@@ -151,7 +157,7 @@ def embeddings_request(client: Any, kwargs: dict[str, Any]) -> CallRequest:
     deployment = client._deployment  # noqa: SLF001 - as above
     address, port = server_of(deployment)
     return CallRequest(
-        g.GenAiOperationName.EMBEDDINGS.value,
+        _EMBEDDINGS,
         provider_of(deployment),
         bounded_text(kwargs.get("model")) or bounded_text(getattr(deployment, "default_model", None)),
         server_address=address,
@@ -162,8 +168,11 @@ def embeddings_request(client: Any, kwargs: dict[str, Any]) -> CallRequest:
 def provider_of(deployment: Any) -> str | None:
     """The conventions' name of the provider: from the preset, else from the wire protocol."""
     name = bounded_text(getattr(deployment, "preset_name", None))
-    if not name:
-        return _provider_of_wire(deployment)
+    return _provider_named(name) if name else _provider_of_wire(deployment)
+
+
+@lru_cache(maxsize=256)
+def _provider_named(name: str) -> str:
     for prefix, provider in PROVIDER_PREFIXES.items():
         if name.startswith(prefix):
             return provider
@@ -194,12 +203,13 @@ def _wire_name(client: Any) -> str | None:
 
 def server_of(deployment: Any) -> tuple[str | None, int | None]:
     """Host and port of the endpoint; the port only when it is not the scheme's own."""
-    from urllib.parse import urlsplit  # noqa: PLC0415
-
     url = getattr(getattr(deployment, "endpoint", None), "base_url", None)
-    if url is None:
-        return None, None
-    parts = urlsplit(str(url))
+    return (None, None) if url is None else _server_at(str(url))
+
+
+@lru_cache(maxsize=256)
+def _server_at(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return bounded_text(parts.hostname), port
 
@@ -207,24 +217,28 @@ def server_of(deployment: Any) -> tuple[str | None, int | None]:
 def parameters_of(kwargs: dict[str, Any]) -> Attributes:
     """The `gen_ai.request.*` attributes of the arguments that were given."""
     attributes: Attributes = {}
-    for name, key in _NUMBERS.items():
-        number = finite_number(kwargs.get(name))
-        if number is not None:
-            attributes[key] = number
-    for name, key in _COUNTS.items():
-        count = whole_number(kwargs.get(name))
-        if count is not None:
-            attributes[key] = count
+    for name, value in kwargs.items():
+        if value is not None and name in _NUMBERS:
+            key, read = _NUMBERS[name]
+            number = read(value)
+            if number is not None:
+                attributes[key] = number
     choices = whole_number(kwargs.get("n"))
     if choices is not None and choices != 1:
         attributes[g.GEN_AI_REQUEST_CHOICE_COUNT] = choices
     stop = text_tuple(kwargs.get("stop"))
     if stop:
         attributes[g.GEN_AI_REQUEST_STOP_SEQUENCES] = stop
-    kind = mapping(kwargs.get("response_format")).get("type")
-    if type(kind) is str and kind.startswith("json"):
-        attributes[g.GEN_AI_OUTPUT_TYPE] = "json"
+    if expects_json(kwargs):
+        attributes[g.GEN_AI_OUTPUT_TYPE] = _JSON
     return attributes
+
+
+def expects_json(kwargs: dict[str, Any]) -> bool:
+    """Whether the arguments ask for an answer in JSON."""
+    form = kwargs.get("response_format")
+    kind = form.get("type") if type(form) is dict else None
+    return type(kind) is str and kind.startswith("json")
 
 
 # -- what an answer says ------------------------------------------------------------------------------------------

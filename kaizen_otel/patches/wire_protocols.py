@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import bounded_text, mapping, text_tuple, token_count
+from kaizen_otel.invocations.values import MAX_TOKENS, bounded_text, mapping, text_tuple, token_count
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -180,6 +180,5 @@ def _identify(call: CallInvocation, response_id: object, model: object) -> None:
 
 
 def _set(usage: Usage, name: str, value: object) -> None:
-    count = token_count(value)
-    if count is not None:
-        setattr(usage, name, count)
+    if type(value) is int and 0 <= value < MAX_TOKENS:
+        setattr(usage, name, value)

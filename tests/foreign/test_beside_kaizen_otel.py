@@ -179,8 +179,8 @@ def test_their_next_call_counts_again(application: _Application) -> None:
 def test_a_call_in_the_context_of_an_ended_call_of_ours_counts(application: _Application) -> None:
     with application.agent("researcher"):
         with application.our_call() as call:
-            pass
-        attachment = Attachment(call.context())
+            outlives_the_call = call.context()  # as that of a task started in it does
+        attachment = Attachment(outlives_the_call)
         replay(application.provider, "openai-v2")
         attachment.detach()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.trace import SpanContext
 
     from kaizen_processors.dialects.model_call import ModelCall
     from kaizen_processors.ledger import Ledger, Tally
@@ -54,12 +55,12 @@ def nobody(context: Context | None) -> Attribution | None:  # noqa: ARG001 - wit
 
 
 class _Open:
-    """A span that has not ended: where it hangs, whom it is accounted to (None: to nobody, another span counts)."""
+    """A span that has not ended: what it hangs below, and whom it is accounted to (None: another one counts)."""
 
-    __slots__ = ("attribution", "parent_id")
+    __slots__ = ("attribution", "parent")
 
-    def __init__(self, parent_id: int, attribution: Attribution | None) -> None:
-        self.parent_id = parent_id
+    def __init__(self, parent: SpanContext | None, attribution: Attribution | None) -> None:
+        self.parent = parent
         self.attribution = attribution
 
 
@@ -101,32 +102,29 @@ class ForeignCalls:
     def started(self, span: Span, context: Context | None) -> None:
         """Remember a span that starts in this context (None: the current one)."""
         parent = span.parent
-        parent_id = 0 if parent is None else parent.span_id
-        scope = span.instrumentation_scope
-        if scope is None or scope.name != self._own_scope:
-            self._open.put(span.context.span_id, _Open(parent_id, self._attribute(context)))
-        elif self._open and self._open.get(parent_id) is not None:
+        if not self._is_ours(span):
+            self._open.put(span.context.span_id, _Open(parent, self._attribute(context)))
+        elif parent is not None and self._open and self._open.get(parent.span_id) is not None:
             # Ours are links of the chain only where something of another library is above them.
-            self._open.put(span.context.span_id, _Open(parent_id, None))
+            self._open.put(span.context.span_id, _Open(parent, None))
 
     def ended(self, span: ReadableSpan) -> CallRecord | None:
         """Count an ended span when it is a model call that nobody else counts. Gives its record, else None."""
         span_id = span.context.span_id
         opened = self._open.pop(span_id)
-        scope = span.instrumentation_scope
-        if scope is not None and scope.name == self._own_scope:
+        if opened is None:  # ours, or it started before we watched
+            if self._is_ours(span):
+                return None
+            opened = _Open(span.parent, NOBODY)
+        attribution = opened.attribution
+        if attribution is None:
             return None
         call = read_model_call(span)
-        if call is None:
-            return None
-        if opened is None:  # it started before we watched
-            parent = span.parent
-            opened = _Open(0 if parent is None else parent.span_id, NOBODY)
-        attribution = opened.attribution
-        if attribution is None or self._counted_above(opened.parent_id):
+        if call is None or self._counted_above(opened.parent):
             return None
         self._counted.put(span_id, True)
-        self.claim(opened.parent_id)
+        if opened.parent is not None:
+            self.claim(opened.parent.span_id)
         record = self._record(span, call, attribution)
         self._ledger.add_call(record, attribution.tallies)
         return record
@@ -138,24 +136,33 @@ class ForeignCalls:
             if opened is None:
                 return
             opened.attribution = None
-            span_id = opened.parent_id
+            if opened.parent is None:
+                return
+            span_id = opened.parent.span_id
 
     @property
     def watching(self) -> bool:
         """Whether any span is open that a call of ours could be below."""
         return bool(self._open)
 
-    def _counted_above(self, span_id: int) -> bool:
-        """Whether a span from here up has ended before this one, and was counted."""
+    def _is_ours(self, span: ReadableSpan) -> bool:
+        scope = span.instrumentation_scope
+        return scope is not None and scope.name == self._own_scope
+
+    def _counted_above(self, parent: SpanContext | None) -> bool:
+        """Whether a span from here up has ended before the one below it, and was counted."""
         if not self._counted:
             return False
         for _ in range(MAX_DEPTH):
+            if parent is None:
+                return False
+            span_id = parent.span_id
             if self._counted.get(span_id):
                 return True
             opened = self._open.get(span_id)
             if opened is None:
                 return False
-            span_id = opened.parent_id
+            parent = opened.parent
         return False
 
     def _record(self, span: ReadableSpan, call: ModelCall, attribution: Attribution) -> CallRecord:

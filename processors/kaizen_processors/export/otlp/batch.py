@@ -14,7 +14,7 @@ from kaizen_processors.export.otlp.logs import log_message
 from kaizen_processors.export.otlp.mend import mended_log, mended_span
 from kaizen_processors.export.otlp.owners import Owner, resource_owner, scope_owner
 from kaizen_processors.export.otlp.spans import span_message
-from kaizen_processors.export.otlp.wire import framed
+from kaizen_processors.export.otlp.wire import varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ _FRAME_BYTES: Final = 6
 """A tag, and a length of up to 32 bits."""
 
 _Item = TypeVar("_Item", "ReadableSpan", "ReadableLogRecord")
-_Group = TypeVar("_Group", bound="_OwnedGroup")
+_AnyGroup = TypeVar("_AnyGroup", bound="_Group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,45 +43,40 @@ class EncodedBatch:
     """Items that were added and are not in the payload, by reason."""
 
 
-class _OwnedGroup:
-    """What belongs to one resource or to one scope."""
+class _Group:
+    """What belongs to one resource or to one scope, in pieces that are joined once."""
 
-    __slots__ = ("_owner", "size_bytes")
+    __slots__ = ("_owner", "pieces")
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self.size_bytes = _FRAME_BYTES + len(owner.head) + len(owner.tail)
-        """Bytes that the group takes without what is in it, at most."""
+        self.pieces: list[bytes] = []
 
-    def framed(self, tag: bytes, parts: list[bytes]) -> bytes:
-        """A group in which nothing is left takes no bytes."""
-        return framed(tag, b"".join((self._owner.head, *parts, self._owner.tail))) if parts else b""
+    @property
+    def max_bytes(self) -> int:
+        """Bytes that it takes at most, apart from its pieces."""
+        return _FRAME_BYTES + len(self._owner.head) + len(self._owner.tail)
 
-
-class _ScopeGroup(_OwnedGroup):
-    """The items of one scope."""
-
-    __slots__ = ("items",)
-
-    def __init__(self, owner: Owner) -> None:
-        super().__init__(owner)
-        self.items: list[bytes] = []
-
-    def encoded(self) -> bytes:
-        return self.framed(_SCOPE_GROUP, self.items)
+    def framed(self, tag: bytes, pieces: list[bytes]) -> list[bytes]:
+        """The message in pieces; none if nothing is in it."""
+        if not pieces:
+            return []
+        head, tail = self._owner.head, self._owner.tail
+        return [tag, varint(len(head) + sum(map(len, pieces)) + len(tail)), head, *pieces, tail]
 
 
-class _ResourceGroup(_OwnedGroup):
+class _ResourceGroup(_Group):
     """The scopes of one resource."""
 
     __slots__ = ("scopes",)
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(owner)
-        self.scopes: dict[Any, _ScopeGroup] = {}
+        self.scopes: dict[Any, _Group] = {}
 
     def encoded(self) -> bytes:
-        return self.framed(_RESOURCE_GROUP, [scope for group in self.scopes.values() if (scope := group.encoded())])
+        scopes = [piece for scope in self.scopes.values() for piece in scope.framed(_SCOPE_GROUP, scope.pieces)]
+        return b"".join(self.framed(_RESOURCE_GROUP, scopes))
 
 
 class _Place(NamedTuple):
@@ -89,7 +84,8 @@ class _Place(NamedTuple):
 
     resource: Any
     scope: Any
-    group: _ScopeGroup
+    pieces: list[bytes]
+    """For each item its tag with its length, and its message."""
 
 
 class _BatchEncoder(Generic[_Item]):
@@ -116,7 +112,8 @@ class _BatchEncoder(Generic[_Item]):
         Never raises: an item of which nothing can be made is left out and counted.
         """
         try:
-            self._put(item.resource, item.instrumentation_scope, framed(_ITEM, self._encode(item)))
+            message = self._encode(item)
+            self._put(item.resource, item.instrumentation_scope, message)
         except Exception:  # noqa: BLE001 - one odd item must not cost the batch, whatever is odd about it
             self._add_mended(item)
         return self.size_bytes
@@ -124,31 +121,35 @@ class _BatchEncoder(Generic[_Item]):
     def _add_mended(self, item: _Item) -> None:
         try:
             mended = self._mend(item)
-            self._put(mended.resource, mended.instrumentation_scope, framed(_ITEM, self._encode(mended)))
+            message = self._encode(mended)
+            self._put(mended.resource, mended.instrumentation_scope, message)
         except Exception:  # noqa: BLE001 - nothing can be made of it: it is counted
             self._dropped[DropReason.ENCODING] = self._dropped.get(DropReason.ENCODING, 0) + 1
 
-    def _put(self, resource: Any, scope: Any, encoded: bytes) -> None:
+    def _put(self, resource: Any, scope: Any, message: bytes) -> None:
         place = self._last_place
         if place is None or place.resource is not resource or place.scope is not scope:
             place = self._last_place = self._place(resource, scope)
-        place.group.items.append(encoded)
+        frame = _ITEM + varint(len(message))
+        # Apart: a message is some hundred bytes, and need not be copied to have its length before it.
+        place.pieces.append(frame)
+        place.pieces.append(message)
         self.items += 1
-        self.size_bytes += len(encoded)
+        self.size_bytes += len(frame) + len(message)
 
     def _place(self, resource: Any, scope: Any) -> _Place:
         ids = (id(resource), id(scope))
         place = self._places.get(ids)
         if place is None:
-            place = self._places[ids] = _Place(resource, scope, self._group(resource, scope))
+            place = self._places[ids] = _Place(resource, scope, self._group(resource, scope).pieces)
         return place
 
-    def _group(self, resource: Any, scope: Any) -> _ScopeGroup:
+    def _group(self, resource: Any, scope: Any) -> _Group:
         # By value, as the official encoder does it: equal resources are one group, and the first of them is written.
         of_resource = self._found(self._resources, resource, lambda: _ResourceGroup(resource_owner(resource)))
-        return self._found(of_resource.scopes, scope, lambda: _ScopeGroup(scope_owner(scope)))
+        return self._found(of_resource.scopes, scope, lambda: _Group(scope_owner(scope)))
 
-    def _found(self, groups: dict[Any, _Group], source: Any, make: Callable[[], _Group]) -> _Group:
+    def _found(self, groups: dict[Any, _AnyGroup], source: Any, make: Callable[[], _AnyGroup]) -> _AnyGroup:
         try:
             group = groups.get(source)
         except Exception:  # noqa: BLE001 - a resource with bytes in it has no hash in SDK 1.43: then it is its own
@@ -156,7 +157,7 @@ class _BatchEncoder(Generic[_Item]):
             group = groups.get(source)
         if group is None:
             group = groups[source] = make()
-            self.size_bytes += group.size_bytes
+            self.size_bytes += group.max_bytes
         return group
 
     def cut(self) -> EncodedBatch:
@@ -167,10 +168,11 @@ class _BatchEncoder(Generic[_Item]):
         place = self._last_place
         if place is None:
             return self.finish()
-        last = place.group.items.pop()
+        message = place.pieces.pop()
+        place.pieces.pop()
         self.items -= 1
         ended = self.finish()
-        self._put(place.resource, place.scope, last)
+        self._put(place.resource, place.scope, message)
         return ended
 
     def finish(self) -> EncodedBatch:

@@ -84,11 +84,16 @@ def span_message(span: ReadableSpan) -> bytes:
         else time_field(_START, start) + time_field(_END, end)
     )
     add(attribute_fields(_ATTRIBUTES, span.attributes))
-    add(count_field(_LOST_ATTRIBUTES, span.dropped_attributes))
-    parts += [event_field(event) for event in span.events]
-    add(count_field(_LOST_EVENTS, span.dropped_events))
-    parts += [link_field(link) for link in span.links]
-    add(count_field(_LOST_LINKS, span.dropped_links))
+    if lost := span.dropped_attributes:
+        add(count_field(_LOST_ATTRIBUTES, lost))
+    if events := span.events:
+        parts += [event_field(event) for event in events]
+    if lost := span.dropped_events:
+        add(count_field(_LOST_EVENTS, lost))
+    if links := span.links:
+        parts += [link_field(link) for link in links]
+    if lost := span.dropped_links:
+        add(count_field(_LOST_LINKS, lost))
     add(_status(span.status))
     add(_flags(parent))
     return b"".join(parts)

@@ -14,14 +14,22 @@ from typing import Any, Final, TypeAlias, cast
 from opentelemetry.attributes import BoundedAttributes
 
 from kaizen_processors.export.otlp.official import official_value
-from kaizen_processors.export.otlp.wire import VARINTS, framed, pack_double, signed_varint, varint
+from kaizen_processors.export.otlp.wire import (
+    DOUBLE_BYTES,
+    MAX_VARINT_BYTES,
+    VARINTS,
+    framed,
+    pack_double,
+    signed_varint,
+    varint,
+)
 
 Attributes: TypeAlias = Mapping[str, Any]
 
 _MAX_KEYS: Final = 512
 _MAX_KEY_CHARS: Final = 128
 _MAX_VALUES_PER_KEY: Final = 24
-_MAX_VALUE_CHARS: Final = 64
+_MAX_VALUE_BYTES: Final = 80
 # With these the memory of all keys and values together stays below 5 MB.
 
 MAX_DEPTH: Final = 93
@@ -46,47 +54,62 @@ class TooDeepError(ValueError):
     """A value nests deeper, or holds more entries, than a receiver can be trusted to read."""
 
 
-class _Key(dict[str | int, bytes]):
+_Small: TypeAlias = str | int | tuple[str, ...]
+
+
+class _Key(dict[_Small, bytes]):
     """A key: its encoding, and with its first values the encodings of both together, without the field's tag.
 
-    Only real `str` and `int` objects are looked up here: a `True` or `1.0` would be found as the `1` that it equals.
+    Only real `str` and `int` objects and tuples of such strings are looked up here: a `True` or `1.0` would be found as
+    the `1` that it equals.
     """
 
-    __slots__ = ("_double", "_head", "_head_size", "false", "true")
+    __slots__ = ("_before_double", "_before_int", "_head", "_head_size", "false", "true")
 
     def __init__(self, key: str) -> None:
         super().__init__()
         self._head = text_head(key)
         self._head_size = len(self._head)
-        self._double = varint(self._head_size + 10) + self._head + b"\x09" + _DOUBLE
+        self._before_int = [self._before(_INT, size) for size in range(MAX_VARINT_BYTES + 1)]
+        self._before_double = self._before(_DOUBLE, DOUBLE_BYTES)
         self.true, self.false = self.with_value(_TRUE), self.with_value(_FALSE)
 
-    def __missing__(self, value: str | int) -> bytes:
-        if isinstance(value, str):
-            field = self._string(value)
-            small = len(value) <= _MAX_VALUE_CHARS
+    def __missing__(self, value: _Small) -> bytes:
+        kind = type(value)
+        if kind is int:
+            number = signed_varint(value)  # type: ignore[arg-type]  # an int
+            field = self._before_int[len(number)] + number
+        elif kind is str:
+            encoded = value.encode()  # type: ignore[union-attr]  # a str
+            size = len(encoded)
+            if size >= _SHORT:
+                return self.with_value(framed(_STRING, encoded))
+            head = _STRING_HEADS[size]
+            field = varint(self._head_size + len(head) + size) + self._head + head + encoded
         else:
-            field = self.with_value(_INT + signed_varint(value))
-            small = True
-        if small and len(self) < _MAX_VALUES_PER_KEY:
+            field = self.with_value(any_value(value))
+        if len(self) < _MAX_VALUES_PER_KEY and len(field) <= self._head_size + _MAX_VALUE_BYTES:
             self[value] = field
         return field
 
-    def _string(self, text: str) -> bytes:
-        encoded = text.encode()
-        size = len(encoded)
-        if size >= _SHORT:
-            return self.with_value(framed(_STRING, encoded))
-        head = _STRING_HEADS[size]
-        return varint(self._head_size + len(head) + size) + self._head + head + encoded
-
     def double(self, value: float) -> bytes:
-        return self._double + pack_double(value)
+        return self._before_double + pack_double(value)
+
+    def array(self, values: tuple[object, ...]) -> bytes:
+        # A list of one text is the usual one: the finish reasons.
+        if len(values) == 1 and type(values[0]) is str:
+            return self[values]  # type: ignore[index]  # a tuple of strings
+        return self.with_value(any_value(values))
 
     def with_value(self, value: bytes) -> bytes:
         """The field with an encoded AnyValue."""
         length = varint(len(value))
         return varint(self._head_size + len(length) + len(value)) + self._head + length + value
+
+    def _before(self, tag: bytes, size: int) -> bytes:
+        """All of the field before a number that takes `size` bytes."""
+        any_value_size = len(tag) + size
+        return varint(self._head_size + 1 + any_value_size) + self._head + varint(any_value_size) + tag
 
 
 def text_head(key: str) -> bytes:
@@ -130,6 +153,8 @@ def attribute_fields(tag: bytes, attributes: Attributes | None) -> bytes:
             add(keys[key][value])
         elif kind is float:
             add(keys[key].double(value))
+        elif kind is tuple:
+            add(keys[key].array(value))
         elif kind is bool:
             add(keys[key].true if value else keys[key].false)
         else:

@@ -17,6 +17,7 @@ INT64_MAX: Final = (1 << 63) - 1
 UINT64_MAX: Final = _UINT64_MASK
 UINT32_MAX: Final = (1 << 32) - 1
 MAX_VARINT_BYTES: Final = 10
+DOUBLE_BYTES: Final = 8
 
 pack_fixed64 = Struct("<BQ").pack
 """A tag and an unsigned integer of eight bytes."""
@@ -25,7 +26,7 @@ pack_fixed32 = Struct("<BI").pack
 pack_double = Struct("<d").pack
 
 
-def _long_varint(number: int) -> bytes:
+def _varint(number: int) -> bytes:
     groups = bytearray()
     while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
         groups.append(number & 0x7F | 0x80)
@@ -34,8 +35,19 @@ def _long_varint(number: int) -> bytes:
     return bytes(groups)
 
 
-VARINTS: Final[tuple[bytes, ...]] = tuple(_long_varint(number) for number in range(_TABLE_SIZE))
+VARINTS: Final[tuple[bytes, ...]] = tuple(_varint(number) for number in range(_TABLE_SIZE))
 """The varints of small numbers; nearly every length of a field is one."""
+
+_CONTINUED: Final = tuple(bytes((group | 0x80,)) for group in range(0x80))
+"""Seven bits after which more follow."""
+
+
+def _long_varint(number: int) -> bytes:
+    groups = b""
+    while number >= _TABLE_SIZE:
+        groups += _CONTINUED[number & 0x7F]
+        number >>= 7
+    return groups + VARINTS[number]
 
 
 def varint(number: int) -> bytes:
@@ -51,6 +63,8 @@ def signed_varint(number: int) -> bytes:
     """
     if 0 <= number < _TABLE_SIZE:
         return VARINTS[number]
+    if 0 < number < _TABLE_SIZE << 7:
+        return _CONTINUED[number & 0x7F] + VARINTS[number >> 7]
     if not INT64_MIN <= number <= INT64_MAX:
         raise OverflowError("an integer beyond 64 bits")
     return _long_varint(number & _UINT64_MASK)
@@ -58,7 +72,8 @@ def signed_varint(number: int) -> bytes:
 
 def framed(tag: bytes, payload: bytes) -> bytes:
     """A field with a length: a message, bytes or a string."""
-    return tag + varint(len(payload)) + payload
+    size = len(payload)
+    return tag + (VARINTS[size] if size < _TABLE_SIZE else _long_varint(size)) + payload
 
 
 def text_field(tag: bytes, text: str) -> bytes:

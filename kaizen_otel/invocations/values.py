@@ -55,6 +55,14 @@ def mapping(value: object) -> dict[Any, Any]:
     return value if type(value) is dict else {}
 
 
+def entry_of(value: object, key: str) -> Any:
+    """What exactly a `dict` holds under a key; None for all else, and where comparing with a foreign key raises."""
+    try:
+        return mapping(value).get(key)
+    except Exception:  # noqa: BLE001 - as below
+        return None
+
+
 def attribute_of(value: object, name: str) -> Any:
     """A foreign attribute; None where there is none, and where reading it raises."""
     try:

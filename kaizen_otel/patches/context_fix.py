@@ -60,10 +60,12 @@ class ContextCarrier:
 
 def execute_in_thread(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`AsyncNode._execute_in_thread`: it calls nothing of the node but `execute_async`."""
-    method = attribute_of(wrapped, "__func__")
+    # What another library wrapped with wrapt tells its function as `__func__`, and its wrapper as its parent.
+    method = attribute_of(wrapped, "_self_parent") or attribute_of(wrapped, "__func__")
     if active() is None or method is None:
         return wrapped(*args, **kwargs)
-    return method(ContextCarrier(instance, otel_context.get_current()), *args, **kwargs)
+    carrier = ContextCarrier(instance, otel_context.get_current())
+    return method.__get__(carrier, type(instance))(*args, **kwargs)
 
 
 def apply_llm_agent(patcher: Patcher, module: Any) -> None:

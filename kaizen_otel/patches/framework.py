@@ -6,7 +6,7 @@ from typing import Any
 
 from kaizen_otel.invocations.create_agent import CreateAgentInvocation
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping
+from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of, mapping
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -40,7 +40,7 @@ def create_agent(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: di
     config = mapping(args[1] if len(args) > 1 else kwargs.get("config"))
     with telemetry.create_agent(
         lambda: CreateAgentInvocation(
-            telemetry, current_scope(), agent_name=name, model=bounded_text(config.get("model"))
+            telemetry, current_scope(), agent_name=name, model=bounded_text(entry_of(config, "model"))
         )
     ) as making:
         agent = wrapped(*args, **kwargs)

@@ -9,7 +9,15 @@ from urllib.parse import urlsplit
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.stream import watched_stream
-from kaizen_otel.invocations.values import bounded_text, finite_number, mapping, text_tuple, token_count, whole_number
+from kaizen_otel.invocations.values import (
+    bounded_text,
+    entry_of,
+    finite_number,
+    mapping,
+    text_tuple,
+    token_count,
+    whole_number,
+)
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
@@ -236,8 +244,7 @@ def parameters_of(kwargs: dict[str, Any]) -> Attributes:
 
 def expects_json(kwargs: dict[str, Any]) -> bool:
     """Whether the arguments ask for an answer in JSON."""
-    form = kwargs.get("response_format")
-    kind = form.get("type") if type(form) is dict else None
+    kind = entry_of(kwargs.get("response_format"), "type")
     return type(kind) is str and kind.startswith("json")
 
 

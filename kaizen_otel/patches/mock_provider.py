@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.agent import AgentInvocation
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping, token_count
+from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of, mapping, token_count
 from kaizen_otel.invocations.workflow import NodeInvocation
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
@@ -44,7 +44,7 @@ def describe(node: Any, messages: Any) -> CallRequest:
     return CallRequest(
         g.GenAiOperationName.CHAT.value,
         MOCK_PROVIDER,
-        asked_model(current_scope()) or bounded_text(mapping(attribute_of(node, "config")).get("model")),
+        asked_model(current_scope()) or bounded_text(entry_of(attribute_of(node, "config"), "model")),
         messages=messages,
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
 from kaizen_otel.invocations.base import NULL_INVOCATION, Invocation, NullInvocation
 from kaizen_otel.invocations.scope import EvaluatorScope, MeasureScope, current_scope
-from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping
+from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of, mapping
 from kaizen_otel.invocations.workflow import NodeInvocation, WorkflowInvocation
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
@@ -133,7 +133,7 @@ def begin_execution(
     telemetry: Telemetry, instance: Any, node_class: str, key: str, kwargs: dict[str, Any]
 ) -> Invocation | NullInvocation:
     """An LLM node that no agent runs as its own implementation: its span is the `invoke_agent` span."""
-    conversation = mapping(attribute_of(instance, "config")).get("conversation_id")
+    conversation = entry_of(attribute_of(instance, "config"), "conversation_id")
     return telemetry.agent(
         lambda: AgentRequest(
             key,

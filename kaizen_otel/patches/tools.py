@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping
+from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of, mapping
 from kaizen_otel.invocations.workflow import ToolInvocation
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
@@ -90,10 +90,10 @@ def execute_regular_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kw
 def describe_regular(telemetry: Telemetry, request: Any) -> ToolInvocation:
     """Name and id from the model's tool call, a dictionary or an SDK object."""
     if type(request) is dict:
-        function, call_id = mapping(request.get("function")), request.get("id")
-        name = function.get("name")
+        function, call_id = entry_of(request, "function"), entry_of(request, "id")
+        name = entry_of(function, "name")
     else:
-        function = {}
+        function = None
         name, call_id = attribute_of(attribute_of(request, "function"), "name"), attribute_of(request, "id")
     tool = ToolInvocation(
         telemetry,
@@ -102,7 +102,7 @@ def describe_regular(telemetry: Telemetry, request: Any) -> ToolInvocation:
         tool_type=FUNCTION_TOOL,
         call_id=bounded_text(call_id),
     )
-    tool.called_with(function.get("arguments"))
+    tool.called_with(entry_of(function, "arguments"))
     return tool
 
 

@@ -66,12 +66,14 @@ class Accounts:
     def drop(self, items: int, reason: str) -> None:
         """Count items of this process as given up."""
         if items > 0:
+            reason = str(reason)  # a plain text, also for those who print the figures
             self.dropped[reason] = self.dropped.get(reason, 0) + items
             self.dropped_total += items
 
     def drop_replayed(self, items: int, reason: str) -> None:
         """Count items read back from the spool as given up."""
         if items > 0:
+            reason = str(reason)
             self.replay_dropped[reason] = self.replay_dropped.get(reason, 0) + items
 
     @property

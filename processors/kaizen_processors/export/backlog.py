@@ -47,6 +47,7 @@ class Backlog(Generic[Item]):
         self.flush_to = 0
         self.packer_idle = False
         self.closing = False
+        self.close_by_s = 0.0
         self.gave_up = False
         self.ended = False
         self._taken = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_processors.clock import SYSTEM_CLOCK
@@ -99,11 +100,16 @@ class Courier:
         return True
 
     def hurry(self) -> None:
-        """Try at once, unless the backend has named the time itself."""
-        with self._backlog.lock:
+        """Try at once, unless the backend has named the time itself; when that is after the end, give up."""
+        backlog = self._backlog
+        with backlog.lock:
             if not self._asked_to_wait:
                 self._due_ns = 0
-            self._backlog.courier_wake.notify()
+            elif backlog.closing:
+                left_s = (self._due_ns - self._clock.monotonic_ns()) / _NS
+                if time.monotonic() + left_s > backlog.close_by_s:
+                    backlog.give_up()
+            backlog.courier_wake.notify()
 
     # -- what comes next ------------------------------------------------------------------------------------------
 
@@ -186,8 +192,10 @@ class Courier:
             self._due_ns = self._clock.monotonic_ns() + int(delay_s * _NS)
         if batch.record is None and self._spool_open() and self._to_spool(batch):
             return
-        if backlog.closing and (asked_s is not None or self._unreachable >= _CLOSING_UNREACHABLE):
-            backlog.give_up()
+        if backlog.closing:
+            too_late = asked_s is not None and time.monotonic() + asked_s > backlog.close_by_s
+            if too_late or self._unreachable >= _CLOSING_UNREACHABLE:
+                backlog.give_up()
 
     def _spool_open(self) -> bool:
         return self._spool is not None and self._clock.monotonic_ns() >= self._spool_again_ns
@@ -198,6 +206,7 @@ class Courier:
             self._spool_again_ns = self._clock.monotonic_ns() + _NS
             return False
         self._backlog.settle(batch, spooled=batch.items)
+        self._look_ns = 0
         return True
 
     def _shrink(self, batch: SealedBatch) -> None:

@@ -164,7 +164,7 @@ class DeliveryQueue(Generic[Item]):
         with backlog.lock:
             if backlog.closing:
                 return backlog.accounts.dropped_total == self._drops_told
-            backlog.closing = True
+            backlog.closing, backlog.close_by_s = True, deadline_s
             self._drops_told = backlog.accounts.dropped_total
             target = backlog.request_flush()
         reserve_s = 0.0 if self._spool is None else min(_SPOOL_RESERVE_S, limit_s * _SPOOL_RESERVE_PART)

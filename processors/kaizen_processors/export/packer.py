@@ -54,6 +54,7 @@ class Packer(Generic[Item]):
 
     def run(self) -> None:
         """Pack until the backlog has ended."""
+        self._opened_s = time.monotonic()
         try:
             while not self._backlog.ended:
                 self._wait()

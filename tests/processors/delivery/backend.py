@@ -1,0 +1,140 @@
+"""An OTLP/HTTP backend on loopback that answers as a test's script says and remembers what it took."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+OK = 200
+HANG = "hang"
+RESET = "reset"
+CLOSE = "close"
+
+
+@dataclass
+class Reply:
+    """One answer: a status, or `HANG` (until the backend stops), `RESET`, `CLOSE` (read everything, say nothing)."""
+
+    what: int | str = OK
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Backend:
+    """`script` answers the first requests, then `default` the others. Only what was answered 2xx counts as taken."""
+
+    def __init__(self, *script: Reply, default: Reply | None = None, max_bytes: int | None = None) -> None:
+        self.script = list(script)
+        self.default = default or Reply()
+        self.max_bytes = max_bytes
+        self.taken: list[str] = []
+        self.requests: list[dict[str, str]] = []
+        self.sizes: list[int] = []
+        self._changed = threading.Condition()
+        self._stopped = threading.Event()
+        backend = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                backend._answer(self)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+                """Stay silent."""
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 64
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A client that went away is part of the tests."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def wait_for_requests(self, count: int, timeout_s: float = 10.0) -> bool:
+        """Wait until so many requests have come."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self.requests) >= count, timeout_s)
+
+    def wait_for_items(self, count: int, timeout_s: float = 10.0) -> bool:
+        """Wait until so many items have been taken."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self.taken) >= count, timeout_s)
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers["content-length"]))
+        if handler.headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        names = item_names(handler.path, body)
+        with self._changed:
+            self.requests.append({name.lower(): value for name, value in handler.headers.items()} | {"": handler.path})
+            self.sizes.append(len(body))
+            reply = self.script.pop(0) if self.script else self.default
+            if self.max_bytes is not None and len(body) > self.max_bytes:
+                reply = Reply(413)
+            if isinstance(reply.what, int) and reply.what < 300:
+                self.taken += names
+            self._changed.notify_all()
+        if reply.what == HANG:
+            self._stopped.wait()
+            handler.close_connection = True
+        elif reply.what == RESET:
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            handler.close_connection = True
+        elif reply.what == CLOSE:
+            handler.close_connection = True
+        else:
+            assert isinstance(reply.what, int)
+            handler.send_response(reply.what)
+            for name, value in reply.headers.items():
+                handler.send_header(name, value)
+            handler.send_header("content-length", str(len(reply.body)))
+            handler.end_headers()
+            handler.wfile.write(reply.body)
+
+
+def item_names(path: str, body: bytes) -> list[str]:
+    """Names of the spans, or bodies of the log records, in a request."""
+    if path.endswith("/v1/logs"):
+        logs = ExportLogsServiceRequest.FromString(body)
+        return [
+            record.body.string_value
+            for resource in logs.resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
+        ]
+    spans = ExportTraceServiceRequest.FromString(body)
+    return [span.name for resource in spans.resource_spans for scope in resource.scope_spans for span in scope.spans]
+
+
+def unused_url() -> str:
+    """A loopback URL at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"

@@ -1,0 +1,158 @@
+"""Answers, network failures and the environment, as the sender understands them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+
+from kaizen_processors.export.endpoint import OtlpEndpoint
+from kaizen_processors.export.retry import Backoff, retry_after_s
+from kaizen_processors.export.sender import OtlpHttpSender, Verdict, classify
+from tests.processors.delivery.backend import CLOSE, HANG, RESET, Backend, Reply, unused_url
+from tests.processors.delivery.support import sender_to
+
+NOW_S = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (200, Verdict.DELIVERED),
+        (202, Verdict.DELIVERED),
+        (301, Verdict.REFUSED),
+        (302, Verdict.REFUSED),
+        (400, Verdict.REFUSED),
+        (401, Verdict.REFUSED),
+        (404, Verdict.REFUSED),
+        (408, Verdict.RETRY),
+        (413, Verdict.TOO_LARGE),
+        (429, Verdict.RETRY),
+        (500, Verdict.RETRY),
+        (501, Verdict.REFUSED),
+        (502, Verdict.RETRY),
+        (503, Verdict.RETRY),
+        (504, Verdict.RETRY),
+    ],
+)
+def test_a_status_means_what_otlp_says(status: int, verdict: Verdict) -> None:
+    assert classify(status, None, b"", "traces").verdict is verdict
+
+
+def test_a_body_that_is_no_protobuf_does_not_spoil_a_success() -> None:
+    assert classify(200, None, b"<html>\xff\xff", "traces").rejected == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, None),
+        ("3", 3.0),
+        (" 3600 ", 3600.0),
+        (format_datetime(datetime(2026, 11, 23, 8, 1, 0, tzinfo=UTC), usegmt=True), 60.0),
+        (format_datetime(datetime(2026, 11, 23, 7, 0, 0, tzinfo=UTC), usegmt=True), 0.0),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str | None, expected: float | None) -> None:
+    assert retry_after_s(header, NOW_S) == expected
+
+
+def test_backoff_doubles_to_its_cap_and_begins_again_after_a_success() -> None:
+    ceilings: list[float] = []
+
+    def highest(low: float, high: float) -> float:
+        assert low == 0.0
+        ceilings.append(high)
+        return high
+
+    backoff = Backoff(uniform=highest)
+    for _ in range(7):
+        backoff.next_s()
+    backoff.succeeded()
+    backoff.next_s()
+    assert ceilings == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 1.0]
+
+
+def test_nobody_there_is_told_from_a_broken_answer() -> None:
+    sender = sender_to(unused_url())
+    outcome = sender.send(b"", "")
+    sender.close()
+    assert (outcome.verdict, outcome.unreachable) == (Verdict.RETRY, True)
+
+
+@pytest.mark.parametrize("fault", [RESET, CLOSE, HANG])
+def test_a_broken_answer_is_tried_again(fault: str) -> None:
+    with Backend(Reply(fault)) as backend:
+        sender = sender_to(backend.url, timeout_s=0.2)
+        outcome = sender.send(b"", "")
+        assert (outcome.verdict, outcome.unreachable) == (Verdict.RETRY, False)
+        assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        sender.close()
+
+
+def test_headers_and_content_type_are_sent() -> None:
+    with Backend() as backend:
+        sender = OtlpHttpSender(OtlpEndpoint(f"{backend.url}/v1/traces", {"Authorization": "Bearer t"}), "traces")
+        sender.send(b"", "")
+        sender.close()
+        (request,) = backend.requests
+    assert request["authorization"] == "Bearer t"
+    assert request["content-type"] == "application/x-protobuf"
+    assert "content-encoding" not in request
+
+
+def test_the_signals_own_variables_win() -> None:
+    endpoint = OtlpEndpoint.from_environment(
+        "logs",
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://general:4318/",
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "https://logs.example/in",
+            "OTEL_EXPORTER_OTLP_HEADERS": "a=general",
+            "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "a=own,b=two%20words",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "2.5",
+            "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION": "none",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": "/ca.pem",
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "/client.pem",
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/client.key",
+        },
+    )
+    assert endpoint.url == "https://logs.example/in"
+    assert endpoint.headers == {"a": "own", "b": "two words"}
+    assert (endpoint.timeout_s, endpoint.connect_timeout_s) == (2.5, 2.5)
+    assert endpoint.compression == ""
+    assert (endpoint.certificate, endpoint.client_certificate, endpoint.client_key) == (
+        "/ca.pem",
+        "/client.pem",
+        "/client.key",
+    )
+
+
+def test_a_general_endpoint_gets_the_signals_path() -> None:
+    endpoint = OtlpEndpoint.from_environment("traces", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"})
+    assert endpoint.url == "http://collector:4318/v1/traces"
+    assert (endpoint.timeout_s, endpoint.connect_timeout_s, endpoint.compression) == (10.0, 3.0, "gzip")
+
+
+def test_secrets_in_headers_are_not_shown() -> None:
+    assert "secret" not in repr(OtlpEndpoint("http://collector/v1/traces", {"authorization": "secret"}))
+
+
+@pytest.mark.parametrize("name", ["TIMEOUT", "COMPRESSION"])
+@pytest.mark.parametrize("value", ["soon", "-1", "nan"])
+def test_an_unusable_variable_is_named_and_its_default_taken(
+    name: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = OtlpEndpoint.from_environment("traces", {f"OTEL_EXPORTER_OTLP_{name}": value})
+    assert (endpoint.timeout_s, endpoint.compression) == (10.0, "gzip")
+    assert name in caplog.text
+
+
+@pytest.mark.parametrize("url", ["collector:4318", "grpc://collector:4317", "http://", ""])
+def test_an_endpoint_that_is_no_http_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        OtlpEndpoint(url)

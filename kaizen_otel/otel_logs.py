@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry._logs import Logger, SeverityNumber, get_logger, get_logger_provider
+from opentelemetry.sdk._logs import LoggerProvider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.context import Context
+    from opentelemetry.sdk.resources import Resource
 
 SCOPE_NAME = "kaizen_otel"
 
@@ -59,6 +61,25 @@ class EventLog:
         )
 
 
-def global_logger_provider() -> Any:
-    """The logger provider that the application set, or the API's placeholder."""
-    return get_logger_provider()
+def application_has_logs() -> bool:
+    """Whether the application has set an SDK logger provider."""
+    return isinstance(get_logger_provider(), LoggerProvider)
+
+
+def build_logger_provider(resource: Resource, protocol: str) -> LoggerProvider:
+    """A private logger provider that exports by OTLP; `protocol` is `grpc` or `http/protobuf`."""
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor  # noqa: PLC0415 - loaded when used
+
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import (  # noqa: PLC0415 - 100 ms of import
+            OTLPLogExporter as GrpcLogExporter,
+        )
+
+        exporter: Any = GrpcLogExporter()
+    else:
+        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter  # noqa: PLC0415 - as above
+
+        exporter = OTLPLogExporter()
+    provider = LoggerProvider(resource)
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+    return provider

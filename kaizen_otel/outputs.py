@@ -14,10 +14,12 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resou
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from kaizen_otel.otel_logs import application_has_logs, build_logger_provider
 from kaizen_otel.settings import SettingsError
 from kaizen_processors.pipeline import Observer
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -53,6 +55,13 @@ def build_own_tracer_provider(settings: Settings) -> TracerProvider:
     if otlp_wanted(settings):
         provider.add_span_processor(BatchSpanProcessor(_otlp_span_exporter()))
     return provider
+
+
+def build_own_logger_provider(settings: Settings) -> LoggerProvider | None:
+    """A private logger provider for our events, when they are to leave by OTLP and nobody else takes them."""
+    if not otlp_wanted(settings, "LOGS") or application_has_logs():
+        return None
+    return build_logger_provider(_resource(settings), _protocol("LOGS"))
 
 
 class OwnMetrics:

@@ -17,7 +17,14 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from kaizen_otel._version import __version__
 from kaizen_otel.otel_logs import SCOPE_NAME, EventLog
-from kaizen_otel.outputs import OwnMetrics, build_own_metrics, build_own_tracer_provider, local_outputs, otlp_wanted
+from kaizen_otel.outputs import (
+    OwnMetrics,
+    build_own_logger_provider,
+    build_own_metrics,
+    build_own_tracer_provider,
+    local_outputs,
+    otlp_wanted,
+)
 from kaizen_processors.meters import Instruments
 from kaizen_processors.pipeline import PipelineSpanProcessor
 from kaizen_processors.recording import DeferredRecorder, DirectRecorder
@@ -57,13 +64,16 @@ class Providers:
         self._recorder: HistogramRecorder = DirectRecorder()
         self._joined: Any = None
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+        self._own_logger_provider: Any = None
         self.instruments: Instruments | None = None
         for observer in local_outputs(settings):
             pipeline.add(observer)
         if not self.disabled:
             self._find_tracer()
             self._find_meter()
-        self.events = EventLog(settings.logger_provider, __version__, self._schema_url)
+            if settings.logger_provider is None:
+                self._own_logger_provider = build_own_logger_provider(settings)
+        self.events = EventLog(settings.logger_provider or self._own_logger_provider, __version__, self._schema_url)
 
     # -- traces ---------------------------------------------------------------------------------------------------
 
@@ -188,7 +198,7 @@ class Providers:
         self._recorder.drain()
         done = True
         own_meter = None if self._own_metrics is None else self._own_metrics.provider
-        for provider in (self._own_tracer_provider, own_meter):
+        for provider in (self._own_tracer_provider, own_meter, self._own_logger_provider):
             if provider is not None:
                 flushed = False
                 with self._fence("provider.flush"):
@@ -203,7 +213,7 @@ class Providers:
             if shell is not None:
                 shell.disarm()
         self._recorder.shutdown()
-        for ours in (self._own_tracer_provider, self._own_metrics):
+        for ours in (self._own_tracer_provider, self._own_metrics, self._own_logger_provider):
             if ours is not None:
                 with self._fence("provider.shutdown"):
                     ours.shutdown()

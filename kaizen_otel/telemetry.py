@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from kaizen_otel.invocations.scope import SilentScope, current_scope
 from kaizen_otel.otel_logs import SCOPE_NAME
 from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
-from kaizen_otel.settings import AgentSettings, MonitoringLevel
+from kaizen_otel.settings import AgentSettings, MonitoringLevel, SettingsError
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.dialects import ForeignCalls
 from kaizen_processors.fence import Fence
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
     from kaizen_otel.settings import Settings
     from kaizen_processors.meters import Instruments
+
+_logger = logging.getLogger("kaizen_otel")
+
+REFUSALS_TOLD = 32
+"""Different mistakes in the application's dictionaries that are logged; further ones are only counted."""
 
 REMEMBERED_AGENTS = 10_000
 """Agents whose names are remembered; the oldest are forgotten."""
@@ -65,6 +71,7 @@ class Telemetry:
         self.emitter = EMITTERS[settings.conventions](self)
         self.providers = Providers(settings, self.fence, self.pipeline, self.ledger)
         self.created_agents: OrderedDict[str, AgentSettings | None] = OrderedDict()
+        self._refused: set[str] = set()
         self.records_nodes = True
         self._read_settings()
         self.content = ContentWriter(self)
@@ -157,8 +164,12 @@ class Telemetry:
     # -- what Kaizen's own dictionaries say ------------------------------------------------------------------------
 
     def apply_kaizen_config(self, config: dict[str, Any]) -> None:
-        """Lay the monitoring keys of `Kaizen(config=...)` over the settings. Raises `SettingsError`."""
-        settings = self.settings.with_kaizen_config(config)
+        """Lay the monitoring keys of `Kaizen(config=...)` over the settings. A mistake is logged and ignored."""
+        try:
+            settings = self.settings.with_kaizen_config(config)
+        except SettingsError as error:
+            self._refuse(error)
+            return
         if settings != self.settings:
             self.settings = settings
             self.providers.reconfigure(settings)
@@ -166,13 +177,24 @@ class Telemetry:
             self._read_settings()
 
     def agent_created(self, name: str, config: Mapping[Any, Any]) -> None:
-        """Remember an agent that `create_agent` made, with what its `transparency` says. Raises `SettingsError`."""
+        """Remember an agent that `create_agent` made, with what its `transparency` says."""
         self.created_agents[name] = None
         if len(self.created_agents) > REMEMBERED_AGENTS:
             self.created_agents.popitem(last=False)
         transparency = config.get("transparency")
         if transparency is not None:
-            self.created_agents[name] = AgentSettings.from_config(transparency)
+            try:
+                self.created_agents[name] = AgentSettings.from_config(transparency)
+            except SettingsError as error:
+                self._refuse(error)
+
+    def _refuse(self, error: SettingsError) -> None:
+        # Inside a call of the application's a mistake in our settings must not raise; its message is ours to tell.
+        self.fence.caught("settings", error)
+        message = str(error)
+        if message not in self._refused and len(self._refused) < REFUSALS_TOLD:
+            self._refused.add(message)
+            _logger.warning("kaizen-otel ignores this: %s", message)
 
     def level_of(self, agent_name: str) -> MonitoringLevel:
         """The monitoring level that holds for an agent: its own where it has one."""
@@ -194,6 +216,7 @@ class Telemetry:
         return {
             "instrumented": True,
             "export": self.providers.export_owner,
+            "prometheus_port": self.providers.prometheus_port,
             "failures": self.fence.counts(),
             "disabled_observers": [type_name(observer) for observer in self.pipeline.disabled],
             "evaluations_dropped": self.quality.stats(),

@@ -43,8 +43,15 @@ def from_decimal(amount: Decimal) -> int:
 
 
 def to_decimal(units: int) -> Decimal:
-    """Convert to an amount of the currency unit, exactly, whatever the decimal context."""
-    return Decimal(f"{units}e-{DECIMALS}")
+    """Convert to an amount of the currency unit, exactly, whatever the decimal context, without trailing zeros.
+
+    >>> to_decimal(27 * 10**18), to_decimal(0)
+    (Decimal('0.000027'), Decimal('0'))
+    """
+    whole, part = divmod(abs(units), UNITS_PER_USD)
+    decimals = f"{part:0{DECIMALS}d}".rstrip("0")
+    sign = "-" if units < 0 else ""
+    return Decimal(f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}")
 
 
 def to_float(units: int) -> float:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import kaizen_otel
 
 if TYPE_CHECKING:
+    import pytest
+
     from kaizen_otel.demo.model_server import ModelServer
     from kaizen_otel.testing import Captured
 
@@ -36,15 +38,17 @@ def test_an_agent_that_is_off_runs_as_if_nobody_watched(
     assert kaizen_telemetry.executions == []
 
 
-def test_a_mistake_in_an_agents_dictionary_is_counted_and_changes_nothing(
-    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+def test_a_mistake_in_an_agents_dictionary_is_told_counted_and_changes_nothing(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = _agent("odd", transparency={"monitoring_levle": "basic"})
     agent.execute(question="hi")
 
     assert len(kaizen_offline.requests) == 1
     assert len(kaizen_telemetry.executions) == 1
-    assert kaizen_otel.stats()["failures"] == {"settings.agent_config:SettingsError": 1}
+    assert kaizen_otel.stats()["failures"] == {"settings:SettingsError": 1}
+    assert "monitoring_levle" in caplog.text
+    assert "monitoring_level" in caplog.text
 
 
 def test_the_monitoring_keys_of_kaizens_config_take_effect(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -33,6 +34,7 @@ class Received:
 
     def __init__(self) -> None:
         self.spans: list[str] = []
+        self.events: list[str] = []
         self.metrics: set[str] = set()
         self.services: set[str] = set()
         self._lock = threading.Lock()
@@ -42,6 +44,11 @@ class Received:
             for resource in request.resource_spans:
                 self.services |= {a.value.string_value for a in resource.resource.attributes if a.key == "service.name"}
                 self.spans += [span.name for scope in resource.scope_spans for span in scope.spans]
+
+    def logs(self, request: ExportLogsServiceRequest) -> None:
+        with self._lock:
+            for resource in request.resource_logs:
+                self.events += [log.event_name for scope in resource.scope_logs for log in scope.log_records]
 
     def collected(self, request: ExportMetricsServiceRequest) -> None:
         with self._lock:
@@ -58,6 +65,8 @@ def http_endpoint() -> Iterator[tuple[str, Received]]:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.path == "/v1/traces":
                 received.traces(ExportTraceServiceRequest.FromString(body))
+            elif self.path == "/v1/logs":
+                received.logs(ExportLogsServiceRequest.FromString(body))
             else:
                 received.collected(ExportMetricsServiceRequest.FromString(body))
             self.send_response(200)
@@ -179,3 +188,20 @@ def test_a_file_can_be_opened_again(kaizen_offline: ModelServer, tmp_path: Path)
     assert "agent qa" in shown.output
     assert "chat gpt-4o" in shown.output
     assert len(kaizen_offline.requests) == 1
+
+
+def test_evaluations_leave_by_otlp_too(
+    kaizen_offline: ModelServer, http_endpoint: tuple[str, Received], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, received = http_endpoint
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", f"{url}/v1/logs")
+    kaizen_otel.instrument()
+    try:
+        kaizen_otel.record_evaluation("helpful", score=0.5)
+        assert kaizen_otel.flush()
+    finally:
+        kaizen_otel.uninstrument()
+
+    assert received.events == ["gen_ai.evaluation.result"]
+    assert received.spans == []
+    assert len(kaizen_offline.requests) == 0

@@ -9,8 +9,8 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import Status, StatusCode
 
-from kaizen_processors.dialects import read_model_call
-from kaizen_processors.dialects.model_call import MAX_TEXT_CHARS
+from kaizen_processors.dialects import gen_ai, openinference, openllmetry, read_model_call
+from kaizen_processors.dialects.model_call import MAX_TEXT_CHARS, UsageNames
 from kaizen_processors.usage import Usage
 
 
@@ -184,3 +184,19 @@ def test_the_sdk_copies_attributes_in_one_call() -> None:
 
     assert type(span.attributes.copy()) is dict  # type: ignore[union-attr]
     assert type(BoundedAttributes(attributes={"a": 1}).copy()) is dict
+
+
+def test_of_two_names_for_one_count_the_conventions_is_taken() -> None:
+    call = read_model_call(_chat(gen_ai__usage__prompt_tokens=1, gen_ai__usage__input_tokens=2))
+    other_way = read_model_call(_chat(gen_ai__usage__input_tokens=2, gen_ai__usage__prompt_tokens=1))
+    broken = read_model_call(_chat(gen_ai__usage__input_tokens="2", gen_ai__usage__prompt_tokens=1))
+
+    assert call is not None
+    assert other_way is not None
+    assert broken is not None
+    assert (call.usage, other_way.usage, broken.usage) == (Usage(2), Usage(2), Usage(1))
+
+
+@pytest.mark.parametrize("dialect", [gen_ai.USAGE, openllmetry._USAGE, openinference._USAGE])
+def test_every_count_of_a_dialect_is_a_field(dialect: UsageNames) -> None:
+    assert set(dialect.names) <= set(Usage.__slots__)

@@ -30,17 +30,17 @@ _MODEL_CALLS: Final[dict[str, str]] = {
 """Operations that are a model call. All others (agents, tools, retrieval, memory) only contain some."""
 
 USAGE: Final = UsageNames(
-    input=(g.GEN_AI_USAGE_INPUT_TOKENS, "gen_ai.usage.prompt_tokens"),
-    output=(g.GEN_AI_USAGE_OUTPUT_TOKENS, "gen_ai.usage.completion_tokens"),
-    cache_read=(g.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "gen_ai.usage.cache_read_input_tokens"),
-    cache_write=(
+    input_tokens=(g.GEN_AI_USAGE_INPUT_TOKENS, "gen_ai.usage.prompt_tokens"),
+    output_tokens=(g.GEN_AI_USAGE_OUTPUT_TOKENS, "gen_ai.usage.completion_tokens"),
+    cache_read_tokens=(g.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, "gen_ai.usage.cache_read_input_tokens"),
+    cache_write_tokens=(
         g.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
         g.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS,
         "gen_ai.usage.cache_creation_input_tokens",
     ),
-    reasoning=(g.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "gen_ai.usage.reasoning_tokens"),
-    input_audio=("gen_ai.usage.audio.input_tokens",),
-    output_audio=("gen_ai.usage.audio.output_tokens",),
+    reasoning_tokens=(g.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, "gen_ai.usage.reasoning_tokens"),
+    input_audio_tokens=("gen_ai.usage.audio.input_tokens",),
+    output_audio_tokens=("gen_ai.usage.audio.output_tokens",),
 )
 """Names of 1.41 first, then later and earlier ones and OpenLLMetry's."""
 

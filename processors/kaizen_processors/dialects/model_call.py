@@ -46,58 +46,29 @@ class ModelCall:
 
 
 class UsageNames:
-    """Under which names a dialect reports each count; of several, the first that is there."""
+    """Under which names a dialect reports each count; of several, the first that is there.
 
-    __slots__ = (
-        "cache_read",
-        "cache_write",
-        "input",
-        "input_audio",
-        "output",
-        "output_audio",
-        "reasoning",
-    )
+    Args:
+        names: for each field of `Usage` the attributes that may hold it.
+    """
 
-    def __init__(  # noqa: PLR0913 - a table: each argument is a row
-        self,
-        *,
-        input: tuple[str, ...],  # noqa: A002 - the name of the count
-        output: tuple[str, ...],
-        cache_read: tuple[str, ...] = (),
-        cache_write: tuple[str, ...] = (),
-        reasoning: tuple[str, ...] = (),
-        input_audio: tuple[str, ...] = (),
-        output_audio: tuple[str, ...] = (),
-    ) -> None:
+    __slots__ = ("_last_first", "names")
+
+    def __init__(self, **names: tuple[str, ...]) -> None:
         """Hold the table."""
-        self.input = input
-        self.output = output
-        self.cache_read = cache_read
-        self.cache_write = cache_write
-        self.reasoning = reasoning
-        self.input_audio = input_audio
-        self.output_audio = output_audio
+        self.names = names
+        self._last_first = tuple((name, field) for field, given in names.items() for name in reversed(given))
 
     def read(self, attributes: Attributes) -> Usage:
-        """Read the counts that are there."""
-        return Usage(
-            count(attributes, self.input),
-            count(attributes, self.output),
-            cache_read_tokens=count(attributes, self.cache_read),
-            cache_write_tokens=count(attributes, self.cache_write),
-            reasoning_tokens=count(attributes, self.reasoning),
-            input_audio_tokens=count(attributes, self.input_audio),
-            output_audio_tokens=count(attributes, self.output_audio),
-        )
-
-
-def count(attributes: Attributes, names: tuple[str, ...]) -> int | None:
-    """Give the first of these attributes that holds a count: an `int` from 0 on, nothing that only resembles one."""
-    for name in names:
-        value = attributes.get(name)
-        if type(value) is int and 0 <= value <= MAX_COUNT:
-            return value
-    return None
+        """Read the counts that are there: an `int` from 0 on, nothing that only resembles one."""
+        usage = Usage()
+        # Most names are not there: asking for each is cheaper than a call for each count.
+        for name, field in self._last_first:
+            if name in attributes:
+                value = attributes[name]
+                if type(value) is int and 0 <= value <= MAX_COUNT:
+                    setattr(usage, field, value)
+        return usage
 
 
 def text(attributes: Mapping[str, Any], *names: str) -> str | None:

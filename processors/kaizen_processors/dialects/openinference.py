@@ -21,13 +21,13 @@ _MAX_PARAMETERS_CHARS: Final = 4096
 """Longer request parameters are not read: the model's name is not worth the time."""
 
 _USAGE: Final = UsageNames(
-    input=("llm.token_count.prompt",),
-    output=("llm.token_count.completion",),
-    cache_read=("llm.token_count.prompt_details.cache_read",),
-    cache_write=("llm.token_count.prompt_details.cache_write",),
-    reasoning=("llm.token_count.completion_details.reasoning",),
-    input_audio=("llm.token_count.prompt_details.audio",),
-    output_audio=("llm.token_count.completion_details.audio",),
+    input_tokens=("llm.token_count.prompt",),
+    output_tokens=("llm.token_count.completion",),
+    cache_read_tokens=("llm.token_count.prompt_details.cache_read",),
+    cache_write_tokens=("llm.token_count.prompt_details.cache_write",),
+    reasoning_tokens=("llm.token_count.completion_details.reasoning",),
+    input_audio_tokens=("llm.token_count.prompt_details.audio",),
+    output_audio_tokens=("llm.token_count.completion_details.audio",),
 )
 
 

@@ -18,11 +18,11 @@ _MODEL_CALLS: Final[dict[str, str]] = {
 }
 
 _USAGE: Final = UsageNames(
-    input=(*gen_ai.USAGE.input, "llm.usage.prompt_tokens"),
-    output=(*gen_ai.USAGE.output, "llm.usage.completion_tokens"),
-    cache_read=gen_ai.USAGE.cache_read,
-    cache_write=gen_ai.USAGE.cache_write,
-    reasoning=(*gen_ai.USAGE.reasoning, "llm.usage.reasoning_tokens"),
+    input_tokens=(*gen_ai.USAGE.names["input_tokens"], "llm.usage.prompt_tokens"),
+    output_tokens=(*gen_ai.USAGE.names["output_tokens"], "llm.usage.completion_tokens"),
+    cache_read_tokens=gen_ai.USAGE.names["cache_read_tokens"],
+    cache_write_tokens=gen_ai.USAGE.names["cache_write_tokens"],
+    reasoning_tokens=(*gen_ai.USAGE.names["reasoning_tokens"], "llm.usage.reasoning_tokens"),
 )
 
 

@@ -20,6 +20,7 @@ from kaizen_otel.context import attributes, measure
 from kaizen_otel.settings import MonitoringLevel, Settings, SettingsError
 from kaizen_processors.execution import ExecutionMetrics
 from kaizen_processors.quality.evaluation import Evaluation, EvaluationInput
+from kaizen_processors.quality.evaluators import evaluator
 
 __all__ = [
     "Evaluation",
@@ -30,6 +31,7 @@ __all__ = [
     "SettingsError",
     "__version__",
     "attributes",
+    "evaluator",
     "flush",
     "instrument",
     "measure",

@@ -189,6 +189,7 @@ class Measurement:
 
     def __init__(self, scope: MeasureScope) -> None:
         """Read from this scope."""
+        self._scope = scope
         self._total = scope.total
 
     @property
@@ -230,6 +231,11 @@ class Measurement:
     def complete(self) -> bool:
         """Whether the cost of every call is known."""
         return not self._total.incomplete_calls
+
+    @property
+    def execution_ids(self) -> tuple[str, ...]:
+        """Ids of the executions that ended inside, in that order: what `record_evaluation` takes later."""
+        return tuple(self._scope.execution_ids)
 
     def __repr__(self) -> str:
         return (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.failure import Failure
-from kaizen_otel.invocations.scope import ExecutionScope, evaluator_above
+from kaizen_otel.invocations.scope import ExecutionScope, evaluator_above, note_execution
 from kaizen_otel.invocations.values import mapping
 from kaizen_otel.invocations.workflow import WorkflowInvocation
 from kaizen_otel.settings import MonitoringLevel
@@ -217,6 +217,7 @@ class AgentInvocation(Invocation, ExecutionScope):
             trace_id=span_context.trace_id,
             span_id=span_context.span_id,
         )
+        note_execution(self)
         ledger.end_execution(self.agent_name, self.record.model, self.status, self.activity)
 
     def end_attributes(self) -> Attributes:

@@ -53,6 +53,10 @@ class Attachment:
         otel_context.detach(self._token)
 
 
+MAX_MEASURED_EXECUTIONS = 10_000
+"""Ids that a measured block keeps; a block around a whole service must not grow without bound."""
+
+
 class Scope:
     """One link of the chain. Subclasses say what they are.
 
@@ -76,12 +80,13 @@ class Scope:
 class MeasureScope(Scope):
     """A block of code whose tokens and dollars somebody wants to know; never an execution."""
 
-    __slots__ = ("total",)
+    __slots__ = ("execution_ids", "total")
 
     def __init__(self, parent: Scope | None) -> None:
         """Start counting at zero."""
         super().__init__(parent)
         self.total = Tally()
+        self.execution_ids: list[str] = []
         self.tallies = (*self.tallies, self.total)
 
 
@@ -160,6 +165,15 @@ def evaluator_above(scope: Scope | None) -> EvaluatorScope | None:
             return scope
         scope = scope.parent
     return None
+
+
+def note_execution(execution: ExecutionScope) -> None:
+    """Tell the measured blocks around an execution that it has ended."""
+    scope = execution.parent
+    while scope is not None:
+        if isinstance(scope, MeasureScope) and len(scope.execution_ids) < MAX_MEASURED_EXECUTIONS:
+            scope.execution_ids.append(execution.execution_id)
+        scope = scope.parent
 
 
 def current_execution() -> ExecutionScope | None:

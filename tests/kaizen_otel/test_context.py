@@ -116,3 +116,16 @@ def test_assert_cost_names_the_limit(kaizen_offline: ModelServer, kaizen_telemet
     kaizen_telemetry.assert_cost(max_usd="0.01")
     with pytest.raises(AssertionError, match=r"more than \$0\.00001"):
         kaizen_telemetry.assert_cost(max_usd="0.00001")
+
+
+def test_measure_names_the_executions_for_later_feedback(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    with kaizen_otel.measure() as m:
+        _ask()
+    kaizen_otel.record_evaluation("thumbs", label="up", execution_id=m.execution_ids[0])
+
+    assert len(kaizen_offline.requests) == 1
+    assert m.execution_ids == (kaizen_telemetry.span("invoke_agent")["kaizen.execution.id"],)
+    (event,) = kaizen_telemetry.events
+    assert event.attributes["kaizen.execution.id"] == m.execution_ids[0]

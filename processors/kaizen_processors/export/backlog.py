@@ -105,7 +105,8 @@ class Backlog(Generic[Item]):
         """Queue a sealed batch; False when there is no room for it: the newest give way. One always finds room."""
         with self.lock:
             size = len(batch.payload)
-            if self.sealed and self.sealed_bytes + size > self._max_bytes:
+            # Once full, a smaller batch must not slip in past a larger one: room is made by settling only.
+            if self.sealed and (self.full or self.sealed_bytes + size > self._max_bytes):
                 self.full = True
                 return False
             if not self.ended:

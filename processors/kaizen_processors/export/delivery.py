@@ -85,8 +85,9 @@ class DeliveryQueue(Generic[Item]):
         end_with_process(self)
 
     def after_fork_in_child(self) -> None:
-        """Begin empty: what the parent holds is the parent's to deliver."""
+        """Begin empty: what the parent holds is the parent's to deliver. What had ended stays ended."""
         settings = self._settings
+        ended = self._backlog.closing if hasattr(self, "_backlog") else False
         made = self._new_backoff
         backoff = Backoff(settings.retry_base_s, cap_s=settings.retry_cap_s) if made is None else made()
         self._backlog: Backlog[Item] = Backlog(settings.handover_items, settings.queue_bytes, settings.wake_items)
@@ -98,6 +99,8 @@ class DeliveryQueue(Generic[Item]):
         self._sending: threading.Thread | None = None
         self._running = False
         self._drops_told = 0
+        if ended:
+            self._backlog.end()
 
     # -- in -------------------------------------------------------------------------------------------------------
 
@@ -224,6 +227,7 @@ class DeliveryQueue(Generic[Item]):
             return True
 
     def _started(self, name: str, run: Callable[[], None]) -> threading.Thread:
+        # Started under the backlog's lock, which is the first thing it takes: it is known before it can end.
         thread = threading.Thread(target=self._guarded, args=(run, self._backlog), name=name, daemon=True)
         thread.start()
         return thread
@@ -236,8 +240,14 @@ class DeliveryQueue(Generic[Item]):
         except BaseException as error:  # noqa: BLE001 - counted; the next put or flush starts another thread
             self._fence.caught("delivery.thread", error)
         finally:
-            if backlog is self._backlog:
-                self._running = False
+            with backlog.lock:
+                # Said by the thread itself: `is_alive` still holds for a moment after its last word.
+                if self._packing is threading.current_thread():
+                    self._packing, self._running = None, False
+                elif self._sending is threading.current_thread():
+                    self._sending, self._running = None, False
+                if backlog is self._backlog and not backlog.ended and backlog.oldest() < backlog.accepted:
+                    self._run()  # somebody may be waiting for what is left
             if backlog.ended and run == self._courier.run:
                 self._sender.close()
 

@@ -68,6 +68,11 @@ def fork(kind):
         os.waitpid(child, 0)
 
 
+def ended_before(kind):
+    provider.shutdown()
+    process(kind)
+
+
 def used_before(kind):
     work(100)
     assert processor.force_flush()
@@ -165,6 +170,12 @@ def test_children_deliver_everything_once(way: str, kind: str, tmp_path: Path) -
         run(WORK, tmp_path, backend.url, way, kind)
         own = ["s0", "s100"] if way == "used_before" else ["s0"]
         assert sorted(backend.taken) == sorted([*own, *(f"s{number}" for number in range(1, 9))])
+
+
+def test_a_queue_that_has_ended_stays_ended_in_children(tmp_path: Path) -> None:
+    with Backend() as backend:
+        run(WORK, tmp_path, backend.url, "ended_before", "fork")
+        assert backend.taken == ["s0"]
 
 
 def test_a_process_that_just_ends_has_delivered(tmp_path: Path) -> None:

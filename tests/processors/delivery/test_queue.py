@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -289,6 +290,26 @@ def test_what_comes_after_the_end_is_counted() -> None:
         assert backend.taken == names(0, 5)
         assert queue.counts().dropped == {"shutdown": 1}
         assert balanced(queue)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_accounts_balance_whatever_the_backend_does(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a script, not a secret
+    partial = ExportTraceServiceResponse()
+    partial.partial_success.rejected_spans = 1
+    answers = [
+        Reply(), Reply(503), Reply(400), Reply(413), Reply(RESET), Reply(CLOSE), Reply(302),
+        Reply(200, body=partial.SerializeToString()),
+    ]  # fmt: skip
+    script = [chance.choice(answers) for _ in range(60)]
+    with Backend(*script) as backend, queue_to(backend.url, handover_items=300) as queue:
+        for _ in range(8):
+            fill(queue, chance.randrange(1, 400))
+            queue.force_flush(20)
+            counts = queue.counts()
+            assert counts.pending == 0
+            assert counts.put == counts.exported + counts.dropped_total
+            assert len(backend.taken) == counts.exported + counts.dropped.get("rejected", 0)
 
 
 class ManualClock:

@@ -166,9 +166,10 @@ def test_an_agents_own_llm_node_that_answers_success_false_names_the_root_cause(
     assert failure_of(kaizen_telemetry.span("invoke_agent qa")) == expected
 
 
-def test_an_answer_that_misses_the_signature_fails_only_the_agent(
+def test_an_error_of_the_agents_own_code_fails_only_the_agent(
     kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:
+    from kailash.sdk_exceptions import NodeExecutionError
     from kaizen.strategies.async_single_shot import AsyncSingleShotStrategy
 
     from tests.kaizen_otel.surfaces import scenes
@@ -176,12 +177,14 @@ def test_an_answer_that_misses_the_signature_fails_only_the_agent(
     class Broken(AsyncSingleShotStrategy):
         async def execute(self, agent: Any, inputs: dict[str, Any]) -> Any:
             await super().execute(agent, inputs)
-            raise LookupError("nothing fits")
+            raise NodeExecutionError("the strategy's own") from LookupError("nothing fits")
 
     result = scenes.base_agent(strategy=Broken(), agent_id="qa").run(question="x")
 
-    assert (result["success"], result["type"]) == (False, "LookupError")
-    assert failure_of(kaizen_telemetry.span("invoke_agent qa")) == ("ERROR", "LookupError", None)
+    assert (result["success"], result["type"]) == (False, "NodeExecutionError")
+    agent = kaizen_telemetry.span("invoke_agent qa")
+    assert failure_of(agent) == ("ERROR", "LookupError", None)
+    assert agent.status_message == "nothing fits"
     for name in ("chat gpt-4o", "node LLMAgentNode", "invoke_workflow"):
         assert kaizen_telemetry.span(name).status == "UNSET", name
     assert len(kaizen_offline.requests) == 1

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import time
+import traceback
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kaizen_otel.demo.model_server import Reply, Rule
-from kaizen_otel.testing import capture
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -36,10 +37,25 @@ def _nothing_leaks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     before = context.get_current()
     yield
     assert context.get_current() is before
-    complaints = [
-        r.getMessage() for r in caplog.get_records("call") if r.name.startswith(("opentelemetry", "kaizen_otel"))
-    ]
-    assert complaints == []
+    records = caplog.get_records("call") + caplog.get_records("teardown")
+    assert [said for said in map(logging.Formatter().format, records) if _is_ours(said)] == []
+
+
+OUR_WORDS = ("detach", "watched_stream", "kaizen_otel/invocations", "telemetry failed")
+
+
+def _is_ours(complaint: str) -> bool:
+    # Kaizen's and httpx's generators get in each other's way when a loop closes all of them; ours must not join in.
+    return any(word in complaint for word in OUR_WORDS)
+
+
+async def settle() -> None:
+    """Let the loop's finaliser close what nobody holds; our generator does so without an error."""
+    await asyncio.sleep(0)  # the finaliser makes its tasks in the loop's next round
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    outcomes = await asyncio.gather(*others, return_exceptions=True)
+    errors = ["".join(traceback.format_exception(error)) for error in outcomes if isinstance(error, BaseException)]
+    assert [error for error in errors if _is_ours(error)] == []
 
 
 def the_chat(captured: Captured) -> CapturedSpan:
@@ -153,7 +169,7 @@ def test_a_reader_that_breaks_out_and_lets_go_abandons_the_stream(
     async def read() -> None:
         async for _ in scenes.stream_of(scenes.llm_client()):
             break
-        await until(lambda: kaizen_telemetry.spans)
+        await settle()
 
     asyncio.run(read())
 
@@ -175,6 +191,7 @@ def test_a_stream_found_by_the_garbage_collector_is_abandoned(
         del holder
         assert kaizen_telemetry.spans == []
         gc.collect()
+        await settle()
         await until(lambda: kaizen_telemetry.spans)
 
     asyncio.run(read())
@@ -200,15 +217,21 @@ def test_a_stream_that_is_open_when_its_loop_ends_is_abandoned(
 
 
 @connections_are_dropped
+@pytest.mark.parametrize("known_to_loop", [True, False])
 def test_a_stream_whose_loop_was_closed_before_it_is_abandoned(
-    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+    known_to_loop: bool, kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:
     from tests.kaizen_otel.surfaces import scenes
 
     kaizen_offline.script([FIVE_WORDS])
     stream = scenes.stream_of(scenes.llm_client())
+
+    async def read(given: Any) -> None:
+        await anext(given)
+
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(anext(stream))
+    # A generator that is first asked inside a loop is left to that loop's finaliser, which is gone with it.
+    loop.run_until_complete(read(stream) if known_to_loop else anext(stream))
     loop.close()
     assert kaizen_telemetry.spans == []
     del stream
@@ -257,39 +280,6 @@ def test_a_refused_stream_is_an_error_with_the_status(kaizen_offline: ModelServe
     assert (chat.status, chat["error.type"]) == ("ERROR", "kaizen.llm.errors.RateLimited")
     assert chat["http.response.status_code"] == 429
     assert "gen_ai.response.time_to_first_chunk" not in chat.attributes
-
-
-def _thrown() -> list[BaseException]:
-    import httpx
-
-    return [ValueError("the reader's"), httpx.ReadTimeout("slow"), StopAsyncIteration(), KeyboardInterrupt()]
-
-
-@pytest.mark.parametrize("index", range(4))
-def test_what_a_reader_throws_in_comes_out_as_without_us(index: int, kaizen_offline: ModelServer) -> None:
-    from tests.kaizen_otel.surfaces import scenes
-
-    async def throw(error: BaseException) -> BaseException:
-        stream = scenes.stream_of(scenes.llm_client())
-        await anext(stream)
-        try:
-            await stream.athrow(error)
-        except BaseException as raised:  # noqa: BLE001 - whatever it is
-            return raised
-        raise AssertionError("swallowed")
-
-    kaizen_offline.script([FIVE_WORDS])
-    given = _thrown()[index]
-    unwatched = asyncio.run(throw(given))
-    again = _thrown()[index]
-    with capture() as captured:
-        watched = asyncio.run(throw(again))
-
-    assert type(watched) is type(unwatched)
-    assert (watched is again) == (unwatched is given)
-    assert type(watched.__cause__) is type(unwatched.__cause__)
-    chat = the_chat(captured)
-    assert chat.status == ("UNSET" if index == 3 else "ERROR")
 
 
 def test_an_error_of_the_readers_own_code_is_not_the_streams(
@@ -354,6 +344,7 @@ def test_a_task_cancelled_between_two_chunks_abandons_the_stream(
             await task
         del task
         gc.collect()
+        await settle()
         await until(lambda: kaizen_telemetry.spans)
 
     asyncio.run(read())

@@ -230,3 +230,37 @@ def test_two_streams_read_in_turns_keep_apart(kaizen_offline: ModelServer, kaize
     assert asyncio.run(read()) == [["one ", "two", ""], ["", "three ", "four "]]
     assert [span.name for span in kaizen_telemetry.spans] == ["chat gpt-4o", "chat llama3.2"]
     assert kaizen_telemetry.span("chat llama3.2")["gen_ai.usage.input_tokens"] == 100
+
+
+def _thrown() -> list[BaseException]:
+    import httpx
+
+    return [ValueError("the reader's"), httpx.ReadTimeout("slow"), StopAsyncIteration(), KeyboardInterrupt()]
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_what_a_reader_throws_in_comes_out_as_without_us(index: int, kaizen_offline: ModelServer) -> None:
+    from tests.kaizen_otel.surfaces import scenes
+
+    async def throw(error: BaseException) -> BaseException:
+        stream = scenes.stream_of(scenes.llm_client())
+        await anext(stream)
+        try:
+            await stream.athrow(error)
+        except BaseException as raised:  # noqa: BLE001 - whatever it is
+            return raised
+        raise AssertionError("swallowed")
+
+    kaizen_offline.script([THREE_WORDS])
+    given = _thrown()[index]
+    unwatched = asyncio.run(throw(given))
+    again = _thrown()[index]
+    with capture() as captured:
+        watched = asyncio.run(throw(again))
+
+    assert type(watched) is type(unwatched)
+    assert (watched is again) == (unwatched is given)
+    assert type(watched.__cause__) is type(unwatched.__cause__)
+    chat = captured.span("chat")
+    assert len(captured.calls) == 1
+    assert chat.status == ("UNSET" if index == 3 else "ERROR")

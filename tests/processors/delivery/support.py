@@ -64,6 +64,11 @@ def queue_to(
         where.close()
 
 
+def fill(queue: DeliveryQueue[ReadableSpan], end: int, first: int = 0) -> None:
+    for number in range(first, end):
+        queue.put(span(number))
+
+
 def balanced(queue: DeliveryQueue[Any]) -> bool:
     """The promise: every item is in exactly one place."""
     counts = queue.counts()

@@ -5,24 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from kaizen_processors.export.sender import Outcome, Verdict
 from tests.processors.delivery.backend import CLOSE, HANG, RESET, Backend, Reply, unused_url
-from tests.processors.delivery.support import balanced, names, queue_to, sender_to, span
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-
-    from kaizen_processors.export.delivery import DeliveryQueue
-
-
-def fill(queue: DeliveryQueue[ReadableSpan], end: int, first: int = 0) -> None:
-    for number in range(first, end):
-        queue.put(span(number))
+from tests.processors.delivery.support import balanced, fill, names, queue_to, sender_to, span
 
 
 class HeldSender:
@@ -339,69 +328,6 @@ def test_retry_after_is_honoured_to_any_length() -> None:
         clock.now_ns += 2 * 10**9
         assert queue.force_flush(10)
         assert backend.taken == names(0, 10)
-
-
-class DyingSender:
-    """Raises what ends a thread, so many times; then delivers."""
-
-    def __init__(self, error: BaseException, times: int) -> None:
-        self.error = error
-        self.times = times
-        self.sent = 0
-
-    def send(self, payload: bytes, encoding: str, timeout_s: float | None = None) -> Outcome:
-        del payload, encoding, timeout_s
-        self.sent += 1
-        if self.sent <= self.times:
-            raise self.error
-        return Outcome(Verdict.DELIVERED)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-@pytest.mark.parametrize("error", [SystemExit(1), MemoryError(), KeyboardInterrupt()])
-def test_a_sending_thread_that_died_is_replaced(error: BaseException) -> None:
-    sender = DyingSender(error, 2)
-    with queue_to(sender) as queue:
-        fill(queue, 5)
-        deadline_s = time.monotonic() + 10
-        while not queue.force_flush(0.05):
-            assert time.monotonic() < deadline_s
-        assert queue.counts().exported == 5
-
-
-def test_a_batch_that_always_ends_the_sender_is_given_up() -> None:
-    sender = DyingSender(SystemExit(1), 5)
-    with queue_to(sender) as queue:
-        fill(queue, 5)
-        deadline_s = time.monotonic() + 10
-        while queue.counts().pending:
-            assert time.monotonic() < deadline_s
-            queue.force_flush(0.05)
-        assert queue.counts().dropped == {"failed": 5}
-        fill(queue, 6, first=5)
-        assert queue.force_flush(10)
-
-
-def test_an_encoding_thread_that_died_is_replaced_and_its_items_are_counted() -> None:
-    with Backend() as backend, queue_to(backend.url) as queue:
-        real = queue._packer._new_encoder
-
-        def fatal() -> Any:
-            queue._packer._new_encoder = real
-            raise SystemExit(1)
-
-        queue._packer._new_encoder = fatal
-        fill(queue, 1)
-        deadline_s = time.monotonic() + 10
-        while queue.counts().pending:
-            assert time.monotonic() < deadline_s
-            queue.force_flush(0.05)
-        assert queue.counts().dropped == {"failed": 1}
-        fill(queue, 2, first=1)
-        assert queue.force_flush(10)
-        assert backend.taken == ["s1"]
 
 
 def test_an_outage_of_three_seconds_at_two_thousand_spans_a_second_loses_nothing() -> None:

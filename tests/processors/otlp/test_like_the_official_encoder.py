@@ -31,7 +31,7 @@ from tests.processors.otlp.strategies import (
 )
 
 RESOURCE = Resource({"service.name": "desk"})
-THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGH = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def span_with(**attributes: Any) -> ReadableSpan:

@@ -72,9 +72,10 @@ def mended_log(readable: ReadableLogRecord) -> LogCopy:
     """Copy a log record so that it can be encoded.
 
     Raises:
-        Exception: It is none: what it holds cannot even be asked for.
+        Exception: Its body cannot even be asked for: then it is no log record.
     """
     record = readable.log_record
+    body = record.body
     own = mended_attributes(lambda: record.attributes, lambda: readable.dropped_attributes)
     copied = log_record(
         timestamp=_number(lambda: record.timestamp),
@@ -84,7 +85,7 @@ def mended_log(readable: ReadableLogRecord) -> LogCopy:
         trace_flags=_number(lambda: record.trace_flags, UINT32_MAX) or 0,
         severity_text=mended_text(lambda: record.severity_text),
         severity_number=_read(lambda: SeverityNumber(record.severity_number)),
-        body=mended_body(lambda: record.body),
+        body=mended_body(body),
         attributes=own.values,
         event_name=mended_text(lambda: record.event_name),
     )
@@ -120,9 +121,11 @@ def _each(read: Callable[[], Iterable[_Part]], copied: Callable[[_Part], _Copy])
 
 
 def _event(event: Event) -> EventCopy:
+    # Read without care: an event of which not even these can be read is none.
+    name, timestamp = event.name, event.timestamp
     return EventCopy(
-        mended_text(lambda: event.name) or "",
-        _number(lambda: event.timestamp) or 0,
+        mended_text(lambda: name) or "",
+        _number(lambda: timestamp) or 0,
         mended_attributes(lambda: event.attributes, lambda: event.dropped_attributes),
     )
 

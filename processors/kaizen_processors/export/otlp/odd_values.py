@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from kaizen_processors.export.otlp.copies import OwnAttributes
 from kaizen_processors.export.otlp.official import official_value
@@ -67,18 +67,17 @@ def total_lost(here: int, read_before: Callable[[], object]) -> int:
     return min(here + max(before, 0), UINT32_MAX) if type(before) is int else here
 
 
-def mended_body(read: Callable[[], object]) -> object:
-    """Give a log record's body as a value that can be encoded; None if it raises when read."""
-    try:
-        return _encodable(read(), named=True)
-    except Exception:  # noqa: BLE001 - the record says when and where, at least
-        return None
+def mended_body(body: object) -> object:
+    """Give a log record's body as a value that can be encoded."""
+    return _encodable(body, named=True)
 
 
 def _encodable(value: object, *, named: bool) -> object:
     try:
         any_value(value)
-    except Exception:  # noqa: BLE001 - why it cannot be encoded does not matter here
+    except Exception as error:
+        if isinstance(error, TooDeepError) and not named:
+            raise
         return _Mending(named=named).value(value, MAX_DEPTH)
     return value
 
@@ -107,12 +106,14 @@ class _Mending:
             raise
 
     def _other(self, value: object, depth: int) -> object:
-        if isinstance(value, int):
-            return _integer(int.__int__(value))
-        if isinstance(value, Sequence):
-            return self._array(value, depth - ARRAY_DEPTH)
-        if isinstance(value, Mapping):
-            return self._mapping(value, depth - MAPPING_DEPTH)
+        # Not isinstance: a foreign object may override `__class__`, and raise there.
+        kind = type(value)
+        if issubclass(kind, int):
+            return _integer(int.__int__(cast("int", value)))
+        if issubclass(kind, Sequence):
+            return self._array(cast("Sequence[object]", value), depth - ARRAY_DEPTH)
+        if issubclass(kind, Mapping):
+            return self._mapping(cast("Mapping[object, object]", value), depth - MAPPING_DEPTH)
         # It stays what it is if the official encoder takes it, and raises if not.
         official_value(value)
         return value
@@ -142,7 +143,7 @@ def _text(value: object) -> str | None:
     if text is not None:
         return valid_unicode(text)
     # Protobuf takes bytes for a string.
-    return value.decode(errors="replace") if isinstance(value, bytes) else None
+    return bytes.decode(cast("bytes", value), errors="replace") if issubclass(type(value), bytes) else None
 
 
 def _key(key: object) -> str:

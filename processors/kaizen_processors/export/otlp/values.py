@@ -36,7 +36,7 @@ MAX_DEPTH: Final = 93
 """Messages that a value may nest. Protobuf readers accept 100 by default; what holds a value takes up to 7 of them."""
 ARRAY_DEPTH: Final = 2
 MAPPING_DEPTH: Final = 3
-MAX_ENTRIES: Final = 1 << 18
+MAX_ENTRIES: Final = 1 << 16
 """Entries of all containers in one value: a list of lists that share their entries grows without bound."""
 
 _STRING, _BOOL, _INT, _DOUBLE, _ARRAY, _MAPPING, _BYTES = b"\x0a", b"\x10", b"\x18", b"\x21", b"\x2a", b"\x32", b"\x3a"

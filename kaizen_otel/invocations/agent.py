@@ -159,7 +159,7 @@ class AgentInvocation(Invocation, ExecutionScope):
     def failed(self, error_type: str, message: str = "", error: BaseException | None = None) -> None:
         """Note that Kaizen returned an error; the root cause below, when one was seen, is what gets named."""
         cause = self.last_call_failure or self.workflow_failure
-        if cause is not None:
+        if cause is not None and not cause.cancelled:
             self.failure = cause
         elif error is not None:
             self.failure = Failure.of(error)
@@ -172,7 +172,8 @@ class AgentInvocation(Invocation, ExecutionScope):
 
     def call_finished(self, call: CallInvocation) -> None:
         """A model call of this execution ended; a successful one clears the failure before it (a retry)."""
-        self.last_call_failure = call.failure
+        failure = call.failure
+        self.last_call_failure = None if failure is None or failure.cancelled else failure
         self.finish_reasons = call.finish_reasons
         self.json_answer = mapping(call.output).get("text") if call.request.expects_json else None
         self.providers.add(call.request.provider)

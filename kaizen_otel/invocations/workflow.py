@@ -115,8 +115,9 @@ class NodeInvocation(Invocation):
 
     def child_finished(self, child: Invocation) -> None:
         """Remember how the last model call ended."""
+        failure = child.failure
         if isinstance(child, CallInvocation):
-            self.call_failure = child.failure
+            self.call_failure = None if failure is None or failure.cancelled else failure
 
     def failed_with(self, error_type: str, message: str = "") -> None:
         """Note an error that the node returned: by the model call that failed, when one did."""

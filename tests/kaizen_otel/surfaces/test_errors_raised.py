@@ -170,6 +170,30 @@ def test_an_agent_that_makes_up_for_a_failure_below_it_is_successful(
     assert [(e.agent_name, e.status) for e in kaizen_telemetry.executions] == [("worker", "error"), ("boss", "success")]
 
 
+def test_a_call_that_was_cancelled_is_not_the_reason_of_a_later_error(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen.strategies.async_single_shot import AsyncSingleShotStrategy
+
+    from tests.kaizen_otel.surfaces import scenes
+
+    class Hedging(AsyncSingleShotStrategy):
+        async def execute(self, agent: Any, inputs: dict[str, Any]) -> Any:
+            del agent, inputs
+            slow = asyncio.create_task(scenes.llm_client().complete(scenes.MESSAGES))
+            await until(lambda: kaizen_offline.requests)
+            slow.cancel()
+            await asyncio.wait([slow])
+            raise LookupError("the fast one was no better")
+
+    kaizen_offline.script([Reply(delay_s=DEADLINE_S)])
+    scenes.base_agent(strategy=Hedging(), agent_id="qa").run(question="x")
+
+    agent = kaizen_telemetry.span("invoke_agent qa")
+    assert (agent.status, agent["error.type"]) == ("ERROR", "LookupError")
+    assert [e.status for e in kaizen_telemetry.executions] == ["error"]
+
+
 # -- cancelled ----------------------------------------------------------------------------------------------------
 
 

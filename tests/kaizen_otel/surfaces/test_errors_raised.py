@@ -111,9 +111,8 @@ def test_an_agent_that_lets_errors_through_raises_them(kaizen_offline: ModelServ
 # -- retried ------------------------------------------------------------------------------------------------------
 
 
-def test_a_retry_that_goes_well_leaves_the_execution_successful(
-    kaizen_offline: ModelServer, kaizen_telemetry: Captured
-) -> None:
+def patient_agent(then: Callable[[str], Any]) -> Any:
+    """An agent that asks again when it is refused, and hands the answer on."""
     from kaizen.llm.errors import RateLimited
     from kaizen.strategies.async_single_shot import AsyncSingleShotStrategy
 
@@ -127,15 +126,31 @@ def test_a_retry_that_goes_well_leaves_the_execution_successful(
                 answer = await client.complete(scenes.MESSAGES)
             except RateLimited:
                 answer = await client.complete(scenes.MESSAGES)
-            return {"answer": answer["text"]}
+            return then(answer["text"])
 
+    return scenes.base_agent(strategy=Patient(), agent_id="qa")
+
+
+def test_a_retry_that_goes_well_leaves_the_execution_successful(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
     kaizen_offline.script([Reply.rate_limited(), Reply(text="at last")])
-    result = scenes.base_agent(strategy=Patient(), agent_id="qa").run(question="x")
+    result = patient_agent(lambda text: {"answer": text}).run(question="x")
 
     assert result["answer"] == "at last"
     assert kaizen_telemetry.tree() == "invoke_agent qa\n  chat gpt-4o!\n  chat gpt-4o"
     (execution,) = kaizen_telemetry.executions
     assert (execution.status, execution.error_type, execution.model_calls) == ("success", None, 2)
+
+
+def test_a_refusal_that_was_made_up_for_is_not_the_reason_of_a_later_error(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    kaizen_offline.script([Reply.rate_limited(), Reply(text="at last")])
+    patient_agent(lambda text: {}[text]).run(question="x")
+
+    (execution,) = kaizen_telemetry.executions
+    assert (execution.status, execution.error_type) == ("error", "KeyError")
 
 
 def test_a_workflow_that_is_run_again_leaves_the_execution_successful(

@@ -147,7 +147,7 @@ def test_a_refusal_that_was_made_up_for_is_not_the_reason_of_a_later_error(
     kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:
     kaizen_offline.script([Reply.rate_limited(), Reply(text="at last")])
-    patient_agent(lambda text: {}[text]).run(question="x")
+    patient_agent(lambda text: {"known": 1}[text]).run(question="x")
 
     (execution,) = kaizen_telemetry.executions
     assert (execution.status, execution.error_type) == ("error", "KeyError")

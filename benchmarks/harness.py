@@ -1,0 +1,138 @@
+"""Measure several things in one run, turn by turn, so that whatever disturbs the machine disturbs all of them.
+
+A case does an operation `count` times. In each round every case gets one turn, in an order that rotates. What counts is
+the best turn of a case (the least disturbed one) and the median over the rounds of its ratio to the yardstick.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+CLOCKS: dict[str, Callable[[], int]] = {"cpu": time.thread_time_ns, "wall": time.perf_counter_ns}
+"""`cpu` is the calling thread's own processor time: what its caller pays, without the waiting for other processes."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure: `run(count)` does it `count` times, inside `around()`, whose time is not counted."""
+
+    name: str
+    run: Callable[[int], object]
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+    count: int = 200
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: what a case costs beyond its base, for each of the `per` things it does at a time."""
+
+    what: str
+    case: str
+    base: str | None = None
+    budget: float | None = None
+    per: int = 1
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Microseconds of one operation, by case, one for each round."""
+
+    of: dict[str, list[float]]
+
+    def best(self, line: Line) -> float:
+        """Microseconds, case and base both at their least disturbed."""
+        below = 0.0 if line.base is None else min(self.of[line.base])
+        return (min(self.of[line.case]) - below) / line.per
+
+    def rounds(self, line: Line) -> list[float]:
+        """Microseconds in each round."""
+        bases = [0.0] * len(self.of[line.case]) if line.base is None else self.of[line.base]
+        return [(mine - below) / line.per for mine, below in zip(self.of[line.case], bases, strict=True)]
+
+    def ratio(self, line: Line, unit: Line) -> float:
+        """How many of another line this one costs, both at their best."""
+        return self.best(line) / self.best(unit)
+
+    def median_ratio(self, line: Line, unit: Line) -> float:
+        """The same from the medians of the rounds: what a busy machine sees."""
+        return statistics.median(self.rounds(line)) / statistics.median(self.rounds(unit))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Lines that are compared with one unit; without a unit their budgets are in microseconds."""
+
+    title: str
+    lines: list[Line]
+    unit: Line | None = None
+
+    def results(self, timings: Timings) -> list[dict[str, Any]]:
+        """The lines as measured, as plain values."""
+        rows: list[dict[str, Any]] = []
+        for line in self.lines:
+            row = {"what": line.what, "us": timings.best(line), "budget": line.budget}
+            if self.unit is not None:
+                row |= {"ratio": timings.ratio(line, self.unit), "median_ratio": timings.median_ratio(line, self.unit)}
+            rows.append(row)
+        return rows
+
+
+def markdown(title: str, rows: list[dict[str, Any]]) -> str:
+    """A table of results."""
+    compared = "ratio" in rows[0]
+    header = [title, "µs", "ratio", "median", "at most"] if compared else [title, "µs", "at most"]
+    lines = [header, ["---", *("---:" for _ in header[1:])]]
+    for row in rows:
+        ratios = [f"{row['ratio']:.2f}", f"{row['median_ratio']:.2f}"] if compared else []
+        lines.append([row["what"], f"{row['us']:.1f}" if compared else f"{row['us']:.2f}", *ratios, _verdict(row)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    budget = row["budget"]
+    if budget is None:
+        return ""
+    return f"{budget:g}" if row.get("ratio", row["us"]) <= budget else f"{budget:g} **missed**"
+
+
+def measure(cases: Sequence[Case], rounds: int, clock: str = "cpu") -> Timings:
+    """Give every case one turn in each round."""
+    now = CLOCKS[clock]
+    taken: dict[str, list[float]] = {case.name: [] for case in cases}
+    gc.collect()
+    gc.freeze()
+    for number in range(rounds):
+        shift = number % len(cases)
+        for case in (*cases[shift:], *cases[:shift]):
+            with case.around():
+                case.run(min(case.count, 20))
+                begun = now()
+                case.run(case.count)
+                taken[case.name].append((now() - begun) / case.count / 1_000)
+    gc.unfreeze()
+    return Timings(taken)
+
+
+def write_between_markers(path: Path, name: str, text: str) -> None:
+    """Replace what stands between `<!-- name -->` and `<!-- /name -->` in a document.
+
+    Raises:
+        ValueError: the document has no such markers.
+    """
+    document = path.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, found, rest = document.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{path}: no {begin} ... {end}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

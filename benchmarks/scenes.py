@@ -1,0 +1,293 @@
+"""What the benchmarks run: a bare span, real Kaizen with a transport that answers at once, kaizen-otel around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kaizen.llm.client import LlmClient
+from kaizen.llm.deployment import LlmDeployment
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from kaizen_otel.demo.loopback import lift_loopback_guard
+from kaizen_otel.invocations.agent import AgentRequest
+from kaizen_otel.invocations.call import CallRequest
+from kaizen_otel.patches import switch
+from kaizen_otel.patches.table import PATCHER
+from kaizen_otel.settings import Settings
+from kaizen_otel.telemetry import Telemetry
+from kaizen_processors.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from kaizen_otel.invocations.call import CallInvocation
+
+    Work = Callable[[int], None]
+    AsyncWork = Callable[[int], Coroutine[Any, Any, None]]
+
+ATTRIBUTES = {f"benchmark.attribute.{i}": "a text of some length" if i % 2 else i for i in range(20)}
+MESSAGES = [{"role": "user", "content": "Where is my order?"}]
+CHUNKS = 52
+
+
+class NullExporter(SpanExporter):
+    """Takes spans and drops them."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Drop them."""
+        del spans
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Nothing to end."""
+
+
+def tracer_provider(**options: Any) -> TracerProvider:
+    """A provider with a batch processor, as in production, that sends nowhere."""
+    provider = TracerProvider(**options)
+    provider.add_span_processor(BatchSpanProcessor(NullExporter()))
+    return provider
+
+
+def bare_span() -> Work:
+    """The yardstick: a span with 20 attributes, made by the SDK alone."""
+    tracer = tracer_provider().get_tracer("benchmark")
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            with tracer.start_as_current_span("chat gpt-4o", attributes=ATTRIBUTES):
+                pass
+
+    return run
+
+
+def invocations(telemetry: Telemetry) -> Work:
+    """Model calls of one agent as a patch makes them, with everything but the patch and the model."""
+    usage = Usage(1200, 300, cache_read_tokens=200, reasoning_tokens=0)
+
+    def describe() -> CallRequest:
+        return CallRequest("chat", "openai", "gpt-4o", server_address="api.openai.com", server_port=443)
+
+    def answer(call: CallInvocation) -> None:
+        call.response_id, call.response_model = "chatcmpl-9dVqGhx3", "gpt-4o-2024-08-06"
+        call.finish_reasons = ("stop",)
+        call.usage = usage
+
+    def run(count: int) -> None:
+        with telemetry.agent(lambda: AgentRequest("desk", None)):
+            for _ in range(count):
+                with telemetry.call(describe) as call:
+                    call.observe(answer)
+
+    return run
+
+
+def make_telemetry(**options: Any) -> Telemetry:
+    """A telemetry of its own providers: the SDK's spans and metrics, unless told otherwise."""
+    options.setdefault("tracer_provider", tracer_provider())
+    options.setdefault("meter_provider", MeterProvider([InMemoryMetricReader()]))
+    return Telemetry(Settings(**options))
+
+
+def watched_by(telemetry: Telemetry) -> Callable[[], Any]:
+    """The patches on, reporting to this telemetry, for the length of a `with` block."""
+
+    @contextmanager
+    def watching() -> Iterator[None]:
+        switch.turn_on(telemetry)
+        PATCHER.turn_on(telemetry.fence)
+        try:
+            yield
+        finally:
+            PATCHER.turn_off()
+            switch.turn_off()
+            telemetry.flush()
+
+    return watching
+
+
+def left_behind(telemetry: Telemetry) -> Callable[[], Any]:
+    """The patches on, nobody watching: what is left of us in a wrapper that somebody kept after `uninstrument()`."""
+
+    @contextmanager
+    def kept() -> Iterator[None]:
+        with watched_by(telemetry)():
+            switch.turn_off()
+            yield
+
+    return kept
+
+
+# -- real Kaizen, no network --------------------------------------------------------------------------------------
+
+ANSWER = {
+    "id": "chatcmpl-9dVqGhx3",
+    "object": "chat.completion",
+    "created": 1_764_000_000,
+    "model": "gpt-4o-2024-08-06",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "On its way."}, "finish_reason": "stop"}],
+    "usage": {
+        "prompt_tokens": 1200,
+        "completion_tokens": 300,
+        "total_tokens": 1500,
+        "prompt_tokens_details": {"cached_tokens": 200, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    },
+}
+
+
+def _line(delta: dict[str, Any], finish_reason: str | None = None, **extra: Any) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    head = {key: ANSWER[key] for key in ("id", "created", "model")}
+    return "data: " + json.dumps({**head, "object": "chat.completion.chunk", "choices": [choice], **extra})
+
+
+def _lines(chunks: int) -> list[str]:
+    text = [_line({"content": " on"}) for _ in range(chunks - 1)]
+    return [*text, _line({}, "stop", usage=ANSWER["usage"]), "data: [DONE]"]
+
+
+class _Response:
+    status_code = 200
+    headers: dict[str, str] = {}  # noqa: RUF012 - never written
+    text = ""
+
+    @staticmethod
+    def json() -> dict[str, Any]:
+        return ANSWER
+
+
+class InstantTransport:
+    """What `LlmClient` takes for its HTTP client; the answer is there at once."""
+
+    is_mock_transport = True
+
+    def __init__(self, chunks: int = CHUNKS) -> None:
+        self._response = _Response()
+        self._lines = _lines(chunks)
+
+    async def post(self, url: str, **_: Any) -> _Response:
+        """Answer a chat."""
+        del url
+        return self._response
+
+    async def stream_lines(self, method: str, url: str, **_: Any) -> AsyncIterator[str]:
+        """Answer a streamed chat."""
+        del method, url
+        for line in self._lines:
+            yield line
+
+
+def make_client() -> Any:
+    """A client of OpenAI's API. The address is a number: nothing is looked up, and nothing is connected to."""
+    deployment = LlmDeployment.openai(api_key="sk-benchmark", model="gpt-4o", base_url="https://8.8.8.8/v1")
+    return LlmClient.from_deployment(deployment)
+
+
+def completions(client: Any, transport: InstantTransport) -> AsyncWork:
+    """Chats, one after the other."""
+
+    async def run(count: int) -> None:
+        for _ in range(count):
+            await client.complete(MESSAGES, temperature=0.2, max_tokens=500, http_client=transport)
+
+    return run
+
+
+def completions_in_bare_spans(client: Any, transport: InstantTransport) -> AsyncWork:
+    """The yardstick in the same surroundings: each chat in a span of the SDK alone."""
+    tracer = tracer_provider().get_tracer("benchmark")
+
+    async def run(count: int) -> None:
+        for _ in range(count):
+            with tracer.start_as_current_span("chat gpt-4o", attributes=ATTRIBUTES):
+                await client.complete(MESSAGES, temperature=0.2, max_tokens=500, http_client=transport)
+
+    return run
+
+
+def streams(client: Any, transport: InstantTransport) -> AsyncWork:
+    """Streamed chats, read to their end."""
+
+    async def run(count: int) -> None:
+        for _ in range(count):
+            async for _chunk in client.stream(MESSAGES, temperature=0.2, max_tokens=500, http_client=transport):
+                pass
+
+    return run
+
+
+def alone(work: AsyncWork) -> Work:
+    """Run it in a loop of its own, with nobody watching."""
+
+    def run(count: int) -> None:
+        asyncio.run(work(count))
+
+    return run
+
+
+def in_agent(telemetry: Telemetry, work: AsyncWork) -> Work:
+    """Run it as the model calls of one agent, so that each is rolled up into an execution."""
+
+    async def agent_run(count: int) -> None:
+        with telemetry.agent(lambda: AgentRequest("desk", None)):
+            await work(count)
+
+    def run(count: int) -> None:
+        asyncio.run(agent_run(count))
+
+    return run
+
+
+# -- a whole agent ------------------------------------------------------------------------------------------------
+
+
+def make_agent() -> Any:
+    """A `BaseAgent`, which runs a workflow of one LLM node on Kaizen's own `LocalRuntime`."""
+    from kaizen.core.base_agent import BaseAgent
+    from kaizen.core.config import BaseAgentConfig
+    from kaizen.signatures import InputField, OutputField, Signature
+
+    class Answer(Signature):
+        question: str = InputField(desc="what to answer")
+        answer: str = OutputField(desc="the answer")
+
+    config = BaseAgentConfig(llm_provider="openai", model="gpt-4o")
+    return BaseAgent(config=config, signature=Answer(), mcp_servers=[])
+
+
+@contextmanager
+def answering_at_once() -> Iterator[None]:
+    """Every HTTP client of Kaizen's answers at once, and no name is looked up, for the length of a `with` block."""
+    from kaizen.llm.http_client import LlmHttpClient
+
+    transport = InstantTransport()
+
+    async def post(_client: Any, url: str, **options: Any) -> _Response:
+        return await transport.post(url, **options)
+
+    real = LlmHttpClient.post
+    with lift_loopback_guard("http://localhost:9"):
+        LlmHttpClient.post = post
+        try:
+            yield
+        finally:
+            LlmHttpClient.post = real
+
+
+def agent_runs(agent: Any) -> Work:
+    """Runs of an agent, one after the other."""
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            agent.run(question="Where is my order?")
+
+    return run

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.trace import Span, SpanContext
+
+from kaizen_otel.invocations.values import bounded_text
 from kaizen_otel.patches.switch import active
 from kaizen_processors.quality.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span, SpanContext
-
     from kaizen_otel.settings import Settings
 
 
@@ -81,13 +82,20 @@ def record_evaluation(
 
     Raises:
         ValueError: neither score nor label, or a score outside 0..1.
+        TypeError: an execution id that is no text, or a span that is none.
     """
     if score is None and label is None:
         raise ValueError("record_evaluation: give a score, a label, or both")
-    evaluation = Evaluation(name, score, label, explanation)
+    evaluation = Evaluation(bounded_text(name) or name, score, label, explanation)
+    known_id = None if execution_id is None else bounded_text(execution_id)
+    if execution_id is not None and known_id is None:
+        raise TypeError("record_evaluation: execution_id must be text")
+    if span is not None and not issubclass(type(span), (Span, SpanContext)):
+        raise TypeError("record_evaluation: span must be a span or a span context")
     telemetry = active()
     if telemetry is not None:
-        telemetry.quality.record(evaluation, execution_id=execution_id, span=span)
+        with telemetry.fence("evaluation.record"):
+            telemetry.quality.record(evaluation, execution_id=known_id, span=span)
 
 
 def record_business_metrics(

@@ -83,6 +83,12 @@ def _run(agent: Any, owns_nodes: bool, wrapped: Any, args: tuple[Any, ...], kwar
     return result
 
 
+def already_watched(agent: Any) -> bool:
+    """Whether this very run is being watched: one of the agent's own methods called another."""
+    scope = current_scope()
+    return isinstance(scope, AgentInvocation) and scope.request.subject is agent and not scope.ended
+
+
 def describe_agent(agent: Any, *, owns_nodes: bool) -> AgentRequest:
     """Who runs."""
     return AgentRequest(
@@ -104,10 +110,10 @@ def observe_agent(run: AgentInvocation, result: Any) -> None:
 
 
 def run_sync(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """One run of a `BaseAgent`."""
+    """One run of a `BaseAgent`. The loop never calls itself: a run inside a run is an agent that calls itself."""
     telemetry = active()
     agent = args[0] if args else kwargs.get("agent")
-    if telemetry is None or already_watched(agent):
+    if telemetry is None:
         return wrapped(*args, **kwargs)
     with telemetry.agent(lambda: describe_base_agent(agent, kwargs)) as run:
         result = wrapped(*args, **kwargs)
@@ -126,8 +132,6 @@ def run_async(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[
 
 
 async def _run_async(telemetry: Telemetry, call: Awaitable[Any], agent: Any, kwargs: dict[str, Any]) -> Any:
-    if already_watched(agent):
-        return await call
     with telemetry.agent(lambda: describe_base_agent(agent, kwargs)) as run:
         result = await call
         run.observe(lambda run: observe_base_agent(run, result))
@@ -177,12 +181,6 @@ def handle_error(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dic
 
 
 # -- both ---------------------------------------------------------------------------------------------------------
-
-
-def already_watched(agent: Any) -> bool:
-    """Whether this very run is being watched: one of the agent's own methods called another."""
-    scope = current_scope()
-    return isinstance(scope, AgentInvocation) and scope.request.subject is agent and not scope.ended
 
 
 def output_fields(signature: Any) -> tuple[str, ...] | None:

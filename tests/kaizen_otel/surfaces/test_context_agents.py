@@ -309,6 +309,27 @@ def test_agents_called_by_an_agent_are_executions_below_it(
     assert len(kaizen_offline.requests) == 3
 
 
+def test_an_agent_that_calls_itself_has_an_execution_for_each_run(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen.strategies.async_single_shot import AsyncSingleShotStrategy
+
+    from tests.kaizen_otel.surfaces import scenes
+
+    class Doubting(AsyncSingleShotStrategy):
+        async def execute(self, agent: Any, inputs: dict[str, Any]) -> Any:
+            if inputs["question"] == "x":
+                return await agent.run_async(question="really x?")
+            await scenes.llm_client().complete(scenes.MESSAGES)
+            return {"answer": "yes"}
+
+    scenes.base_agent(strategy=Doubting(), agent_id="qa", use_async_llm=True).run(question="x")
+
+    assert kaizen_telemetry.tree() == "invoke_agent qa\n  invoke_agent qa\n    chat gpt-4o"
+    assert [e.model_calls for e in kaizen_telemetry.executions] == [1, 0]
+    assert len(kaizen_offline.requests) == 1
+
+
 def test_an_agent_without_a_name_is_called_by_its_class(
     kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:

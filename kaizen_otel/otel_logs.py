@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.resources import Resource
 
+    from kaizen_processors.fence import Fence
+
 SCOPE_NAME = "kaizen_otel"
 
 
@@ -66,20 +68,33 @@ def application_has_logs() -> bool:
     return isinstance(get_logger_provider(), LoggerProvider)
 
 
-def build_logger_provider(resource: Resource, protocol: str) -> LoggerProvider:
-    """A private logger provider that exports by OTLP; `protocol` is `grpc` or `http/protobuf`."""
-    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor  # noqa: PLC0415 - loaded when used
+class OwnLogs:
+    """A private logger provider, and the queue by which its records leave."""
 
-    if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import (  # noqa: PLC0415 - 100 ms of import
-            OTLPLogExporter as GrpcLogExporter,
-        )
+    def __init__(self, provider: LoggerProvider, queue: Any = None) -> None:
+        """Hold both; without a queue they leave by gRPC."""
+        self.provider = provider
+        self.queue = queue
 
-        exporter: Any = GrpcLogExporter()
-    else:
-        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter  # noqa: PLC0415 - as above
 
-        exporter = OTLPLogExporter()
+def build_own_logs(resource: Resource, protocol: str, fence: Fence) -> OwnLogs:
+    """A private logger provider that exports by OTLP; `protocol` is `grpc` or `http/protobuf`.
+
+    Raises:
+        ValueError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
+    """
     provider = LoggerProvider(resource)
-    provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
-    return provider
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter  # noqa: PLC0415 - heavy
+        from opentelemetry.sdk._logs.export import BatchLogRecordProcessor  # noqa: PLC0415 - loaded when used
+
+        provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
+        return OwnLogs(provider)
+    from kaizen_processors.export.queue_processors import (  # noqa: PLC0415 - loaded when used
+        QueueLogRecordProcessor,
+        otlp_log_queue,
+    )
+
+    queue = otlp_log_queue(fence=fence)
+    provider.add_log_record_processor(QueueLogRecordProcessor(queue))
+    return OwnLogs(provider, queue)

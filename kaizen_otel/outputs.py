@@ -14,18 +14,20 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resou
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from kaizen_otel.otel_logs import application_has_logs, build_logger_provider
+from kaizen_otel.otel_logs import application_has_logs, build_own_logs
 from kaizen_otel.settings import SettingsError
 from kaizen_processors.pipeline import Observer
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
 
+    from kaizen_otel.otel_logs import OwnLogs
     from kaizen_otel.settings import Settings
     from kaizen_processors.export.console import ConsoleTree
+    from kaizen_processors.export.delivery import DeliveryQueue
+    from kaizen_processors.fence import Fence
 
 DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name"
 
@@ -49,19 +51,52 @@ def otlp_wanted(settings: Settings, signal: str = "TRACES") -> bool:
     return any(os.environ.get(name) for name in (_ENDPOINTS[0], f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"))
 
 
-def build_own_tracer_provider(settings: Settings) -> TracerProvider:
-    """A private tracer provider, with an OTLP exporter when one is wanted."""
+class OwnTraces:
+    """A private tracer provider, and the queue by which its spans leave."""
+
+    def __init__(self, provider: TracerProvider, queue: DeliveryQueue[ReadableSpan] | None = None) -> None:
+        """Hold both; without a queue nothing leaves by OTLP/HTTP."""
+        self.provider = provider
+        self.queue = queue
+
+
+def build_own_traces(settings: Settings, fence: Fence) -> OwnTraces:
+    """A private tracer provider; its spans leave by OTLP when that is wanted.
+
+    Raises:
+        SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
+    """
     provider = TracerProvider(resource=_resource(settings), id_generator=settings.id_generator)
-    if otlp_wanted(settings):
-        provider.add_span_processor(BatchSpanProcessor(_otlp_span_exporter()))
-    return provider
+    if not otlp_wanted(settings):
+        return OwnTraces(provider)
+    if _protocol("TRACES") == "grpc":
+        provider.add_span_processor(BatchSpanProcessor(_grpc_span_exporter()))
+        return OwnTraces(provider)
+    from kaizen_processors.export.queue_processors import (  # noqa: PLC0415 - loaded when used
+        QueueSpanProcessor,
+        otlp_span_queue,
+    )
+
+    try:
+        queue = otlp_span_queue(fence=fence)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    provider.add_span_processor(QueueSpanProcessor(queue))
+    return OwnTraces(provider, queue)
 
 
-def build_own_logger_provider(settings: Settings) -> LoggerProvider | None:
-    """A private logger provider for our events, when they are to leave by OTLP and nobody else takes them."""
+def build_own_events(settings: Settings, fence: Fence) -> OwnLogs | None:
+    """A private logger provider for our events, when they are to leave by OTLP and nobody else takes them.
+
+    Raises:
+        SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
+    """
     if not otlp_wanted(settings, "LOGS") or application_has_logs():
         return None
-    return build_logger_provider(_resource(settings), _protocol("LOGS"))
+    try:
+        return build_own_logs(_resource(settings), _protocol("LOGS"), fence)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 class OwnMetrics:
@@ -181,14 +216,8 @@ def _protocol(signal: str) -> str:
     return (os.environ.get(name) or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf").strip().lower()
 
 
-def _otlp_span_exporter() -> SpanExporter:
-    if _protocol("TRACES") == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415 - 100 ms of import
-            OTLPSpanExporter as GrpcSpanExporter,
-        )
-
-        return GrpcSpanExporter()
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - loaded when used
+def _grpc_span_exporter() -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - 100 ms of import
 
     return OTLPSpanExporter()
 

@@ -19,9 +19,9 @@ from kaizen_otel._version import __version__
 from kaizen_otel.otel_logs import SCOPE_NAME, EventLog
 from kaizen_otel.outputs import (
     OwnMetrics,
-    build_own_logger_provider,
+    build_own_events,
     build_own_metrics,
-    build_own_tracer_provider,
+    build_own_traces,
     local_outputs,
     otlp_wanted,
 )
@@ -31,9 +31,12 @@ from kaizen_processors.recording import DeferredRecorder, DirectRecorder
 from kaizen_semconv import GEN_AI_SCHEMA_URLS
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Tracer
 
+    from kaizen_otel.otel_logs import OwnLogs
     from kaizen_otel.settings import Settings
+    from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
     from kaizen_processors.ledger import Ledger
     from kaizen_processors.pipeline import Pipeline
@@ -60,11 +63,12 @@ class Providers:
         self._tracer: Tracer | None = None
         self._settled = False
         self._own_tracer_provider: TracerProvider | None = None
+        self._span_queue: DeliveryQueue[ReadableSpan] | None = None
         self._own_metrics: OwnMetrics | None = None
         self._recorder: HistogramRecorder = DirectRecorder()
         self._joined: Any = None
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-        self._own_logger_provider: Any = None
+        self._own_logs: OwnLogs | None = None
         self.instruments: Instruments | None = None
         for observer in local_outputs(settings):
             pipeline.add(observer)
@@ -72,8 +76,9 @@ class Providers:
             self._find_tracer()
             self._find_meter()
             if settings.logger_provider is None:
-                self._own_logger_provider = build_own_logger_provider(settings)
-        self.events = EventLog(settings.logger_provider or self._own_logger_provider, __version__, self._schema_url)
+                self._own_logs = build_own_events(settings, fence)
+        own_logger_provider = None if self._own_logs is None else self._own_logs.provider
+        self.events = EventLog(settings.logger_provider or own_logger_provider, __version__, self._schema_url)
 
     # -- traces ---------------------------------------------------------------------------------------------------
 
@@ -112,8 +117,9 @@ class Providers:
         settings = self._settings
         if not (self._pipeline.observers or otlp_wanted(settings)):
             return
-        own = build_own_tracer_provider(settings)
-        self._own_tracer_provider = own
+        traces = build_own_traces(settings, self._fence)
+        own = self._own_tracer_provider = traces.provider
+        self._span_queue = traces.queue
         _ours.add(own)
         self._arm_shell(own)
         self._tracer = self._tracer_of(own)
@@ -191,6 +197,11 @@ class Providers:
             self._find_meter()
         self._arm_instruments()
 
+    def delivery(self) -> dict[str, Any]:
+        """What became of every span and event that was handed to a queue of ours, by signal."""
+        queues = {"traces": self._span_queue, "logs": None if self._own_logs is None else self._own_logs.queue}
+        return {signal: queue.counts() for signal, queue in queues.items() if queue is not None}
+
     # -- the end --------------------------------------------------------------------------------------------------
 
     def flush(self, timeout_s: float) -> bool:
@@ -198,7 +209,8 @@ class Providers:
         self._recorder.drain()
         done = True
         own_meter = None if self._own_metrics is None else self._own_metrics.provider
-        for provider in (self._own_tracer_provider, own_meter, self._own_logger_provider):
+        own_logger = None if self._own_logs is None else self._own_logs.provider
+        for provider in (self._own_tracer_provider, own_meter, own_logger):
             if provider is not None:
                 flushed = False
                 with self._fence("provider.flush"):
@@ -213,7 +225,8 @@ class Providers:
             if shell is not None:
                 shell.disarm()
         self._recorder.shutdown()
-        for ours in (self._own_tracer_provider, self._own_metrics, self._own_logger_provider):
+        own_logger = None if self._own_logs is None else self._own_logs.provider
+        for ours in (self._own_tracer_provider, self._own_metrics, own_logger):
             if ours is not None:
                 with self._fence("provider.shutdown"):
                     ours.shutdown()

@@ -216,6 +216,7 @@ class Telemetry:
         return {
             "instrumented": True,
             "export": self.providers.export_owner,
+            "delivery": self.providers.delivery(),
             "prometheus_port": self.providers.prometheus_port,
             "failures": self.fence.counts(),
             "disabled_observers": [type_name(observer) for observer in self.pipeline.disabled],

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _KAIZEN_LOGGERS: Final = ("kaizen", "kailash", "kailash_mcp", "mcp")
-_EXPORT_LOGGERS: Final = ("opentelemetry.exporter", "opentelemetry.sdk")
+_EXPORT_LOGGERS: Final = ("kaizen_otel", "opentelemetry.exporter", "opentelemetry.sdk")
 _LONGEST_REASON: Final = 200
 
 

@@ -37,7 +37,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(_shown(item) for item in value) or "none"
     if isinstance(value, str | Path):
-        return str(value)
+        text = str(value)
+        return text if text.isprintable() else repr(text)[1:-1]  # a value is one line, whatever is in it
     if isinstance(value, int | float):
         return f"{value:.15g}"
     name = getattr(value, "__qualname__", None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,8 @@ def http_endpoint() -> Iterator[tuple[str, Received]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
             if self.path == "/v1/traces":
                 received.traces(ExportTraceServiceRequest.FromString(body))
             elif self.path == "/v1/logs":

@@ -17,7 +17,6 @@ from kaizen_processors.export.otlp.official import official_value
 from kaizen_processors.export.otlp.wire import (
     DOUBLE_BYTES,
     MAX_VARINT_BYTES,
-    VARINTS,
     framed,
     pack_double,
     signed_varint,
@@ -28,8 +27,9 @@ Attributes: TypeAlias = Mapping[str, Any]
 
 _MAX_KEYS: Final = 512
 _MAX_KEY_CHARS: Final = 128
-_MAX_VALUES_PER_KEY: Final = 24
+_MAX_VALUES_PER_KEY: Final = 16
 _MAX_VALUE_BYTES: Final = 80
+_MAX_LENGTHS_PER_KEY: Final = 16
 # With these the memory of all keys and values together stays below 5 MB.
 
 MAX_DEPTH: Final = 93
@@ -39,15 +39,11 @@ MAPPING_DEPTH: Final = 3
 MAX_ENTRIES: Final = 1 << 16
 """Entries of all containers in one value: a list of lists that share their entries grows without bound."""
 
-_STRING, _BOOL, _INT, _DOUBLE, _ARRAY, _MAPPING, _BYTES = b"\x0a", b"\x10", b"\x18", b"\x21", b"\x2a", b"\x32", b"\x3a"
+_STRING, _INT, _DOUBLE, _ARRAY, _MAPPING, _BYTES = b"\x0a", b"\x18", b"\x21", b"\x2a", b"\x32", b"\x3a"
 _ENTRY = b"\x0a"
 _KEY = b"\x0a"
 _VALUE = b"\x12"
 _TRUE, _FALSE = b"\x10\x01", b"\x10\x00"
-
-_SHORT: Final = len(VARINTS) - 16
-_STRING_HEADS: Final = tuple(varint(1 + len(varint(size)) + size) + _STRING + varint(size) for size in range(_SHORT))
-"""By the length of a short string: the length of its AnyValue, the tag and its own length."""
 
 
 class TooDeepError(ValueError):
@@ -64,33 +60,42 @@ class _Key(dict[_Small, bytes]):
     the `1` that it equals.
     """
 
-    __slots__ = ("_before_double", "_before_int", "_head", "_head_size", "false", "true")
+    __slots__ = ("_before_double", "_before_int", "_before_text", "_head", "_head_size", "false", "true")
 
     def __init__(self, key: str) -> None:
         super().__init__()
         self._head = text_head(key)
         self._head_size = len(self._head)
+        self._before_text: dict[int, bytes] = {}
         self._before_int = [self._before(_INT, size) for size in range(MAX_VARINT_BYTES + 1)]
         self._before_double = self._before(_DOUBLE, DOUBLE_BYTES)
         self.true, self.false = self.with_value(_TRUE), self.with_value(_FALSE)
 
     def __missing__(self, value: _Small) -> bytes:
         kind = type(value)
-        if kind is int:
+        if kind is str:
+            encoded = value.encode()  # type: ignore[union-attr]  # a str
+            before = self._before_text.get(len(encoded))
+            field = (self._learn_length(len(encoded)) if before is None else before) + encoded
+        elif kind is int:
             number = signed_varint(value)  # type: ignore[arg-type]  # an int
             field = self._before_int[len(number)] + number
-        elif kind is str:
-            encoded = value.encode()  # type: ignore[union-attr]  # a str
-            size = len(encoded)
-            if size >= _SHORT:
-                return self.with_value(framed(_STRING, encoded))
-            head = _STRING_HEADS[size]
-            field = varint(self._head_size + len(head) + size) + self._head + head + encoded
         else:
             field = self.with_value(any_value(value))
         if len(self) < _MAX_VALUES_PER_KEY and len(field) <= self._head_size + _MAX_VALUE_BYTES:
             self[value] = field
         return field
+
+    def _learn_length(self, size: int) -> bytes:
+        """All of the field before a text of `size` bytes."""
+        string = _STRING + varint(size)
+        any_value_size = varint(len(string) + size)
+        before = (
+            varint(self._head_size + len(any_value_size) + len(string) + size) + self._head + any_value_size + string
+        )
+        if len(self._before_text) < _MAX_LENGTHS_PER_KEY:
+            self._before_text[size] = before
+        return before
 
     def double(self, value: float) -> bytes:
         return self._before_double + pack_double(value)

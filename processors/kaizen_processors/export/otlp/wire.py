@@ -26,20 +26,14 @@ pack_fixed32 = Struct("<BI").pack
 pack_double = Struct("<d").pack
 
 
-def _varint(number: int) -> bytes:
-    groups = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)
-
-
-VARINTS: Final[tuple[bytes, ...]] = tuple(_varint(number) for number in range(_TABLE_SIZE))
-"""The varints of small numbers; nearly every length of a field is one."""
-
+_ONE_BYTE: Final = tuple(bytes((group,)) for group in range(0x80))
 _CONTINUED: Final = tuple(bytes((group | 0x80,)) for group in range(0x80))
 """Seven bits after which more follow."""
+
+VARINTS: Final = _ONE_BYTE + tuple(
+    _CONTINUED[number & 0x7F] + _ONE_BYTE[number >> 7] for number in range(0x80, _TABLE_SIZE)
+)
+"""The varints of small numbers; nearly every length of a field is one."""
 
 
 def _long_varint(number: int) -> bytes:

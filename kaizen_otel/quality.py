@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ REMEMBERED_EXECUTIONS = 10_000
 """Finished executions that a later evaluation can still be reported for by id."""
 
 SHUTDOWN_S = 2.0
+
+_EXECUTION_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class QualityDesk:
@@ -156,7 +159,7 @@ class QualityDesk:
             attributes[g.GEN_AI_EVALUATION_SCORE_LABEL] = evaluation.label
         if evaluation.explanation is not None:
             attributes[g.GEN_AI_EVALUATION_EXPLANATION] = self._telemetry.content.redacted(evaluation.explanation)
-        if execution_id is not None:
+        if execution_id is not None and _EXECUTION_ID.fullmatch(execution_id):
             attributes[k.KAIZEN_EXECUTION_ID] = execution_id
         self._telemetry.providers.events.emit(
             events.GEN_AI_EVALUATION_RESULT,

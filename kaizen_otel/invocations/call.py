@@ -59,7 +59,7 @@ class CallRequest:
         """Hold the request; `parameters` are asked for by a span that records, `messages` stay untouched."""
         self.operation = operation
         self.provider = provider or UNKNOWN_PROVIDER
-        self.model = model
+        self.model = model or None
         self.server_address = server_address
         self.server_port = server_port
         self.streaming = streaming

@@ -26,8 +26,8 @@ class CreateAgentInvocation(Invocation):
     ) -> None:
         """Prepare; the name may only be known once the agent is made."""
         super().__init__(telemetry, parent)
-        self.agent_name = agent_name
-        self.model = model
+        self.agent_name = agent_name or None
+        self.model = model or None
 
     def span_name(self) -> str:
         """`create_agent {agent}`."""

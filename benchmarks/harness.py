@@ -1,7 +1,8 @@
 """Measure several things in one run, turn by turn, so that whatever disturbs the machine disturbs all of them.
 
-A case does an operation `count` times. In each round every case gets one turn, in an order that rotates. What counts is
-the best turn of a case (the least disturbed one) and the median over the rounds of its ratio to the yardstick.
+A case does an operation as often as fills a turn, which is about as long for all of them. In each round every case gets
+one turn, in an order that rotates. What counts is the best turn of a case, the least disturbed one; the median of all
+turns stands beside it.
 """
 
 from __future__ import annotations
@@ -22,14 +23,21 @@ CLOCKS: dict[str, Callable[[], int]] = {"cpu": time.thread_time_ns, "wall": time
 """`cpu` is the calling thread's own processor time: what its caller pays, without the waiting for other processes."""
 
 
+TURN_NS = 8_000_000
+"""A turn: short enough to fit between two disturbances, long enough for the clock."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """One thing to measure: `run(count)` does it `count` times, inside `around()`, whose time is not counted."""
+    """One thing to measure: `run(count)` does it `count` times, inside `around()`, which is not measured.
+
+    Without a `count` of its own a case gets the one that fills a turn.
+    """
 
     name: str
     run: Callable[[int], object]
     around: Callable[[], AbstractContextManager[object]] = nullcontext
-    count: int = 200
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,14 @@ class Timings:
     def median_ratio(self, line: Line, unit: Line) -> float:
         """The same from the medians of the rounds: what a busy machine sees."""
         return statistics.median(self.rounds(line)) / statistics.median(self.rounds(unit))
+
+
+def _count_for_a_turn(case: Case) -> int:
+    with case.around():
+        case.run(20)
+        begun = time.thread_time_ns()
+        case.run(20)
+        return max(1, TURN_NS * 20 // (time.thread_time_ns() - begun))
 
 
 @dataclass(frozen=True)
@@ -109,16 +125,18 @@ def measure(cases: Sequence[Case], rounds: int, clock: str = "cpu") -> Timings:
     """Give every case one turn in each round."""
     now = CLOCKS[clock]
     taken: dict[str, list[float]] = {case.name: [] for case in cases}
+    counts = {case.name: case.count or _count_for_a_turn(case) for case in cases}
     gc.collect()
     gc.freeze()
     for number in range(rounds):
         shift = number % len(cases)
         for case in (*cases[shift:], *cases[:shift]):
+            count = counts[case.name]
             with case.around():
-                case.run(min(case.count, 20))
+                case.run(count // 4 + 1)  # to get warm
                 begun = now()
-                case.run(case.count)
-                taken[case.name].append((now() - begun) / case.count / 1_000)
+                case.run(count)
+                taken[case.name].append((now() - begun) / count / 1_000)
     gc.unfreeze()
     return Timings(taken)
 

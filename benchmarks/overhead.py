@@ -56,17 +56,17 @@ def of_model_calls() -> tuple[list[Case], list[Table]]:
     chats = scenes.completions(client, transport)
     cases = [
         Case(BARE_SPAN.case, scenes.bare_span()),
-        Case("chat", scenes.alone(chats)),
-        Case(BARE_SPAN_IN_PLACE.case, scenes.alone(scenes.completions_in_bare_spans(client, transport))),
+        Case("chat", scenes.in_a_loop(chats)),
+        Case(BARE_SPAN_IN_PLACE.case, scenes.in_a_loop(scenes.completions_in_bare_spans(client, transport))),
     ]
     alone, in_place = [BARE_SPAN], [BARE_SPAN_IN_PLACE]
     for what, budget, options in VARIANTS:
         telemetry = make_variant(options)
-        cases.append(Case(f"{what} (alone)", scenes.invocations(telemetry)))
+        cases.append(Case(f"{what} (alone)", scenes.invocations(telemetry), scenes.watched_by(telemetry)))
         alone.append(Line(what, f"{what} (alone)", budget=budget))
-        cases.append(Case(what, scenes.in_agent(telemetry, chats), scenes.watched_by(telemetry)))
+        cases.append(Case(what, scenes.in_a_loop(chats), scenes.watched_by(telemetry)))
         in_place.append(Line(what, what, "chat", budget))
-    cases.append(Case("left behind", scenes.alone(chats), scenes.left_behind(scenes.make_telemetry())))
+    cases.append(Case("left behind", scenes.in_a_loop(chats), scenes.left_behind(scenes.make_telemetry())))
     in_place.append(Line("a wrapper that somebody kept, after `uninstrument()`", "left behind", "chat"))
     return cases, [
         Table("A model call: the invocation", alone, BARE_SPAN),
@@ -82,12 +82,12 @@ def of_parts() -> tuple[list[Case], list[Table]]:
     two = scenes.streams(client, scenes.InstantTransport(2))
     runs = scenes.agent_runs(scenes.make_agent())
     cases = [
-        Case("stream", scenes.alone(many), count=10),
-        Case("watched stream", scenes.in_agent(telemetry, many), watched, count=10),
-        Case("short stream", scenes.alone(two), count=50),
-        Case("watched short stream", scenes.in_agent(telemetry, two), watched, count=50),
-        Case("agent", runs, count=3),
-        Case("watched agent", runs, watched, count=3),
+        Case("stream", scenes.in_a_loop(many)),
+        Case("watched stream", scenes.in_a_loop(many), watched),
+        Case("short stream", scenes.in_a_loop(two)),
+        Case("watched short stream", scenes.in_a_loop(two), watched),
+        Case("agent", runs),
+        Case("watched agent", runs, watched),
         *parts.cases(),
     ]
     lines = [

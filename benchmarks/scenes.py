@@ -70,7 +70,7 @@ def bare_span() -> Work:
 
 
 def invocations(telemetry: Telemetry) -> Work:
-    """Model calls of one agent as a patch makes them, with everything but the patch and the model."""
+    """Model calls as a patch makes them, with everything but the patch and the model."""
     usage = Usage(1200, 300, cache_read_tokens=200, reasoning_tokens=0)
 
     def describe() -> CallRequest:
@@ -82,10 +82,9 @@ def invocations(telemetry: Telemetry) -> Work:
         call.usage = usage
 
     def run(count: int) -> None:
-        with telemetry.agent(lambda: AgentRequest("desk", None)):
-            for _ in range(count):
-                with telemetry.call(describe) as call:
-                    call.observe(answer)
+        for _ in range(count):
+            with telemetry.call(describe) as call:
+                call.observe(answer)
 
     return run
 
@@ -98,14 +97,15 @@ def make_telemetry(**options: Any) -> Telemetry:
 
 
 def watched_by(telemetry: Telemetry) -> Callable[[], Any]:
-    """The patches on, reporting to this telemetry, for the length of a `with` block."""
+    """The patches on, inside an agent watched by this telemetry, for the length of a `with` block."""
 
     @contextmanager
     def watching() -> Iterator[None]:
         switch.turn_on(telemetry)
         PATCHER.turn_on(telemetry.fence)
         try:
-            yield
+            with telemetry.agent(lambda: AgentRequest("desk", None)):
+                yield
         finally:
             PATCHER.turn_off()
             switch.turn_off()
@@ -225,24 +225,11 @@ def streams(client: Any, transport: InstantTransport) -> AsyncWork:
     return run
 
 
-def alone(work: AsyncWork) -> Work:
-    """Run it in a loop of its own, with nobody watching."""
+def in_a_loop(work: AsyncWork) -> Work:
+    """Run it in an event loop of its own."""
 
     def run(count: int) -> None:
         asyncio.run(work(count))
-
-    return run
-
-
-def in_agent(telemetry: Telemetry, work: AsyncWork) -> Work:
-    """Run it as the model calls of one agent, so that each is rolled up into an execution."""
-
-    async def agent_run(count: int) -> None:
-        with telemetry.agent(lambda: AgentRequest("desk", None)):
-            await work(count)
-
-    def run(count: int) -> None:
-        asyncio.run(agent_run(count))
 
     return run
 

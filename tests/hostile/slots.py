@@ -1,0 +1,18 @@
+"""All slots."""
+
+from __future__ import annotations
+
+from tests.hostile import agent_slots, api_slots, llm_slots, node_slots, tool_slots, workflow_slots
+
+SLOTS = {
+    name: slot
+    for room in (llm_slots, workflow_slots, node_slots, tool_slots, agent_slots, api_slots)
+    for name, slot in room.SLOTS.items()
+}
+
+_firsts: dict[tuple[str, str], str] = {}
+for _slot in SLOTS.values():
+    _firsts.setdefault((_slot.surface, _slot.takes), _slot.name)
+
+FIRSTS = frozenset(_firsts.values())
+"""One slot of each surface: for values that are too large to be tried in every place of it."""

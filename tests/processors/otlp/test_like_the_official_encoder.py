@@ -16,6 +16,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, StatusCode, set_span_in_context
 
+from kaizen_processors.export.otlp import encode_spans, values
+from kaizen_processors.export.otlp import spans as spans_module
+from kaizen_processors.export.otlp.owners import resource_owner
 from tests.processors.otlp.oracle import assert_same_logs, assert_same_spans
 from tests.processors.otlp.strategies import (
     ATTRIBUTES,
@@ -136,10 +139,23 @@ def test_more_keys_and_names_than_are_remembered() -> None:
     assert_same_spans([*many, *many[:10]])
 
 
+def test_what_is_remembered_is_bounded() -> None:
+    for number in range(3000):
+        span = span_with(**{f"bounded.{number}": "v", "many": f"v{number}", "long": "x" * number})
+        span._name = f"bounded {number}"
+        encode_spans([span])
+    assert len(values._keys) <= values._MAX_KEYS
+    assert len(spans_module._names) <= spans_module._MAX_NAMES
+    for key in ("many", "long"):
+        assert len(values._keys[key]) <= values._MAX_VALUES_PER_KEY
+        assert len(values._keys[key]._before_text) <= values._MAX_LENGTHS_PER_KEY
+
+
 def test_more_resources_than_are_remembered() -> None:
     context = SpanContext(1, 2, is_remote=False)
     many = [ReadableSpan("n", context, resource=Resource({"host.name": f"h{number}"})) for number in range(300)]
     assert_same_spans([*many, *many[:10]])
+    assert len(resource_owner._known) <= 256
 
 
 @pytest.mark.parametrize("depth", [1, 20, 30])

@@ -97,21 +97,17 @@ class Tally:
         self.open_calls = 0
         self.models: dict[str, None] = {}
 
-    def add(self, call: CallRecord) -> None:
-        """Count one call. The caller holds the ledger's lock."""
-        usage = call.usage
-        price = call.price
+    def add(self, model: str, input_tokens: int, output_tokens: int, cost_units: int | None) -> None:
+        """Count one call, whose cost is None when it is not known. The caller holds the ledger's lock."""
         self.model_calls += 1
-        if usage.input_tokens is not None:
-            self.input_tokens += usage.input_tokens
-        if usage.output_tokens is not None:
-            self.output_tokens += usage.output_tokens
-        if price.missing is not None:
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+        if cost_units is None:
             self.incomplete_calls += 1
-        elif price.amount is not None:
-            self.cost_units += price.amount
-        if call.model not in self.models and len(self.models) < _MODELS_PER_TALLY:
-            self.models[call.model] = None
+        else:
+            self.cost_units += cost_units
+        if model not in self.models and len(self.models) < _MODELS_PER_TALLY:
+            self.models[model] = None
 
     def snapshot(self) -> TallySnapshot:
         """Copy the sums. The caller holds the ledger's lock."""
@@ -228,24 +224,24 @@ class Ledger:
             tallies: the sums of the scopes above it.
             opened: whether `open_call` announced it there.
         """
-        price = call.price
+        model, usage, price = call.model, call.usage, call.price
+        input_tokens = usage.input_tokens or 0
+        output_tokens = usage.output_tokens or 0
+        cost_units = price.amount or 0 if price.missing is None else None
         with self._lock:
-            key = (call.agent_name, call.model)
+            key = (call.agent_name, model)
             sums = self._calls.get(key)
             if sums is None:
                 sums = self._new_sums(key)
-            usage = call.usage
             sums.calls += 1
-            if usage.input_tokens is not None:
-                sums.input_tokens += usage.input_tokens
-            if usage.output_tokens is not None:
-                sums.output_tokens += usage.output_tokens
-            if price.missing is not None:
-                self._count_missing(call.model, price.missing)
-            elif price.amount is not None:
-                sums.cost_units += price.amount
+            sums.input_tokens += input_tokens
+            sums.output_tokens += output_tokens
+            if cost_units is not None:
+                sums.cost_units += cost_units
+            elif price.missing is not None:
+                self._count_missing(model, price.missing)
             for tally in tallies:
-                tally.add(call)
+                tally.add(model, input_tokens, output_tokens, cost_units)
                 if opened:
                     tally.open_calls -= 1
 

@@ -47,19 +47,15 @@ class ContentWriter:
         patterns = {f"pattern_{number}": pattern for number, pattern in enumerate(settings.redact_patterns, 1)}
         self._redactor = Redactor(keys=settings.redact_keys, patterns=patterns)
         self.mode = ContentMode(settings.captured_content)
+        self.captures = self.mode is not ContentMode.OFF  # whether content is recorded at all
         self._encoder: ContentEncoder | None = None
-        if self.mode is not ContentMode.OFF:
+        if self.captures:
             from kaizen_processors.content import ContentEncoder  # noqa: PLC0415 - off by default
 
             one = settings.content_max_bytes
             self._encoder = ContentEncoder(
                 ContentPolicy(self.mode, max(TOTAL_BYTES, 2 * one + _ROOM), one, self._redactor)
             )
-
-    @property
-    def captures(self) -> bool:
-        """Whether content is recorded at all."""
-        return self._encoder is not None
 
     def redacted(self, text: str) -> str:
         """A text as it may leave the process."""

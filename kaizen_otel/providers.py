@@ -83,7 +83,10 @@ class Providers:
     # -- traces ---------------------------------------------------------------------------------------------------
 
     def tracer(self, *, look_again: bool) -> Tracer | None:
-        """The tracer in force. Until the application's provider is found, each new tree looks for it again."""
+        """The tracer in force, None when nobody records spans.
+
+        Until the application's provider is found, each new tree looks for it again.
+        """
         if look_again and not self._settled and not self.disabled:
             self._find_tracer()
         return self._tracer
@@ -234,6 +237,8 @@ class Providers:
             self.instruments.disarm()
         self._tracer = None
 
-    def _tracer_of(self, provider: Any) -> Tracer:
+    def _tracer_of(self, provider: Any) -> Tracer | None:
+        if isinstance(provider, trace.NoOpTracerProvider):
+            return None  # its spans are the ones around: no attributes need to be made for them
         tracer: Tracer = provider.get_tracer(SCOPE_NAME, __version__, self._schema_url)
         return tracer

@@ -35,8 +35,6 @@ from kaizen_processors.values import type_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from opentelemetry.trace import Tracer
-
     from kaizen_otel.context import InForce
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
@@ -86,10 +84,6 @@ class Telemetry:
             self.prices.price("openai", "gpt-4o", Usage(1, 1), self.clock.time_ns())
 
     # -- what invocations need ------------------------------------------------------------------------------------
-
-    def tracer(self, *, is_root: bool = False) -> Tracer | None:
-        """The tracer in force; None when nobody records spans."""
-        return self.providers.tracer(look_again=is_root)
 
     @property
     def instruments(self) -> Instruments | None:

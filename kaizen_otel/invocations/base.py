@@ -97,7 +97,7 @@ class Invocation(Scope):
         # A sampler, an id generator or a processor of the application's may raise: then there is no span, but the
         # operation is still accounted for.
         try:
-            tracer = telemetry.tracer(is_root=parent is None)
+            tracer = telemetry.providers.tracer(look_again=parent is None)
             if tracer is not None and self.records_span:
                 self.span = self._start_span(tracer, around)
         except Exception as error:  # noqa: BLE001 - the fence, as cheap as it gets
@@ -117,7 +117,7 @@ class Invocation(Scope):
         return self._context or _NOWHERE
 
     def __enter__(self) -> Self:
-        self._attachment = Attachment(self.context())
+        self._attachment = Attachment(self._context or _NOWHERE, self)
         return self
 
     def __exit__(
@@ -258,7 +258,7 @@ class SilentInvocation(NullInvocation):
         self._attachment: Attachment | None = None
 
     def __enter__(self) -> Self:
-        self._attachment = Attachment(with_scope(self._scope))
+        self._attachment = Attachment(with_scope(self._scope), self._scope)
         return self
 
     def __exit__(self, *_: object) -> None:

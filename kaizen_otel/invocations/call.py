@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from opentelemetry.trace import SpanKind
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from kaizen_processors.pricing import Price
 
 UNKNOWN_PROVIDER = "unknown"
+
+_new: Final = object.__new__
+"""Makes a record whose fields are set one by one: by keywords it takes seven times as long (1.5 µs)."""
 
 
 class CallRequest:
@@ -152,21 +155,20 @@ class CallInvocation(Invocation):
         account = self.account
         execution = account if isinstance(account, ExecutionScope) else None
         span_context = self.span.get_span_context()
-        self.record = CallRecord(
-            operation=request.operation,
-            provider=request.provider,
-            model=request.model or self.response_model or UNKNOWN_MODEL,
-            agent_name=NO_AGENT if account is None else account.agent_name,
-            usage=self.usage,
-            price=price,
-            start_time_ns=self.start_time_ns,
-            duration_ns=duration_ns,
-            error_type=None if failure is None else failure.error_type,
-            execution_id=None if execution is None else execution.execution_id,
-            trace_id=span_context.trace_id,
-            span_id=span_context.span_id,
-        )
-        self.telemetry.ledger.add_call(self.record, self.tallies, opened=True)
+        self.record = record = _new(CallRecord)
+        record.operation = request.operation
+        record.provider = request.provider
+        record.model = request.model or self.response_model or UNKNOWN_MODEL
+        record.agent_name = NO_AGENT if account is None else account.agent_name
+        record.usage = self.usage
+        record.price = price
+        record.start_time_ns = self.start_time_ns
+        record.duration_ns = duration_ns
+        record.error_type = None if failure is None else failure.error_type
+        record.execution_id = None if execution is None else execution.execution_id
+        record.trace_id = span_context.trace_id
+        record.span_id = span_context.span_id
+        self.telemetry.ledger.add_call(record, self.tallies, opened=True)
         if execution is not None:
             execution.call_finished(self)
 

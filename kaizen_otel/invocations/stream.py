@@ -17,7 +17,7 @@ from kaizen_otel.invocations.scope import Attachment
 from kaizen_semconv.attributes import KaizenCallOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from kaizen_otel.invocations.base import NullInvocation
     from kaizen_otel.invocations.call import CallRequest
@@ -32,13 +32,19 @@ async def watched_stream(
 ) -> AsyncGenerator[Any, Any]:
     """Yield every chunk unchanged. The call begins when the first one is asked for, as the producer does."""
     reading = _Reading(telemetry, telemetry.call(describe))
+    call, context = reading.call, reading.context
     sent: Any = None
     thrown: BaseException | None = None
     try:
         while True:
             step = chunks.asend(sent) if thrown is None else chunks.athrow(thrown)
             sent = thrown = None
-            chunk = await reading.at_work(step)
+            attachment = None if context is None else Attachment(context, call)
+            try:
+                chunk = await step
+            finally:
+                if attachment is not None:
+                    attachment.detach()
             reading.saw(chunk, observe_chunk)
             try:
                 sent = yield chunk
@@ -46,7 +52,7 @@ async def watched_stream(
                 let_go = _let_go_by_loop()
                 reading.stopped(KaizenCallOutcome.ABANDONED if let_go else KaizenCallOutcome.CLOSED)
                 if not let_go:  # else the loop closes the producer as well, perhaps at this very moment
-                    await reading.at_work(chunks.aclose())
+                    await _close(chunks, reading)
                 raise
             except BaseException as error:  # noqa: BLE001 - it is the producer's to answer, as it would be without us
                 thrown = error
@@ -64,41 +70,33 @@ async def watched_stream(
 class _Reading:
     """The call of one stream while it is read; held by the generator's frame and by nothing else."""
 
-    __slots__ = ("_call", "_context", "_telemetry")
+    __slots__ = ("_telemetry", "call", "context")
 
     def __init__(self, telemetry: Telemetry, begun: CallInvocation | NullInvocation) -> None:
         self._telemetry = telemetry
-        self._call = begun if isinstance(begun, CallInvocation) else None
-        self._context = None if self._call is None else self._call.context()
-
-    async def at_work(self, step: Awaitable[Any]) -> Any:
-        """Let the producer take a step in the call's context."""
-        context = self._context
-        if context is None:
-            return await step
-        attachment = Attachment(context)
-        try:
-            return await step
-        finally:
-            attachment.detach()
+        self.call = begun if isinstance(begun, CallInvocation) else None
+        self.context = None if self.call is None else self.call.context()
 
     def saw(self, chunk: Any, observe_chunk: Callable[[CallInvocation, Any], None]) -> None:
         """Take notice of a chunk."""
-        call = self._call
+        call = self.call
         if call is not None:
-            with self._telemetry.fence("call.chunk"):
-                call.first_chunk()
+            try:
+                if call.first_chunk_ns is None:
+                    call.first_chunk()
                 observe_chunk(call, chunk)
+            except Exception as error:  # noqa: BLE001 - the fence, without the cost of a `with` on every chunk
+                self._telemetry.fence.caught("call.chunk", error)
 
     def finished(self, error: BaseException | None = None) -> None:
         """End the call: the stream came to its end, or failed."""
-        if self._call is not None:
-            self._call.finish(error)
+        if self.call is not None:
+            self.call.finish(error)
 
     def stopped(self, outcome: KaizenCallOutcome) -> None:
         """End the call: nobody reads on."""
-        if self._call is not None:
-            _stop(self._call, outcome)
+        if self.call is not None:
+            _stop(self.call, outcome)
 
     def __del__(self) -> None:
         """End the call of a generator that is deleted without being resumed: its loop was closed before it.
@@ -106,12 +104,24 @@ class _Reading:
         That may happen while the garbage collector runs, in the middle of anything, also of our own locked regions: the
         call is therefore ended by another thread, started without any lock of Python's `threading`.
         """
-        call = getattr(self, "_call", None)
+        call = getattr(self, "call", None)
         if call is not None and not call.ended:
             try:
                 _thread.start_new_thread(_stop, (call, KaizenCallOutcome.ABANDONED))
             except RuntimeError:
                 return  # the interpreter is shutting down: no thread, and nobody to export the span
+
+
+async def _close(chunks: AsyncGenerator[Any, Any], reading: _Reading) -> None:
+    """Let the producer end, in the call's context as well."""
+    if reading.context is None:
+        await chunks.aclose()
+        return
+    attachment = Attachment(reading.context, reading.call)
+    try:
+        await chunks.aclose()
+    finally:
+        attachment.detach()
 
 
 def _stop(call: CallInvocation, outcome: KaizenCallOutcome) -> None:

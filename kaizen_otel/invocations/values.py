@@ -78,5 +78,10 @@ def text_tuple(value: object, limit: int = 16) -> tuple[str, ...]:
         return () if text is None else (text,)
     if type(value) not in {list, tuple}:
         return ()
-    texts = (bounded_text(item) for item in islice(cast("list[object]", value), limit))
-    return tuple(text for text in texts if text is not None)
+    found: list[str] = []
+    items: Any = value
+    for item in islice(items, limit):
+        text = bounded_text(item)
+        if text is not None:
+            found.append(text)
+    return tuple(found)

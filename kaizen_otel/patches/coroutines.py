@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -33,6 +33,6 @@ def in_place_of(call: Any, watch: Callable[[Held], Coroutine[Any, Any, Any]]) ->
     """The coroutine `watch(...)`, under the name of `call`; what is no coroutine is handed back as it is."""
     if not issubclass(type(call), CoroutineType):
         return call
-    ours = cast("CoroutineType[Any, Any, Any]", watch(Held(call)))
+    ours: Any = watch(Held(call))
     ours.__name__, ours.__qualname__ = call.__name__, call.__qualname__
     return ours

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.call import CallInvocation
-from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.invocations.scope import attached_scope
 from kaizen_otel.invocations.values import MAX_TOKENS, bounded_text, mapping, text_tuple, token_count
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
@@ -25,22 +25,19 @@ Reader = "Callable[[CallInvocation, dict[Any, Any]], None]"
 def openai(call: CallInvocation, payload: dict[Any, Any]) -> None:
     """OpenAI chat, and everybody who speaks it. A stream's last chunk carries the usage when it was asked for."""
     _identify(call, payload.get("id"), payload.get("model"))
-    choices = payload.get("choices")
-    if type(choices) is list:  # Kaizen's answer is the first choice alone
-        reasons = text_tuple([mapping(choice).get("finish_reason") for choice in choices])
-        call.finish_reasons = reasons or call.finish_reasons
+    # Kaizen's answer is the first choice alone.
+    call.finish_reasons = _reasons(payload.get("choices"), "finish_reason") or call.finish_reasons
     raw = payload.get("usage")
-    if type(raw) is not dict:
-        return
-    usage = call.usage
-    _set(usage, "input_tokens", raw.get("prompt_tokens"))
-    _set(usage, "output_tokens", raw.get("completion_tokens"))
-    prompt = mapping(raw.get("prompt_tokens_details"))
-    _set(usage, "cache_read_tokens", prompt.get("cached_tokens"))
-    _set(usage, "input_audio_tokens", prompt.get("audio_tokens"))
-    completion = mapping(raw.get("completion_tokens_details"))
-    _set(usage, "reasoning_tokens", completion.get("reasoning_tokens"))
-    _set(usage, "output_audio_tokens", completion.get("audio_tokens"))
+    if type(raw) is dict:
+        _count(call.usage, raw, _OPENAI_USAGE)
+        _count(call.usage, raw.get("prompt_tokens_details"), _OPENAI_PROMPT)
+        _count(call.usage, raw.get("completion_tokens_details"), _OPENAI_COMPLETION)
+
+
+_OPENAI_USAGE = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+_OPENAI_PROMPT = (("cached_tokens", "cache_read_tokens"), ("audio_tokens", "input_audio_tokens"))
+_OPENAI_COMPLETION = (("reasoning_tokens", "reasoning_tokens"), ("audio_tokens", "output_audio_tokens"))
+"""Their names of counts, and ours."""
 
 
 def anthropic(call: CallInvocation, payload: dict[Any, Any]) -> None:
@@ -77,7 +74,7 @@ def google(call: CallInvocation, payload: dict[Any, Any]) -> None:
     """
     _identify(call, payload.get("responseId"), payload.get("modelVersion"))
     # Kaizen's own answer calls every chunk's reason "stop", and folds most of the others into it.
-    reasons = _google_reasons(payload)
+    reasons = tuple(reason.lower() for reason in _reasons(payload.get("candidates"), "finishReason"))
     call.finish_reasons = reasons or call.finish_reasons
     raw = payload.get("usageMetadata")
     if type(raw) is not dict:
@@ -95,13 +92,6 @@ def google(call: CallInvocation, payload: dict[Any, Any]) -> None:
         usage.output_tokens = (candidates or 0) + (usage.reasoning_tokens or 0)
     elif total is not None and total == usage.input_tokens:
         usage.output_tokens = 0  # the provider's JSON leaves zeros out: a prompt that was blocked has no answer
-
-
-def _google_reasons(payload: dict[Any, Any]) -> tuple[str, ...]:
-    candidates = payload.get("candidates")
-    if type(candidates) is not list:
-        return ()
-    return tuple(reason.lower() for reason in text_tuple([mapping(item).get("finishReason") for item in candidates]))
 
 
 def ollama(call: CallInvocation, payload: dict[Any, Any]) -> None:
@@ -129,12 +119,14 @@ def _surface(module_name: str, reader: Callable[[CallInvocation, dict[Any, Any]]
     def parse_response(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         telemetry = active()
         if telemetry is not None:
-            with telemetry.fence("call.payload"):
-                scope = current_scope()
+            try:
+                scope = attached_scope()
                 payload = args[0] if args else kwargs.get("payload")
                 if isinstance(scope, CallInvocation) and type(payload) is dict:
                     reader(scope, payload)
                     scope.payload_read = True
+            except Exception as error:  # noqa: BLE001 - the fence, without the cost of a `with` on every chunk
+                telemetry.fence.caught("call.payload", error)
         return wrapped(*args, **kwargs)
 
     def apply_to(patcher: Patcher, module: Any) -> None:
@@ -153,7 +145,7 @@ def _embeddings_surface(provider: str) -> Surface:
         telemetry = active()
         if telemetry is not None:
             with telemetry.fence("call.payload"):
-                scope = current_scope()
+                scope = attached_scope()
                 if isinstance(scope, CallInvocation):
                     answer = mapping(result)
                     _identify(scope, None, answer.get("model"))
@@ -177,6 +169,23 @@ def _identify(call: CallInvocation, response_id: object, model: object) -> None:
         call.response_id = bounded_text(response_id)
     if call.response_model is None:
         call.response_model = bounded_text(model)
+
+
+def _reasons(candidates: object, key: str) -> tuple[str, ...]:
+    """Why each candidate of an answer finished; nothing while none has, which is most of a stream."""
+    if type(candidates) is not list:
+        return ()
+    reasons = [one[key] for one in candidates if type(one) is dict and one.get(key) is not None]
+    return text_tuple(reasons) if reasons else ()
+
+
+def _count(usage: Usage, counts: object, names: tuple[tuple[str, str], ...]) -> None:
+    """Take the counts that are there, under their names and ours."""
+    if type(counts) is dict:
+        for theirs, ours in names:
+            value = counts.get(theirs)
+            if type(value) is int and 0 <= value < MAX_TOKENS:
+                setattr(usage, ours, value)
 
 
 def _set(usage: Usage, name: str, value: object) -> None:

@@ -11,7 +11,7 @@ from tests.hostile.values import Refused, huge_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CHAIN = 5_000
+CHAIN = 1_000
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:

@@ -209,7 +209,7 @@ ODD_VALUES: dict[str, Callable[[], object]] = {
     "hold_each_other": _two_that_hold_each_other,
     "deep_dict": _deep_dict,
     "deep_list": _deep_list,
-    "wide_dict": lambda: {f"k{number}": number for number in range(20_000)},
+    "wide_dict": lambda: {f"k{number}": number for number in range(2_000)},
     "odd_keys": lambda: {None: 1, 2: 3, b"b": 4, (5, 6): 7, _Shade.DARK: 8, 1.5: 9},
     "surrogate_keys": lambda: {"\ud800": "\udfff", "type": "\ud800"},
     "colliding_key": lambda: {_EqualsAnything("type"): 1, _EqualsAnything("usage"): 2, _EqualsAnything("id"): 3},

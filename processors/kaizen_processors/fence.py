@@ -45,6 +45,7 @@ class Fence:
         # Reentrant: the garbage collector may end an abandoned call, and that may fail, in the middle of this.
         self._lock = threading.RLock()
         self._counts: dict[str, int] = {}
+        self._out_of_stack = 0
 
     def __call__(self, where: str) -> Guard:
         """Give the context manager that swallows and counts what fails at `where`: always the same one."""
@@ -52,7 +53,20 @@ class Fence:
         return self._guards.setdefault(where, Guard(self, where)) if guard is None else guard
 
     def caught(self, where: str, error: BaseException) -> None:
-        """Count a failure that was caught elsewhere, and log it when it is the first of its cause."""
+        """Count a failure that was caught elsewhere, and log it when it is the first of its cause. Never raises."""
+        try:
+            self._count(where, error)
+        except RecursionError:
+            # The stack is nearly used up, so this step must not call anything.
+            self._out_of_stack += 1
+
+    def counts(self) -> dict[str, int]:
+        """Failures so far by cause (`where:ExceptionName`)."""
+        with self._lock:
+            unnamed = {"stack:RecursionError": self._out_of_stack} if self._out_of_stack else {}
+            return self._counts | unnamed
+
+    def _count(self, where: str, error: BaseException) -> None:
         cause = f"{where}:{type_name(error)}"
         with self._lock:
             if cause not in self._counts and len(self._counts) >= _MAX_CAUSES:
@@ -61,11 +75,6 @@ class Fence:
             self._counts[cause] = seen + 1
         if not seen:
             _log_once(where, error)
-
-    def counts(self) -> dict[str, int]:
-        """Failures so far by cause (`where:ExceptionName`)."""
-        with self._lock:
-            return dict(self._counts)
 
 
 def _log_once(where: str, error: BaseException) -> None:

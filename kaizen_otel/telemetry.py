@@ -22,7 +22,7 @@ from kaizen_otel.otel_logs import SCOPE_NAME
 from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
 from kaizen_otel.settings import AgentSettings, MonitoringLevel, SettingsError
-from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.clock import SYSTEM_CLOCK, FallbackClock
 from kaizen_processors.dialects import ForeignCalls
 from kaizen_processors.fence import Fence
 from kaizen_processors.ledger import Ledger
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
     from kaizen_otel.settings import Settings
+    from kaizen_processors.clock import Clock
     from kaizen_processors.meters import Instruments
 
 _logger = logging.getLogger("kaizen_otel")
@@ -61,7 +62,7 @@ class Telemetry:
         """Build every part; raises `SettingsError` or `PriceFileError` for what cannot work."""
         self.settings = settings
         self.fence = Fence()
-        self.clock = settings.clock or SYSTEM_CLOCK
+        self.clock: Clock = SYSTEM_CLOCK if settings.clock is None else FallbackClock(settings.clock, self.fence)
         self.ledger = Ledger(settings.max_ledger_keys, self.clock)
         self.prices = PriceBook() if settings.price_file is None else PriceBook.from_file(settings.price_file)
         self.foreign = ForeignCalls(self.ledger, self.prices, attribution_in, own_scope=SCOPE_NAME)
@@ -93,8 +94,10 @@ class Telemetry:
     def new_execution_id(self) -> str:
         """A fresh id of 32 hex digits."""
         generator = self.settings.id_generator
-        number = random.getrandbits(128) if generator is None else generator.generate_trace_id()
-        return f"{number:032x}"
+        if generator is not None:
+            with self.fence("id_generator"):
+                return f"{generator.generate_trace_id():032x}"
+        return f"{random.getrandbits(128):032x}"
 
     def attributes_in_force(self) -> InForce:
         """What `attributes()` blocks around this place have said."""

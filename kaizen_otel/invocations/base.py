@@ -7,7 +7,7 @@ are evaluated behind the fence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
-    from kaizen_otel.context import InForce
     from kaizen_otel.telemetry import Telemetry
 
 Attributes = dict[str, "AttributeValue"]
@@ -107,7 +106,7 @@ class Invocation(Scope):
 
     def _start_span(self, tracer: Tracer, around: Context) -> Span:
         attributes = self.start_attributes()
-        said = cast("InForce | None", around.get(ATTRIBUTES_KEY))
+        said: Any = around.get(ATTRIBUTES_KEY)  # an `InForce`, put there by nobody else
         if said is not None:
             said.add_to(attributes)
         return tracer.start_span(self.span_name(), around, self.span_kind, attributes, start_time=self.start_time_ns)
@@ -180,7 +179,9 @@ class Invocation(Scope):
             if error is not None:
                 self.failure = Failure.of(error)
             self.on_finish(duration_ns)
-            self._report_upwards()
+            parent = self.parent
+            if isinstance(parent, Invocation):
+                parent.child_finished(self)
         except Exception as failed:  # noqa: BLE001 - the fence
             self.telemetry.fence.caught(f"{self.kind}.finish", failed)
 
@@ -208,11 +209,6 @@ class Invocation(Scope):
         if attributes:
             span.set_attributes(attributes)
         return attributes
-
-    def _report_upwards(self) -> None:
-        parent = self.parent
-        if isinstance(parent, Invocation):
-            parent.child_finished(self)
 
     def child_finished(self, child: Invocation) -> None:
         """Take notice of an operation that ended directly below this one."""

@@ -69,7 +69,9 @@ def apply(patcher: Patcher, module: Any) -> None:
     patcher.wrap(client, "complete", complete)
     patcher.wrap(client, "stream", stream)
     patcher.wrap(client, "embed", embed)
-    patcher.wrap(client, "_build_completion_payload_and_url", build_payload)
+    telemetry = active()
+    if telemetry is not None and telemetry.settings.stream_usage:
+        patcher.wrap(client, "_build_completion_payload_and_url", build_payload)
 
 
 SURFACE = Surface("kaizen.llm.client", apply)

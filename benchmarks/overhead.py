@@ -86,22 +86,20 @@ def of_parts() -> tuple[list[Case], list[Table]]:
         Case("watched stream", scenes.in_a_loop(many), watched),
         Case("short stream", scenes.in_a_loop(two)),
         Case("watched short stream", scenes.in_a_loop(two), watched),
-        Case("agent", runs),
-        Case("watched agent", runs, watched),
+        Case("agent", runs, count=2, clock="threads"),
+        Case("watched agent", runs, watched, count=2, clock="threads"),
         *parts.cases(),
     ]
     lines = [
         Line("a streamed chunk: what a stream of 52 costs, by chunk", "watched stream", "stream", 3, scenes.CHUNKS),
         Line("a stream of two chunks, as a whole", "watched short stream", "short stream"),
-        Line(
-            "a run of a `BaseAgent` on `LocalRuntime`, by span (agent, workflow, node, chat)",
-            "watched agent",
-            "agent",
-            per=4,
-        ),
         *parts.LINES,
     ]
-    return cases, [Table("Parts", lines)]
+    whole = [
+        Line("a run of a `BaseAgent` on `LocalRuntime`, unwatched (all threads)", "agent"),
+        Line("what watching adds to it: spans of agent, workflow, node and chat", "watched agent", "agent"),
+    ]
+    return cases, [Table("Parts", lines), Table("A whole run", whole)]
 
 
 def run(rounds: int, clock: str) -> list[dict[str, Any]]:

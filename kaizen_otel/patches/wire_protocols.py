@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.scope import attached_scope
-from kaizen_otel.invocations.values import MAX_TOKENS, bounded_text, mapping, text_tuple, token_count
+from kaizen_otel.invocations.values import MAX_TOKENS, bounded_text, mapping, token_count
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kaizen_processors.usage import Usage
+
+MAX_CANDIDATES = 16
+"""Answers to one request whose finish reasons are kept."""
 
 Reader = "Callable[[CallInvocation, dict[Any, Any]], None]"
 
@@ -173,10 +176,14 @@ def _identify(call: CallInvocation, response_id: object, model: object) -> None:
 
 def _reasons(candidates: object, key: str) -> tuple[str, ...]:
     """Why each candidate of an answer finished; nothing while none has, which is most of a stream."""
-    if type(candidates) is not list:
-        return ()
-    reasons = [one[key] for one in candidates if type(one) is dict and one.get(key) is not None]
-    return text_tuple(reasons) if reasons else ()
+    found: tuple[str, ...] = ()
+    if type(candidates) is list:
+        for one in candidates[:MAX_CANDIDATES]:
+            reason = one.get(key) if type(one) is dict else None
+            text = None if reason is None else bounded_text(reason)
+            if text is not None:
+                found = (*found, text)
+    return found
 
 
 def _count(usage: Usage, counts: object, names: tuple[tuple[str, str], ...]) -> None:

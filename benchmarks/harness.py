@@ -92,39 +92,45 @@ def _count_for_a_turn(case: Case) -> int:
 
 @dataclass(frozen=True)
 class Table:
-    """Lines that are compared with one unit; without a unit their budgets are in microseconds."""
+    """Lines that are compared with one unit. Budgets are ratios to it, or microseconds where the unit takes `unit_us`."""
 
     title: str
     lines: list[Line]
-    unit: Line | None = None
+    unit: Line
+    unit_us: float | None = None
 
     def results(self, timings: Timings) -> list[dict[str, Any]]:
         """The lines as measured, as plain values."""
-        rows: list[dict[str, Any]] = []
-        for line in self.lines:
-            row = {"what": line.what, "us": timings.best(line), "budget": line.budget}
-            if self.unit is not None:
-                row |= {"ratio": timings.ratio(line, self.unit), "median_ratio": timings.median_ratio(line, self.unit)}
-            rows.append(row)
-        return rows
+        scale = self.unit_us or 1.0
+        return [
+            {
+                "what": line.what,
+                "us": timings.best(line),
+                "compared": timings.ratio(line, self.unit) * scale,
+                "median": timings.median_ratio(line, self.unit) * scale,
+                "budget": line.budget,
+            }
+            for line in self.lines
+        ]
 
-
-def markdown(title: str, rows: list[dict[str, Any]]) -> str:
-    """A table of results."""
-    compared = "ratio" in rows[0]
-    header = [title, "µs", "ratio", "median", "at most"] if compared else [title, "µs", "at most"]
-    lines = [header, ["---", *("---:" for _ in header[1:])]]
-    for row in rows:
-        ratios = [f"{row['ratio']:.2f}", f"{row['median_ratio']:.2f}"] if compared else []
-        lines.append([row["what"], f"{row['us']:.1f}" if compared else f"{row['us']:.2f}", *ratios, _verdict(row)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    def markdown(self, timings: Timings) -> str:
+        """The lines as measured, as a table."""
+        scaled = "ratio" if self.unit_us is None else f"µs at {self.unit_us:g}"
+        header = [self.title, "µs", scaled, "median", "at most"]
+        lines = [header, ["---", *("---:" for _ in header[1:])]]
+        for row in self.results(timings):
+            numbers = (
+                f"{row[key]:.1f}" if row[key] >= 100 else f"{row[key]:.2f}" for key in ("us", "compared", "median")
+            )
+            lines.append([row["what"], *numbers, _verdict(row)])
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _verdict(row: dict[str, Any]) -> str:
     budget = row["budget"]
     if budget is None:
         return ""
-    return f"{budget:g}" if row.get("ratio", row["us"]) <= budget else f"{budget:g} **missed**"
+    return f"{budget:g}" if row["compared"] <= budget else f"{budget:g} **missed**"
 
 
 def measure(cases: Sequence[Case], rounds: int, clock: str = "cpu") -> Timings:

@@ -92,7 +92,7 @@ def _count_for_a_turn(case: Case) -> int:
 
 @dataclass(frozen=True)
 class Table:
-    """Lines that are compared with one unit. Budgets are ratios to it, or microseconds where the unit takes `unit_us`."""
+    """Lines compared with one unit. Budgets are ratios to it, or microseconds where the unit takes `unit_us`."""
 
     title: str
     lines: list[Line]

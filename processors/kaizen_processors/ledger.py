@@ -282,18 +282,21 @@ class Ledger:
         """Distinct agents with an execution running, or ended within five minutes."""
         oldest = self._clock.monotonic_ns() - ACTIVE_WITHIN_NS
         with self._lock:
-            return sum(1 for activity in self._active.values() if activity.running or activity.ended_ns >= oldest)
+            known = self._active.copy()
+            return sum(1 for activity in known.values() if activity.running or activity.ended_ns >= oldest)
 
     def snapshot(self) -> LedgerSnapshot:
         """Copy all sums at one moment."""
         with self._lock:
+            # A copy first, in one step: making totals may collect garbage, and that may end a call with a new key.
+            calls = self._calls.copy()
             return LedgerSnapshot(
                 {
                     key: CallTotals(sums.calls, sums.input_tokens, sums.output_tokens, sums.cost_units)
-                    for key, sums in self._calls.items()
+                    for key, sums in calls.items()
                 },
-                dict(self._executions),
-                dict(self._missing),
+                self._executions.copy(),
+                self._missing.copy(),
             )
 
     def _new_sums(self, key: tuple[str, str]) -> _CallSums:
@@ -322,6 +325,7 @@ class Ledger:
             return
         self._swept_ns = now_ns
         oldest = now_ns - ACTIVE_WITHIN_NS
-        idle = [name for name, one in self._active.items() if not one.running and one.ended_ns < oldest]
+        known = self._active.copy()
+        idle = [name for name, one in known.items() if not one.running and one.ended_ns < oldest]
         for name in idle:
             del self._active[name]

@@ -14,6 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, set_span_in
 
 from kaizen_otel.invocations.scope import EvaluatorScope, current_execution, evaluator_above, with_scope
 from kaizen_processors.execution import NO_AGENT
+from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.quality.confidence import confidence_of
 from kaizen_processors.quality.evaluation import FAIL, Evaluation, EvaluationInput, quality_score
 from kaizen_processors.quality.structural import invalid_json, structural_evaluations
@@ -46,9 +47,14 @@ class QualityDesk:
         """Judge as the settings say; raises `EvaluatorError` for an evaluator that cannot be used."""
         self._telemetry = telemetry
         self._finished: OrderedDict[str, tuple[str, SpanContext, int]] = OrderedDict()
-        self._lock = threading.Lock()
+        self.after_fork_in_child()
+        begin_anew_in_children(self)
         self._invalid: dict[str, int] = {}
         self._runner = self._build_runner()
+
+    def after_fork_in_child(self) -> None:
+        """Make a lock that nobody holds. Reentrant: collecting garbage may end an execution while it is held."""
+        self._lock = threading.RLock()
 
     def judge(self, agent: AgentInvocation) -> None:
         """Set confidence and structural quality, before the execution's span ends."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from kaizen_otel.patches.table import PATCHER, SURFACES
 from tests.hostile.errors import ERRORS_THAT_HANG_ASYNCIO, ODD_ERRORS
 from tests.hostile.slots import FIRSTS, SLOTS
@@ -41,6 +43,7 @@ def test_only_errors_are_left_out_and_only_where_kaizen_cannot_stand_them() -> N
     assert not left_out & set(ERRORS_THAT_HANG_ASYNCIO)
 
 
+@pytest.mark.kaizen_otel(stream_usage=True)  # patches one attribute more
 def test_every_patched_attribute_has_a_slot(kaizen_telemetry: Captured) -> None:
     from kailash.nodes.base import Node
 

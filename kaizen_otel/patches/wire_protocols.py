@@ -27,7 +27,8 @@ Reader = "Callable[[CallInvocation, dict[Any, Any]], None]"
 
 def openai(call: CallInvocation, payload: dict[Any, Any]) -> None:
     """OpenAI chat, and everybody who speaks it. A stream's last chunk carries the usage when it was asked for."""
-    _identify(call, payload.get("id"), payload.get("model"))
+    if call.response_id is None or call.response_model is None:  # each chunk of a stream repeats them
+        _identify(call, payload.get("id"), payload.get("model"))
     # Kaizen's answer is the first choice alone.
     call.finish_reasons = _reasons(payload.get("choices"), "finish_reason") or call.finish_reasons
     raw = payload.get("usage")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -155,6 +156,7 @@ def test_more_resources_than_are_remembered() -> None:
     context = SpanContext(1, 2, is_remote=False)
     many = [ReadableSpan("n", context, resource=Resource({"host.name": f"h{number}"})) for number in range(300)]
     assert_same_spans([*many, *many[:10]])
+    assert resource_owner(RESOURCE) is resource_owner(RESOURCE)
     assert len(resource_owner._known) <= 256
 
 
@@ -165,6 +167,13 @@ def test_values_that_nest_deep(depth: int) -> None:
     for _ in range(depth):
         lists, mappings = [lists], {"k": mappings}
     assert_same_spans([span_with(lists=lists, mappings=mappings)])
+
+
+@pytest.mark.parametrize("number", [0, 1, 24, 25, 300, -1, -(2**31), 2**31 - 1])
+def test_any_number_of_a_severity(number: int) -> None:
+    record = LogRecord(body="text")
+    record.severity_number = SimpleNamespace(value=number)  # type: ignore[assignment]  # of another library
+    assert_same_logs([ReadableLogRecord(record, RESOURCE)])
 
 
 def test_no_spans_and_no_log_records() -> None:

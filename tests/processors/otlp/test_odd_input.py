@@ -20,7 +20,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from kaizen_processors.export.accounts import DropReason
 from kaizen_processors.export.otlp import encode_logs, encode_spans
 from tests.processors.otlp.oracle import decoded_logs, decoded_spans
-from tests.processors.otlp.strategies import KEYS, LEAVES
+from tests.processors.otlp.strategies import KEYS, LEAVES, log_records, spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -365,6 +365,27 @@ def test_what_is_no_log_record_is_counted_and_the_others_arrive(item: Any) -> No
     batch = encode_logs([log("before"), item, log("after")])
     assert [got.body.string_value for got in decoded_logs(batch)] == ["before", "after"]
     assert (batch.items, batch.dropped) == (2, {DropReason.ENCODING: 1})
+
+
+# -- mending --------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(spans())
+def test_mending_a_span_changes_nothing_but_what_is_odd(good: ReadableSpan) -> None:
+    good._name = MENDED
+    expected = official_spans([good]).SerializeToString()
+    good._name = LONE
+    assert encode_spans([good]).payload == expected
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(log_records())
+def test_mending_a_log_record_changes_nothing_but_what_is_odd(good: ReadableLogRecord) -> None:
+    good.log_record.event_name = MENDED
+    expected = official_logs([good]).SerializeToString()
+    good.log_record.event_name = LONE
+    assert encode_logs([good]).payload == expected
 
 
 # -- anything at all ------------------------------------------------------------------------------------------------

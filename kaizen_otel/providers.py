@@ -69,7 +69,7 @@ class Providers:
         self._joined: Any = None
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
         self._own_logs: OwnLogs | None = None
-        self.instruments: Instruments | None = None
+        self.instruments: Instruments | None = None  # None when metrics are off
         for observer in local_outputs(settings):
             pipeline.add(observer)
         if not self.disabled:

@@ -150,7 +150,7 @@ class QualityDesk:
         self._announce(evaluation, given.agent_name, given.execution_id, span_context)
 
     def _measure(self, agent_name: str, evaluation: str, score: float, span_context: SpanContext | None) -> None:
-        instruments = self._telemetry.instruments
+        instruments = self._telemetry.providers.instruments
         if instruments is not None:
             labels = {k.AGENT_NAME: agent_name, k.EVALUATION: evaluation}
             instruments.record(instruments.quality_score, score, labels, _context_of(span_context))

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
     from kaizen_otel.settings import Settings
     from kaizen_processors.clock import Clock
-    from kaizen_processors.meters import Instruments
 
 _logger = logging.getLogger("kaizen_otel")
 
@@ -85,11 +84,6 @@ class Telemetry:
             self.prices.price("openai", "gpt-4o", Usage(1, 1), self.clock.time_ns())
 
     # -- what invocations need ------------------------------------------------------------------------------------
-
-    @property
-    def instruments(self) -> Instruments | None:
-        """The metric instruments; None when metrics are off."""
-        return self.providers.instruments
 
     def new_execution_id(self) -> str:
         """A fresh id of 32 hex digits."""

@@ -98,7 +98,7 @@ class Emitter:
 
     def call_metrics(self, call: CallInvocation, record: CallRecord, duration_ns: int) -> None:
         """Duration, and tokens in and out."""
-        instruments = self._telemetry.instruments
+        instruments = self._telemetry.providers.instruments
         if instruments is None:
             return
         labels = _identity(call.request)
@@ -183,7 +183,7 @@ class Emitter:
 
     def agent_metrics(self, agent: AgentInvocation, record: ExecutionRecord, duration_ns: int) -> None:
         """Duration of the execution, under our name and the conventions'."""
-        instruments = self._telemetry.instruments
+        instruments = self._telemetry.providers.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
         seconds = duration_ns / _NS
@@ -224,7 +224,7 @@ class Emitter:
 
     def workflow_metrics(self, workflow: WorkflowInvocation, duration_ns: int) -> None:
         """Duration of the workflow."""
-        instruments = self._telemetry.instruments
+        instruments = self._telemetry.providers.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
         labels: dict[str, str | int] = {}
@@ -259,7 +259,7 @@ class Emitter:
 
     def tool_metrics(self, tool: ToolInvocation, duration_ns: int) -> None:
         """Duration of the tool call."""
-        instruments = self._telemetry.instruments
+        instruments = self._telemetry.providers.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
         labels: dict[str, str | int] = {g.GEN_AI_TOOL_NAME: tool.tool_name, g.GEN_AI_TOOL_TYPE: tool.tool_type}

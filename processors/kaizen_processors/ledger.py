@@ -97,18 +97,6 @@ class Tally:
         self.open_calls = 0
         self.models: dict[str, None] = {}
 
-    def add(self, model: str, input_tokens: int, output_tokens: int, cost_units: int | None) -> None:
-        """Count one call, whose cost is None when it is not known. The caller holds the ledger's lock."""
-        self.model_calls += 1
-        self.input_tokens += input_tokens
-        self.output_tokens += output_tokens
-        if cost_units is None:
-            self.incomplete_calls += 1
-        else:
-            self.cost_units += cost_units
-        if model not in self.models and len(self.models) < _MODELS_PER_TALLY:
-            self.models[model] = None
-
     def snapshot(self) -> TallySnapshot:
         """Copy the sums. The caller holds the ledger's lock."""
         return TallySnapshot(
@@ -241,7 +229,15 @@ class Ledger:
             elif price.missing is not None:
                 self._count_missing(model, price.missing)
             for tally in tallies:
-                tally.add(model, input_tokens, output_tokens, cost_units)
+                tally.model_calls += 1
+                tally.input_tokens += input_tokens
+                tally.output_tokens += output_tokens
+                if cost_units is None:
+                    tally.incomplete_calls += 1
+                else:
+                    tally.cost_units += cost_units
+                if model not in tally.models and len(tally.models) < _MODELS_PER_TALLY:
+                    tally.models[model] = None
                 if opened:
                     tally.open_calls -= 1
 

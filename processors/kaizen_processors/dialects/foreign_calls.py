@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext
 
     from kaizen_processors.dialects.model_call import ModelCall
@@ -90,6 +91,7 @@ class ForeignCalls:
         self._prices = prices
         self._attribute = attribute
         self._own_scope = own_scope
+        self._seen_own_scope: InstrumentationScope | None = None  # recognised by identity: a tracer has only one
         self._open: Recent[_Open] = Recent(max_open)
         self._counted: Recent[bool] = Recent(max_open)
         begin_anew_in_children(self)
@@ -101,15 +103,18 @@ class ForeignCalls:
 
     def started(self, span: Span, context: Context | None) -> None:
         """Remember a span that starts in this context (None: the current one)."""
-        parent = span.parent
         if not self._is_ours(span):
-            self._open.put(span.context.span_id, _Open(parent, self._attribute(context)))
-        elif parent is not None and self._open and self._open.get(parent.span_id) is not None:
+            self._open.put(span.context.span_id, _Open(span.parent, self._attribute(context)))
+        elif self._open:
             # Ours are links of the chain only where something of another library is above them.
-            self._open.put(span.context.span_id, _Open(parent, None))
+            parent = span.parent
+            if parent is not None and self._open.get(parent.span_id) is not None:
+                self._open.put(span.context.span_id, _Open(parent, None))
 
     def ended(self, span: ReadableSpan) -> CallRecord | None:
         """Count an ended span when it is a model call that nobody else counts. Gives its record, else None."""
+        if not self._open and self._is_ours(span):
+            return None
         span_id = span.context.span_id
         opened = self._open.pop(span_id)
         if opened is None:  # ours, or it started before we watched
@@ -147,7 +152,12 @@ class ForeignCalls:
 
     def _is_ours(self, span: ReadableSpan) -> bool:
         scope = span.instrumentation_scope
-        return scope is not None and scope.name == self._own_scope
+        if scope is self._seen_own_scope:
+            return scope is not None
+        ours = scope is not None and scope.name == self._own_scope
+        if ours:
+            self._seen_own_scope = scope
+        return ours
 
     def _counted_above(self, parent: SpanContext | None) -> bool:
         """Whether a span from here up has ended before the one below it, and was counted."""

@@ -158,8 +158,10 @@ def test_bad_verdict_is_counted_and_logged_once(desk: Desk, verdict: Any, caplog
     assert len(desk.results) == 3
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError()])
-def test_raising_evaluator_is_counted_and_stops_nothing(desk: Desk, error: BaseException) -> None:
+@pytest.mark.parametrize("kind_of_error", [ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_raising_evaluator_is_counted_and_stops_nothing(desk: Desk, kind_of_error: type[BaseException]) -> None:
+    error = kind_of_error("no")
+
     @evaluator
     def boom(_: EvaluationInput) -> float:
         raise error
@@ -176,8 +178,8 @@ def test_raising_evaluator_is_counted_and_stops_nothing(desk: Desk, error: BaseE
     assert runner.dropped() == {"error": 6}
     assert len(desk.results) == 6
     assert desk.fence.counts() == {
-        f"evaluator:boom:{type(error).__name__}": 3,
-        f"evaluator:aboom:{type(error).__name__}": 3,
+        f"evaluator:boom:{kind_of_error.__name__}": 3,
+        f"evaluator:aboom:{kind_of_error.__name__}": 3,
     }
 
 

@@ -31,9 +31,9 @@ class DyingSender:
         """Nothing is open."""
 
 
-@pytest.mark.parametrize("error", [SystemExit(1), MemoryError(), KeyboardInterrupt()])
-def test_a_sending_thread_that_died_is_replaced(error: BaseException) -> None:
-    sender = DyingSender(error, 2)
+@pytest.mark.parametrize("kind", [SystemExit, MemoryError, KeyboardInterrupt])
+def test_a_sending_thread_that_died_is_replaced(kind: type[BaseException]) -> None:
+    sender = DyingSender(kind(), 2)
     with queue_to(sender) as queue:
         fill(queue, 5)
         deadline_s = time.monotonic() + 10

@@ -35,6 +35,7 @@ contracts: $(STAMP)
 
 generated: $(STAMP)
 	$(BIN)/python semconv/generate.py --check
+	$(BIN)/python collector-config/grafana/overview.py --check
 
 format: $(STAMP)  ## let ruff format and sort
 	$(BIN)/ruff check --fix .

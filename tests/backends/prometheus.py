@@ -41,9 +41,10 @@ class PrometheusClient:
 
     address: str
 
-    def query(self, expression: str) -> list[Sample]:
-        """Evaluate a PromQL expression with a vector result, now."""
-        answer = self._get("query", {"query": expression})
+    def query(self, expression: str, at_s: float | None = None) -> list[Sample]:
+        """Evaluate a PromQL expression with a vector result, now or at a time in seconds since the epoch."""
+        when = {} if at_s is None else {"time": repr(at_s)}
+        answer = self._get("query", {"query": expression, **when})
         return [_parse_sample(raw) for raw in answer["result"]]
 
     def scalar(self, expression: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
@@ -78,7 +79,9 @@ def test_committed_sources_are_those_of_the_manifest() -> None:
 
 def test_compose_file_runs_the_versions_that_the_tests_run() -> None:
     compose = (COLLECTOR_CONFIG / "compose.yaml").read_text(encoding="utf-8")
-    assert set(_IMAGE_VERSION.findall(compose)) == {program.version for program in PROGRAMS.values()}
+    types = json.loads((COLLECTOR_CONFIG / "grafana" / "check" / "package.json").read_text(encoding="utf-8"))
+    grafana = types["devDependencies"]["@grafana/schema"]
+    assert set(_IMAGE_VERSION.findall(compose)) == {grafana, *(program.version for program in PROGRAMS.values())}
 
 
 def test_files_that_the_compose_file_mounts_exist() -> None:

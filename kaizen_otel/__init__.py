@@ -7,6 +7,8 @@ Example:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from kaizen_otel._version import __version__
 from kaizen_otel.api import (
     flush,
@@ -22,11 +24,15 @@ from kaizen_processors.execution import ExecutionMetrics
 from kaizen_processors.quality.evaluation import Evaluation, EvaluationInput
 from kaizen_processors.quality.evaluators import evaluator
 
+if TYPE_CHECKING:
+    from kaizen_otel.performance import PerformanceMonitor
+
 __all__ = [
     "Evaluation",
     "EvaluationInput",
     "ExecutionMetrics",
     "MonitoringLevel",
+    "PerformanceMonitor",
     "Settings",
     "SettingsError",
     "__version__",
@@ -40,3 +46,12 @@ __all__ = [
     "stats",
     "uninstrument",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what few programs use when it is asked for: importing us stays cheap."""
+    if name == "PerformanceMonitor":
+        from kaizen_otel.performance import PerformanceMonitor  # noqa: PLC0415 - see above
+
+        return PerformanceMonitor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

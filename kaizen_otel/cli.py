@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COMMANDS: Final = {
+    "compare": ("kaizen_otel.commands.compare:compare_runs", "Say whether a run is worse than an earlier one."),
     "demo": ("kaizen_otel.demo.command:demo", "Run a support desk of real Kaizen agents and show their traces."),
     "open": ("kaizen_otel.commands.open_file:open_file", "Show trees and totals of an OTLP-JSON file."),
 }

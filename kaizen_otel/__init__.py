@@ -25,7 +25,7 @@ from kaizen_processors.quality.evaluation import Evaluation, EvaluationInput
 from kaizen_processors.quality.evaluators import evaluator
 
 if TYPE_CHECKING:
-    from kaizen_otel.performance import PerformanceMonitor
+    from kaizen_otel.performance_monitor import PerformanceMonitor
 
 __all__ = [
     "Evaluation",
@@ -51,7 +51,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load what few programs use when it is asked for: importing us stays cheap."""
     if name == "PerformanceMonitor":
-        from kaizen_otel.performance import PerformanceMonitor  # noqa: PLC0415 - see above
+        from kaizen_otel.performance_monitor import PerformanceMonitor  # noqa: PLC0415 - see above
 
         return PerformanceMonitor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

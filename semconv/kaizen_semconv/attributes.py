@@ -82,6 +82,12 @@ KAIZEN_TASK_COMPLETION_RATE: Final = "kaizen.task_completion_rate"
 KAIZEN_TOOL_SIMULATED: Final = "kaizen.tool.simulated"
 """Boolean. Whether the framework answered for the tool instead of running it."""
 
+KAIZEN_TRACE_EXECUTIONS: Final = "kaizen.trace.executions"
+"""Int. How many executions ended in a group."""
+
+KAIZEN_TRACE_NAME: Final = "kaizen.trace.name"
+"""String. What the application calls a group of executions."""
+
 KAIZEN_USAGE_COST_AMOUNT: Final = "kaizen.usage.cost.amount"
 """Double. Price of the model call, in the currency of `kaizen.usage.cost.currency`."""
 

@@ -15,6 +15,7 @@ __all__ = [
     "INVOKE_AGENT",
     "INVOKE_WORKFLOW",
     "NODE",
+    "TRACE",
     "SpanDefinition",
 ]
 
@@ -79,4 +80,13 @@ NODE: Final = SpanDefinition(
     operation=None,
     marker="kaizen.node.type",
     description="A node of a workflow that is neither an agent nor a model call.",
+)
+
+TRACE: Final = SpanDefinition(
+    id="span.kaizen.trace",
+    kind="internal",
+    names=("trace {kaizen.trace.name}",),
+    operation=None,
+    marker="kaizen.trace.name",
+    description="A group of executions that the application named; never an execution itself.",
 )

@@ -125,6 +125,8 @@ def _span(span: ReadableSpan, model: Registry) -> Iterator[str]:
             yield f"{first} is set and {second} is not"
     for event in span.events:
         unknown = sorted(set(event.attributes or {}) - EXCEPTION_KEYS)
+        if own.KAIZEN_TRACE_NAME in attributes and event.name != "exception":
+            continue  # the application's own
         if event.name != "exception" or unknown:
             yield f"unknown span event {event.name} {unknown}"
     if span.start_time is None or span.end_time is None or span.end_time < span.start_time:

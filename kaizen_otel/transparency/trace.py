@@ -1,0 +1,252 @@
+"""`ExecutionTrace`: a named block of the application, with what happens in it counted while it happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import INVALID_SPAN, format_trace_id
+
+from kaizen_otel.invocations.failure import Failure
+from kaizen_otel.invocations.scope import MeasureScope, current_scope, with_scope
+from kaizen_otel.invocations.trace_scope import TraceInvocation
+from kaizen_otel.invocations.values import bounded_text
+from kaizen_otel.patches.switch import active
+from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.money import to_float
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextvars import Token
+    from types import TracebackType
+    from typing import Self
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, SpanContext
+    from opentelemetry.util.types import AttributeValue
+
+    from kaizen_otel.telemetry import Telemetry
+    from kaizen_processors.clock import Clock
+
+MAX_EVENTS: Final = 1_000
+"""Events that a trace keeps; further ones are only on its span."""
+
+RUNNING: Final = "running"
+SUCCESS: Final = "success"
+ERROR: Final = "error"
+CANCELLED: Final = "cancelled"
+
+_NS: Final = 1_000_000_000
+_NS_IN_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEvent:
+    """Something that the application said while a trace ran."""
+
+    name: str
+    timestamp: datetime
+    attributes: Mapping[str, AttributeValue]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceMetrics:
+    """What a trace came to, at one moment. Its fields are its keys, too.
+
+    Attributes:
+        execution_time: Milliseconds since it began, or that it took.
+        tokens_consumed: Input and output together.
+        estimated_cost: US dollars; a lower bound when `cost_complete` is False.
+        tokens_input: Tokens sent, cached ones included.
+        tokens_output: Tokens received, reasoning included.
+        executions: Agents' runs that ended inside.
+        model_calls: Model calls that ended inside.
+        tool_calls: Tool calls that ended inside.
+        cost_complete: Whether the cost of every call is known.
+    """
+
+    execution_time: float
+    tokens_consumed: int
+    estimated_cost: float
+    tokens_input: int
+    tokens_output: int
+    executions: int
+    model_calls: int
+    tool_calls: int
+    cost_complete: bool
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in _METRICS:
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the figures, so that `dict(metrics)` works."""
+        return _METRICS
+
+
+_METRICS: Final = tuple(field.name for field in fields(TraceMetrics))
+
+
+class ExecutionTrace:
+    """A named block: a span, and the sums of everything inside. A context manager, used once.
+
+    Without instrumentation it runs the block and counts nothing. The figures of `TraceMetrics` are attributes and keys
+    of the trace itself, too, live while it runs.
+
+    Attributes:
+        name: What the application calls it.
+        start_time: When it began; None before.
+        start_unix_ns: The same, as its span has it: nanoseconds since the Unix epoch.
+        status: `running`, `success`, `error` or `cancelled`; None before it began.
+        events: What the application said, the first 1,000.
+    """
+
+    def __init__(self, name: str, on_ended: Callable[[ExecutionTrace], None] | None = None) -> None:
+        """Prepare a block.
+
+        Args:
+            name: Becomes the span's name, so it should be one of few: not an order's number.
+            on_ended: Told when the block has ended.
+
+        Raises:
+            TypeError: The name is no text.
+            ValueError: It is empty.
+        """
+        text = bounded_text(name)
+        if text is None:
+            raise TypeError(f"a trace's name must be text, not {type(name).__name__}")
+        if not text:
+            raise ValueError("a trace's name must not be empty")
+        self.name = text
+        self.start_time: datetime | None = None
+        self.start_unix_ns = 0
+        self.status: str | None = None
+        self.events: list[TraceEvent] = []
+        self._on_ended = on_ended
+        self._telemetry: Telemetry | None = None
+        self._clock: Clock = SYSTEM_CLOCK
+        self._invocation: TraceInvocation | None = None
+        self._scope = MeasureScope(None)
+        self._token: Token[Context] | None = None
+        self._began_ns = 0
+        self._taken_ns: int | None = None
+
+    # -- the block ------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        if self.status is not None:
+            raise RuntimeError(f"the trace {self.name!r} was entered before: make one for each block")
+        self.status = RUNNING
+        self._telemetry = telemetry = active()
+        if telemetry is not None:
+            self._clock = telemetry.clock
+        self.start_unix_ns = self._clock.time_ns()
+        self.start_time = datetime.fromtimestamp(self.start_unix_ns / _NS, tz=UTC)
+        self._began_ns = self._clock.monotonic_ns()
+        if telemetry is not None:
+            with telemetry.fence("trace.begin"):
+                invocation = TraceInvocation(telemetry, current_scope(), self.name).begin()
+                self._invocation = invocation.__enter__()
+                self.start_unix_ns = invocation.start_time_ns or self.start_unix_ns
+        self._scope = MeasureScope(current_scope())
+        self._token = otel_context.attach(with_scope(self._scope))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            otel_context.detach(self._token)
+        self._taken_ns = self._clock.monotonic_ns() - self._began_ns
+        self.status = SUCCESS if error is None else CANCELLED if Failure.of(error).cancelled else ERROR
+        invocation, telemetry = self._invocation, self._telemetry
+        if invocation is not None and telemetry is not None:
+            (sums,) = telemetry.ledger.snapshot_tallies(self._scope.total)
+            invocation.observe(lambda trace: trace.counted(sums, len(self._scope.execution_ids)))
+            invocation.__exit__(kind, error, traceback)
+        if self._on_ended is not None:
+            self._on_ended(self)
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def span_context(self) -> SpanContext:
+        """Of its span; not valid where there is none."""
+        return self._span().get_span_context()
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace's id, 32 hex digits; None where there is no span."""
+        context = self.span_context
+        return format_trace_id(context.trace_id) if context.is_valid else None
+
+    @property
+    def execution_ids(self) -> tuple[str, ...]:
+        """Ids of the executions that ended inside, in that order."""
+        return tuple(self._scope.execution_ids)
+
+    @property
+    def duration_ms(self) -> float:
+        """Milliseconds since it began, or that it took; 0 before."""
+        if self.status is None:
+            return 0.0
+        taken_ns = self._clock.monotonic_ns() - self._began_ns if self._taken_ns is None else self._taken_ns
+        return taken_ns / _NS_IN_MS
+
+    def get_current_metrics(self) -> TraceMetrics:
+        """What it came to until now."""
+        total = self._scope.total
+        telemetry = self._telemetry
+        sums = total if telemetry is None else telemetry.ledger.snapshot_tallies(total)[0]
+        return TraceMetrics(
+            execution_time=self.duration_ms,
+            tokens_consumed=sums.input_tokens + sums.output_tokens,
+            estimated_cost=to_float(sums.cost_units),
+            tokens_input=sums.input_tokens,
+            tokens_output=sums.output_tokens,
+            executions=len(self._scope.execution_ids),
+            model_calls=sums.model_calls,
+            tool_calls=sums.tool_calls,
+            cost_complete=not sums.incomplete_calls,
+        )
+
+    def add_event(self, name: str, attributes: Mapping[str, AttributeValue] | None = None) -> None:
+        """Say that something happened: an event of the span, and an entry of `events`.
+
+        Raises:
+            TypeError: The name is no text.
+        """
+        text = bounded_text(name)
+        if text is None:
+            raise TypeError(f"an event's name must be text, not {type(name).__name__}")
+        given = dict(attributes or {})
+        now_ns = self._clock.time_ns()
+        if len(self.events) < MAX_EVENTS:
+            self.events.append(TraceEvent(text, datetime.fromtimestamp(now_ns / _NS, tz=UTC), given))
+        telemetry = self._telemetry
+        if telemetry is not None:
+            with telemetry.fence("trace.event"):
+                self._span().add_event(text, given)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _METRICS:
+            return getattr(self.get_current_metrics(), name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getitem__(self, key: str) -> Any:
+        if key in _OWN:
+            return getattr(self, key)
+        return self.get_current_metrics()[key]
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of what a trace knows, so that `dict(trace)` works."""
+        return (*_OWN, *_METRICS)
+
+    def _span(self) -> Span:
+        return INVALID_SPAN if self._invocation is None else self._invocation.span
+
+
+_OWN: Final = ("name", "trace_id", "start_time", "status", "duration_ms", "execution_ids", "events")

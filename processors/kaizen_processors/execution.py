@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kaizen_processors.ledger import TallySnapshot
     from kaizen_processors.pricing import Price
+    from kaizen_processors.resources import ResourceUsage
     from kaizen_processors.usage import Usage
 
 NO_AGENT = "none"
@@ -37,12 +38,14 @@ class CallRecord:
     """One finished model call.
 
     `model` is the label the call is counted under: the response's model when the provider named one that we price
-    under, else the requested one. `duration_ns` covers the call as its caller saw it.
+    under, else the requested one. `duration_ns` covers the call as its caller saw it. `ended_ago_ns` is 0 for what we
+    watched; what was reported later ended so long before.
     """
 
     __slots__ = (
         "agent_name",
         "duration_ns",
+        "ended_ago_ns",
         "error_type",
         "execution_id",
         "model",
@@ -70,8 +73,10 @@ class CallRecord:
         execution_id: str | None = None,
         trace_id: int = 0,
         span_id: int = 0,
+        ended_ago_ns: int = 0,
     ) -> None:
         """Hold the call; see the class for units."""
+        self.ended_ago_ns = ended_ago_ns
         self.operation = operation
         self.provider = provider
         self.model = model
@@ -90,6 +95,8 @@ class ExecutionRecord:
     """One finished execution: a run of one agent (contracts: the unit).
 
     `own` and `total` are snapshots taken when the agent's span ended. `status` is `success`, `error` or `cancelled`.
+    `ended_ago_ns` is 0 for what we watched; what was reported later ended so long before. `resources` is what the
+    process used meanwhile, where that is measured.
     """
 
     __slots__ = (
@@ -98,6 +105,7 @@ class ExecutionRecord:
         "confidence",
         "conversation_id",
         "duration_ns",
+        "ended_ago_ns",
         "error_message",
         "error_type",
         "execution_id",
@@ -106,6 +114,7 @@ class ExecutionRecord:
         "model",
         "own",
         "quality_score",
+        "resources",
         "session_id",
         "span_id",
         "start_time_ns",
@@ -140,8 +149,12 @@ class ExecutionRecord:
         metadata: Mapping[str, Any] | None = None,
         trace_id: int = 0,
         span_id: int = 0,
+        ended_ago_ns: int = 0,
+        resources: ResourceUsage | None = None,
     ) -> None:
         """Hold the execution; see the class for units."""
+        self.ended_ago_ns = ended_ago_ns
+        self.resources = resources
         self.execution_id = execution_id
         self.agent_name = agent_name
         self.model = model

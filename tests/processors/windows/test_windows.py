@@ -1,0 +1,452 @@
+"""Windows: exact sums of any stretch of the last 24 hours, one slot touched for each record, bounded, safe for threads."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kaizen_otel.testing import SteppingClock
+from kaizen_processors.ledger import OVERFLOW
+from kaizen_processors.pricing.price import MISSING_USAGE
+from kaizen_processors.window_sums import WindowSums
+from kaizen_processors.windows import Group, Windows
+from tests.processors.windows.records import CENT, call, execution
+
+NS = 10**9
+ANN = Group(agent="ann")
+
+
+def still_clock() -> SteppingClock:
+    """A clock that goes on only when it is told to."""
+    return SteppingClock(step_ns=0)
+
+
+class Watched:
+    """Windows, and everything that was counted into them: what they must give is summed from that."""
+
+    def __init__(self, **given: Any) -> None:
+        self.clock = still_clock()
+        self.windows = Windows(self.clock, **given)
+        self.seen: list[tuple[float, Any]] = []
+        self.at_s = 0.0
+
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.at_s += int(seconds * 1e9) / 1e9
+
+    def see(self, record: Any) -> None:
+        (self.windows.on_execution if hasattr(record, "status") else self.windows.on_call)(record)
+        self.seen.append((self.at_s - record.ended_ago_ns / NS, record))
+
+    def since(self, start_s: float, group: Group) -> WindowSums:
+        sums = WindowSums()
+        for at_s, record in self.seen:
+            if at_s >= start_s - 1e-6 and _belongs(record, group):
+                (sums.add_execution if hasattr(record, "status") else sums.add_call)(record)
+        return sums
+
+
+def _belongs(record: Any, group: Group) -> bool:
+    return group.agent in {None, record.agent_name} and group.model in {None, record.model}
+
+
+def slot_of(window_s: float) -> float:
+    return 10 if window_s <= 300 else 60 if window_s <= 3_600 else 300
+
+
+# -- what a window holds ------------------------------------------------------------------------------------------
+
+RECORDS = st.builds(
+    lambda agent, model, status, ms: execution(agent, model, status=status, duration_ms=ms, quality_score=ms / 1e4),
+    st.sampled_from(["ann", "bob"]),
+    st.sampled_from(["m", "n"]),
+    st.sampled_from(["success", "error", "cancelled"]),
+    st.integers(0, 10_000),
+) | st.builds(
+    lambda agent, model, tokens, cents: call(agent, model, (tokens, None), MISSING_USAGE if cents else None),
+    st.sampled_from(["ann", "bob"]),
+    st.sampled_from(["m", "n"]),
+    st.integers(0, 10**6),
+    st.booleans(),
+)
+STEPS = st.one_of(
+    st.tuples(st.just("see"), RECORDS),
+    st.tuples(st.just("see"), RECORDS),
+    st.tuples(st.just("wait"), st.floats(0.001, 40) | st.floats(0, 4_000) | st.floats(0, 30_000)),
+    st.tuples(st.just("tick"), st.none()),
+)
+GROUPS = st.sampled_from([Group(), ANN, Group(model="m"), Group("bob", "n"), Group("nobody")])
+LENGTHS = st.sampled_from([1.0, 10.0, 60.0, 299.5, 300.0, 301.0, 3_600.0, 4_000.0, 86_400.0]) | st.floats(1, 86_400)
+
+
+@given(st.lists(STEPS, max_size=60), st.lists(st.tuples(GROUPS, LENGTHS), min_size=1, max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_a_window_holds_exactly_what_ended_in_the_time_that_it_observed(
+    steps: list[tuple[str, Any]], asked: list[tuple[Group, float]]
+) -> None:
+    watched = Watched()
+    for what, value in steps:
+        if what == "tick":
+            watched.windows.tick()
+        else:
+            getattr(watched, what)(value)
+    for group, window_s in asked:
+        window = watched.windows.read(group, window_s)
+        start_s = watched.at_s - window.observed_s
+        assert window.sums == watched.since(start_s, group)
+        # Nothing of the window is left out, and no more than one slot is added to it.
+        assert min(window_s, watched.at_s) - 1e-6 <= window.observed_s < window_s + slot_of(window_s) + 1e-6
+
+
+def test_a_record_touches_one_slot_and_a_tick_adds_it_up() -> None:
+    watched = Watched()
+    watched.see(execution())
+    tiers = watched.windows._tiers._tiers
+    assert len(watched.windows._open) == 1
+    assert not any(tier.closed or tier.open for tier in tiers)
+    watched.wait(10)
+    watched.windows.tick()
+    assert watched.windows._open == {}
+    assert [len(tier.closed) for tier in tiers] == [1, 0, 0, 0]
+    watched.wait(3_600)
+    watched.windows.tick()
+    assert [len(tier.closed) for tier in tiers] == [0, 1, 1, 1]
+    watched.wait(86_400 + 3_600)
+    watched.windows.tick()
+    assert [len(tier.closed) for tier in tiers] == [0, 0, 0, 0]
+
+
+def test_nothing_is_lost_when_nobody_ticks() -> None:
+    watched = Watched()
+    for _ in range(500):
+        watched.see(execution())
+        watched.wait(10)
+    assert len(watched.windows._pending) <= 61
+    assert watched.windows.read(window_s=86_400).sums.executions == 500
+
+
+def test_a_young_process_has_observed_as_long_as_it_lives() -> None:
+    watched = Watched()
+    watched.see(execution())
+    watched.wait(4)
+    assert watched.windows.read(window_s=300).observed_s == pytest.approx(4)
+
+
+def test_a_stepped_wall_clock_changes_nothing() -> None:
+    class Stepped(SteppingClock):
+        def time_ns(self) -> int:
+            raise AssertionError("windows read the wall clock")
+
+    clock = Stepped(step_ns=0)
+    windows = Windows(clock)
+    windows.on_execution(execution())
+    clock.advance(20)
+    windows.tick()
+    assert windows.read(window_s=60).sums.executions == 1
+
+
+def test_calls_count_under_their_own_model_and_executions_under_theirs() -> None:
+    watched = Watched()
+    watched.see(call(model="small"))
+    watched.see(call(model="large"))
+    watched.see(execution(model="multiple"))
+    small, agent = watched.windows.read(Group("ann", "small")).sums, watched.windows.read(ANN).sums
+    assert (small.executions, small.model_calls, small.cost_units) == (0, 1, CENT)
+    assert (agent.executions, agent.model_calls, agent.cost_units) == (1, 2, 2 * CENT)
+
+
+@pytest.mark.parametrize("window_s", [-1.0, 86_401.0, float("nan")])
+def test_a_window_is_at_most_a_day(window_s: float) -> None:
+    with pytest.raises(ValueError, match="a window is from 0 to 86400 seconds"):
+        Windows().read(window_s=window_s)
+
+
+def test_what_is_older_than_the_retention_is_forgotten() -> None:
+    watched = Watched()
+    watched.windows.keep(600.0)
+    watched.see(execution())
+    watched.wait(500)
+    assert watched.windows.read(window_s=86_400).sums.executions == 1
+    watched.wait(700)
+    watched.windows.tick()
+    day = watched.windows.read(window_s=86_400)
+    assert day.sums.executions == 0
+    assert day.observed_s <= 660
+    assert not any(tier.closed for tier in watched.windows._tiers._tiers)
+
+
+# -- what is reported later ---------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 2_000), st.floats(0, 50_000)), min_size=1, max_size=15),
+    GROUPS,
+    LENGTHS,
+)
+@settings(max_examples=200, deadline=None)
+def test_what_is_reported_later_counts_where_it_ended(
+    reports: list[tuple[float, float]], group: Group, window_s: float
+) -> None:
+    watched = Watched()
+    watched.wait(60_000)
+    for wait_s, ago_s in reports:
+        watched.wait(wait_s)
+        watched.see(execution(ended_ago_ns=int(ago_s * NS)))
+        watched.see(call("bob", ended_ago_ns=int(ago_s * NS)))
+    window = watched.windows.read(group, window_s)
+    assert window.sums == watched.since(watched.at_s - window.observed_s, group)
+    watched.wait(7_000)
+    watched.windows.tick()
+    window = watched.windows.read(group, 86_400)
+    assert window.sums == watched.since(watched.at_s - window.observed_s, group)
+
+
+def test_what_ended_before_the_watching_or_the_last_day_is_counted_as_too_late() -> None:
+    watched = Watched()
+    watched.wait(10)
+    watched.windows.on_execution(execution(ended_ago_ns=11 * NS))
+    watched.wait(2 * 86_400)
+    watched.windows.on_execution(execution(ended_ago_ns=86_401 * NS))
+    assert watched.windows.stats()["too_late"] == 2
+    assert watched.windows.read(window_s=86_400).sums.executions == 0
+
+
+def test_a_later_score_takes_the_place_of_the_first() -> None:
+    watched = Watched()
+    watched.see(execution(quality_score=0.5))
+    watched.see(execution(quality_score=None))
+    watched.wait(700)
+    watched.windows.change_quality(("ann", "m"), 0.5, 1.0, 700 * NS)
+    watched.windows.change_quality(("ann", "m"), None, 0.25, 700 * NS)
+    sums = watched.windows.read(window_s=3_600).sums
+    assert (sums.quality_units, sums.quality_count, sums.executions) == (1_250_000_000, 2, 2)
+    assert watched.windows.read(window_s=60).sums.quality_count == 0
+
+
+# -- bounds -------------------------------------------------------------------------------------------------------
+
+
+def test_keys_beyond_the_bound_count_under_overflow_and_sums_stay_exact() -> None:
+    watched = Watched(max_keys=3)
+    for number in range(100):
+        watched.see(execution(f"agent-{number % 10}"))
+        watched.see(call(f"agent-{number % 10}"))
+        watched.wait(3)
+    watched.windows.tick()
+    everything = watched.windows.read(window_s=3_600).sums
+    assert (everything.executions, everything.model_calls, everything.cost_units) == (100, 100, 100 * CENT)
+    overflow = watched.windows.read(Group(OVERFLOW, OVERFLOW), 3_600).sums
+    assert (overflow.executions, overflow.cost_units) == (70, 70 * CENT)
+    assert sorted(watched.windows.groups())[:3] == [Group(f"agent-{number}", "m") for number in range(3)]
+    stats = watched.windows.stats()
+    assert stats["keys"] == 4
+    assert stats["overflowed"] > 0
+
+
+def test_keys_of_which_nothing_is_kept_make_room() -> None:
+    watched = Watched(max_keys=1)
+    watched.see(execution("ann"))
+    watched.wait(26 * 3_600)
+    watched.see(execution("bob"))
+    assert watched.windows.read(Group(OVERFLOW, OVERFLOW), 60).sums.executions == 1
+    watched.windows.tick()
+    watched.wait(10)
+    watched.see(execution("bob"))
+    assert watched.windows.read(Group("bob"), 60).sums.executions == 1
+    assert ANN not in watched.windows.groups()
+
+
+def test_beyond_the_bytes_the_oldest_slots_keep_only_the_sums_of_all() -> None:
+    watched = Watched(max_bytes=300_000)
+    for minute in range(300):
+        for number in range(20):
+            watched.see(execution(f"agent-{number}", duration_ms=minute + 1))
+        watched.see(call("agent-0"))
+        watched.wait(60)
+    watched.windows.tick()
+    stats = watched.windows.stats()
+    assert stats["bytes"] <= 300_000
+    assert stats["folded_s"] > 0
+    everything = watched.windows.read(window_s=86_400)
+    assert everything.sums.executions == 20 * 300
+    assert everything.sums.latency.count == 20 * 300
+    one = watched.windows.read(Group("agent-0"), 86_400)
+    assert one.observed_s == pytest.approx(watched.at_s - stats["folded_s"])
+    assert one.sums == watched.since(watched.at_s - one.observed_s, Group("agent-0"))
+    assert 0 < one.sums.executions < 300
+    recent = watched.windows.read(Group("agent-0"), 300)
+    assert recent.sums == watched.since(watched.at_s - recent.observed_s, Group("agent-0"))
+
+
+def test_figures_that_fit_no_bytes_are_kept_as_they_are() -> None:
+    watched = Watched()
+    watched.see(call(tokens=(2**70, 2**70)))
+    watched.see(execution(duration_ms=10**16))
+    watched.see(execution(duration_ms=1e-6))
+    for _ in range(30):
+        watched.wait(300)
+        watched.windows.tick()
+    for group in (Group(), ANN):
+        sums = watched.windows.read(group, 86_400).sums
+        assert (sums.input_tokens, sums.executions) == (2**70, 2)
+        assert sums.latency.maximum == 10**22
+        assert sums.latency.collapsed == 1
+
+
+PACKED = st.builds(
+    lambda records: _sums_of(records),
+    st.lists(RECORDS, max_size=30),
+)
+
+
+def _sums_of(records: list[Any]) -> WindowSums:
+    sums = WindowSums()
+    for record in records:
+        (sums.add_execution if hasattr(record, "status") else sums.add_call)(record)
+    return sums
+
+
+@given(PACKED, PACKED)
+@settings(max_examples=200, deadline=None)
+def test_sums_are_read_back_from_their_bytes(one: WindowSums, other: WindowSums) -> None:
+    packed = one.pack()
+    assert isinstance(packed, bytes)
+    assert WindowSums.unpack(packed) == one
+    both = other.copy()
+    both.add(packed)
+    one.merge(other)
+    assert both == one
+
+
+# -- threads, garbage, forks --------------------------------------------------------------------------------------
+
+
+def test_many_threads_lose_nothing_and_a_reader_never_sees_half_a_record() -> None:
+    clock = SteppingClock(step_ns=1_000_000)  # a millisecond at each reading: slots close all the time
+    windows = Windows(clock, max_keys=5)
+    per_thread, threads = 2_000, 6
+    torn: list[Any] = []
+    done = threading.Event()
+
+    def work(number: int) -> None:
+        for turn in range(per_thread):
+            windows.on_call(call(f"agent-{(turn + number) % 9}", tokens=(2, 1)))
+            windows.on_execution(execution(f"agent-{(turn + number) % 9}"))
+
+    def read() -> None:
+        while not done.is_set():
+            sums = windows.read(window_s=86_400).sums
+            counted = sums.latency.zeros + sum(sums.latency.buckets.values())
+            if not (sums.input_tokens == 2 * sums.model_calls == 2 * sums.output_tokens):
+                torn.append(sums)
+            if not (sums.cost_units == CENT * sums.model_calls and counted == sums.executions):
+                torn.append(sums)
+            windows.tick()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    try:
+        for thread in (*readers, *workers):
+            thread.start()
+        for thread in workers:
+            thread.join()
+        done.set()
+        for thread in readers:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert torn == []
+    sums = windows.read(window_s=86_400).sums
+    assert (sums.executions, sums.model_calls) == (per_thread * threads, per_thread * threads)
+
+
+class _EndsAnExecution:
+    """Garbage that counts an execution of a new agent when it is collected: an abandoned stream, say."""
+
+    def __init__(self, windows: Windows, name: str) -> None:
+        self.itself = self
+        self.windows = windows
+        self.name = name
+
+    def __del__(self) -> None:
+        self.windows.on_execution(execution(self.name))
+
+
+def test_garbage_may_be_counted_in_the_middle_of_a_roll_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched()
+    for number in range(5):
+        watched.see(execution(f"agent-{number}"))
+    merge = WindowSums.merge
+
+    def collect_and_merge(self: WindowSums, other: WindowSums) -> None:
+        _EndsAnExecution(watched.windows, f"garbage-{len(watched.windows._open)}")
+        gc.collect()
+        merge(self, other)
+
+    watched.wait(10)
+    monkeypatch.setattr(WindowSums, "merge", collect_and_merge)
+    watched.windows.tick()
+    monkeypatch.undo()
+    assert len(watched.windows._open) >= 5
+    counted = sum(cell.executions for cell in watched.windows._open.values())
+    assert watched.windows.read(window_s=300).sums.executions == 5 + counted
+
+
+FORK = """
+import os, threading
+from kaizen_processors.windows import Windows
+from tests.processors.windows.records import execution
+
+windows = Windows()
+windows.on_execution(execution("parent"))
+held, leave = threading.Event(), threading.Event()
+
+def hold():
+    # Another thread of the parent is in the middle of reading and of counting while it forks.
+    with windows._tiers_lock, windows._lock:
+        held.set()
+        leave.wait()
+
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+pid = os.fork()
+if pid == 0:
+    import faulthandler
+    faulthandler.dump_traceback_later(20, exit=True)
+    assert windows.read(window_s=86_400).sums.executions == 0 and windows.groups() == []
+    windows.on_execution(execution("child"))
+    windows.tick()
+    assert [group.agent for group in windows.groups()] == ["child"]
+    print("child fine", flush=True)
+    os._exit(0)
+_, status = os.waitpid(pid, 0)
+leave.set()
+thread.join()
+assert os.waitstatus_to_exitcode(status) == 0, status
+assert [group.agent for group in windows.groups()] == ["parent"]
+print("parent fine", flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_begins_with_empty_windows_and_free_locks() -> None:
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["child", "fine", "parent", "fine"]

@@ -15,14 +15,18 @@ from kaizen_otel.api import (
     instrument,
     record_business_metrics,
     record_evaluation,
+    record_execution_metrics,
+    snapshot,
     stats,
     uninstrument,
 )
 from kaizen_otel.context import attributes, measure
+from kaizen_otel.realtime import RealTimeMetrics
 from kaizen_otel.settings import MonitoringLevel, Settings, SettingsError
 from kaizen_processors.execution import ExecutionMetrics
 from kaizen_processors.quality.evaluation import Evaluation, EvaluationInput
 from kaizen_processors.quality.evaluators import evaluator
+from kaizen_processors.snapshots import PerformanceSnapshot
 
 if TYPE_CHECKING:
     from kaizen_otel.performance_monitor import PerformanceMonitor
@@ -33,6 +37,8 @@ __all__ = [
     "ExecutionMetrics",
     "MonitoringLevel",
     "PerformanceMonitor",
+    "PerformanceSnapshot",
+    "RealTimeMetrics",
     "Settings",
     "SettingsError",
     "__version__",
@@ -43,6 +49,8 @@ __all__ = [
     "measure",
     "record_business_metrics",
     "record_evaluation",
+    "record_execution_metrics",
+    "snapshot",
     "stats",
     "uninstrument",
 ]

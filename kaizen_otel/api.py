@@ -8,10 +8,17 @@ from opentelemetry.trace import Span, SpanContext
 
 from kaizen_otel.invocations.values import bounded_text
 from kaizen_otel.patches.switch import active
+from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.quality.evaluation import Evaluation
+from kaizen_processors.snapshots import DEFAULT_WINDOW_S, nothing_seen, window_seconds
+from kaizen_processors.windows import Group
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from kaizen_otel.settings import Settings
+    from kaizen_processors.execution import ExecutionMetrics
+    from kaizen_processors.snapshots import PerformanceSnapshot
 
 
 def instrument(settings: Settings | None = None, **overrides: Any) -> None:
@@ -59,6 +66,52 @@ def stats() -> dict[str, Any]:
     if telemetry is None:
         return {"instrumented": False}
     return telemetry.stats()
+
+
+def snapshot(
+    window: float | str | timedelta = DEFAULT_WINDOW_S, *, agent: str | None = None, model: str | None = None
+) -> PerformanceSnapshot:
+    """How agents performed in the last `window`: latency, errors, tokens, dollars, quality.
+
+    Where nobody watches, or windows are off (`Settings.windows`, and levels below `standard`), it is one of nothing:
+    `observed_s` is 0.
+
+    Args:
+        window: seconds, a `timedelta`, or a text such as `30s`, `5m`, `24h`; up to 24 hours.
+        agent: only this agent.
+        model: only this model: calls of it, and executions that called no other.
+
+    Raises:
+        ValueError: the window is none of these.
+
+    Example:
+        >>> snapshot("1h", agent="desk").p95_latency_ms  # doctest: +SKIP
+    """
+    window_s = window_seconds(window)
+    telemetry = active()
+    if telemetry is not None:
+        with telemetry.fence("snapshot"):
+            return telemetry.performance.snapshot(window_s, agent, model)
+    return nothing_seen(SYSTEM_CLOCK, Group(agent, model), window_s)
+
+
+def record_execution_metrics(metrics: ExecutionMetrics) -> None:
+    """Report an execution that another system ran, or more about one that was watched.
+
+    With the id of an execution that we saw, it enriches that one and never adds to counts. With any other it counts as
+    one execution, at the time that it says; its tokens and dollars count as one call of its model.
+
+    Raises:
+        TypeError: it is no `ExecutionMetrics`.
+        ValueError: a figure cannot be counted: which, and what is allowed.
+    """
+    from kaizen_otel.reported import check  # noqa: PLC0415 - rarely used
+
+    check(metrics)
+    telemetry = active()
+    if telemetry is not None:
+        with telemetry.fence("execution.report"):
+            telemetry.performance.report(metrics)
 
 
 def record_evaluation(

@@ -19,6 +19,7 @@ from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.emit import EMITTERS
 from kaizen_otel.invocations.scope import SilentScope, current_scope
 from kaizen_otel.otel_logs import SCOPE_NAME
+from kaizen_otel.performance import PerformanceDesk
 from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
 from kaizen_otel.settings import AgentSettings, MonitoringLevel, SettingsError
@@ -74,6 +75,7 @@ class Telemetry:
         self._read_settings()
         self.content = ContentWriter(self)
         self.quality = QualityDesk(self)
+        self.performance = PerformanceDesk(self)
         self._correlates_logs = settings.console if settings.log_correlation is None else settings.log_correlation
         if self._correlates_logs:
             log_correlation.install(fence=self.fence)
@@ -165,6 +167,7 @@ class Telemetry:
             self.settings = settings
             self.providers.reconfigure(settings)
             self.content.configure(settings)
+            self.performance.configure(settings)
             self._read_settings()
 
     def agent_created(self, name: str, config: Mapping[Any, Any]) -> None:
@@ -212,6 +215,7 @@ class Telemetry:
             "failures": self.fence.counts(),
             "disabled_observers": [type_name(observer) for observer in self.pipeline.disabled],
             "evaluations_dropped": self.quality.stats(),
+            "windows": self.performance.stats(),
             "calls": {
                 key: {
                     "model_calls": totals.calls,
@@ -239,5 +243,6 @@ class Telemetry:
         if self._correlates_logs:
             log_correlation.uninstall()
         self.quality.shutdown()
+        self.performance.shutdown()
         self.providers.shutdown()
         self.pipeline.shutdown()

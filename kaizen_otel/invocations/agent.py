@@ -92,6 +92,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         "output",
         "own",
         "own_sums",
+        "probe",
         "providers",
         "quality_score",
         "record",
@@ -111,7 +112,10 @@ class AgentInvocation(Invocation, ExecutionScope):
         evaluator = evaluator_above(parent)
         self.agent_name = request.agent_name if evaluator is None else evaluator.agent_name
         self.execution_id = telemetry.new_execution_id()
-        self.records_nodes = telemetry.level_of(request.agent_name) >= MonitoringLevel.STANDARD
+        level = telemetry.level_of(request.agent_name)
+        self.records_nodes = level >= MonitoringLevel.STANDARD
+        measures = level >= MonitoringLevel.COMPREHENSIVE
+        self.probe = telemetry.performance.begin_resources() if measures else None
         self.own = Tally()
         self.total = Tally()
         above = self.account
@@ -194,6 +198,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         self.late_calls = own.open_calls
         with self.telemetry.fence("quality"):
             self.telemetry.quality.judge(self)
+        probe = self.probe
         span_context = self.span.get_span_context()
         context = self.telemetry.attributes_in_force()
         self.record = ExecutionRecord(
@@ -217,6 +222,7 @@ class AgentInvocation(Invocation, ExecutionScope):
             business=self.business,
             trace_id=span_context.trace_id,
             span_id=span_context.span_id,
+            resources=None if probe is None else self.telemetry.performance.end_resources(probe, duration_ns),
         )
         note_execution(self)
         ledger.end_execution(self.agent_name, self.record.model, self.status, self.activity)

@@ -167,6 +167,27 @@ class Settings:
             "how long recorded metrics are kept in this process; none: as each store says",
         ),
     )
+    windows: bool = field(
+        default=True,
+        metadata=_about(Flag(), "keep rolling sums for `snapshot()`, from level `standard` up"),
+    )
+    windows_max_bytes: int = field(
+        default=67_108_864,
+        metadata=_about(
+            Whole(least=1_000_000, most=68_719_476_736),
+            "memory of those sums; beyond it the oldest are kept for all agents together",
+        ),
+    )
+    metrics_buffer_size: int = field(
+        default=1_000,
+        metadata=_about(
+            Whole(least=1, most=1_000_000), "executions that are kept whole, and that may wait for a subscriber"
+        ),
+    )
+    metrics_streaming: bool = field(
+        default=False,
+        metadata=_about(Flag(), "tell subscribers of `RealTimeMetrics` of each execution as it ends, not in batches"),
+    )
     max_ledger_keys: int = field(
         default=2_000,
         metadata=_about(

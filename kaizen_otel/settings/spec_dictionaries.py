@@ -59,8 +59,6 @@ KAIZEN_KEYS: Final[Tree] = {
 
 NOT_AVAILABLE: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "metrics_collection.buffer_size": "metrics are summed, not buffered one by one",
-        "metrics_collection.streaming": "set collection_interval, or let Prometheus scrape exporters.prometheus",
         "exporters.prometheus.endpoint": (
             "Prometheus scrapes the `port`; to push to its OTLP receiver, set OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
         ),
@@ -239,11 +237,7 @@ def _retention(reading: _Reading, value: Any, place: _Place) -> None:
 def _collection(reading: _Reading, value: Any, place: _Place) -> None:
     on, details = _switched(value, _below(place), place)
     reading.take("metrics", on, place)
-    _take_details(reading, details, {"collection_interval": "metrics_interval_s"}, place, on=on)
-    if on and details.get("buffer_size") is not None:
-        reading.refuse(place / "buffer_size")
-    if _flag(details.get("streaming", False), place / "streaming") and on:
-        reading.refuse(place / "streaming")
+    _take_details(reading, details, _COLLECTION_FIELDS, place, on=on)
 
 
 def _exporters(reading: _Reading, value: Any, place: _Place) -> None:
@@ -308,6 +302,11 @@ def _nothing(reading: _Reading, value: Any, place: _Place) -> None:
     """Leave `transparency_enabled` to `_master_switch`, which needs the level first."""
 
 
+_COLLECTION_FIELDS: Final = {
+    "collection_interval": "metrics_interval_s",
+    "buffer_size": "metrics_buffer_size",
+    "streaming": "metrics_streaming",
+}
 _EXPORTERS: Final = {"console": _console, "file": _file, "prometheus": _prometheus, "otlp": _otlp}
 _TRANSPARENCY_READERS: Final = {"monitoring_level": _level, "real_time_metrics": _real_time}
 _READERS: Final = {

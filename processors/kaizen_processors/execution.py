@@ -7,9 +7,9 @@ Units: times in integer nanoseconds, money in integers of 1e-24 USD, tokens in t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_processors.money import to_float
 
@@ -38,14 +38,15 @@ class CallRecord:
     """One finished model call.
 
     `model` is the label the call is counted under: the response's model when the provider named one that we price
-    under, else the requested one. `duration_ns` covers the call as its caller saw it. `ended_ago_ns` is 0 for what we
-    watched; what was reported later ended so long before.
+    under, else the requested one. `duration_ns` covers the call as its caller saw it. `ended_ago_ns` is how long before
+    it was handed over it ended: nothing but for a `ReportedCall`.
     """
+
+    ended_ago_ns: int = 0
 
     __slots__ = (
         "agent_name",
         "duration_ns",
-        "ended_ago_ns",
         "error_type",
         "execution_id",
         "model",
@@ -73,10 +74,8 @@ class CallRecord:
         execution_id: str | None = None,
         trace_id: int = 0,
         span_id: int = 0,
-        ended_ago_ns: int = 0,
     ) -> None:
         """Hold the call; see the class for units."""
-        self.ended_ago_ns = ended_ago_ns
         self.operation = operation
         self.provider = provider
         self.model = model
@@ -95,9 +94,11 @@ class ExecutionRecord:
     """One finished execution: a run of one agent (contracts: the unit).
 
     `own` and `total` are snapshots taken when the agent's span ended. `status` is `success`, `error` or `cancelled`.
-    `ended_ago_ns` is 0 for what we watched; what was reported later ended so long before. `resources` is what the
-    process used meanwhile, where that is measured.
+    `ended_ago_ns` is how long before it was handed over it ended: nothing but for a `ReportedExecution`. `resources` is
+    what the process used meanwhile, where that is measured.
     """
+
+    ended_ago_ns: int = 0
 
     __slots__ = (
         "agent_name",
@@ -105,7 +106,6 @@ class ExecutionRecord:
         "confidence",
         "conversation_id",
         "duration_ns",
-        "ended_ago_ns",
         "error_message",
         "error_type",
         "execution_id",
@@ -149,11 +149,9 @@ class ExecutionRecord:
         metadata: Mapping[str, Any] | None = None,
         trace_id: int = 0,
         span_id: int = 0,
-        ended_ago_ns: int = 0,
         resources: ResourceUsage | None = None,
     ) -> None:
         """Hold the execution; see the class for units."""
-        self.ended_ago_ns = ended_ago_ns
         self.resources = resources
         self.execution_id = execution_id
         self.agent_name = agent_name
@@ -176,6 +174,28 @@ class ExecutionRecord:
         self.metadata = dict(metadata or {})
         self.trace_id = trace_id
         self.span_id = span_id
+
+
+class ReportedCall(CallRecord):
+    """A model call that was reported some time after it ended."""
+
+    __slots__ = ("ended_ago_ns",)
+
+    def __init__(self, *, ended_ago_ns: int, **fields: Any) -> None:
+        """Hold the call."""
+        super().__init__(**fields)
+        self.ended_ago_ns = ended_ago_ns
+
+
+class ReportedExecution(ExecutionRecord):
+    """An execution that was reported some time after it ended."""
+
+    __slots__ = ("ended_ago_ns",)
+
+    def __init__(self, *, ended_ago_ns: int, **fields: Any) -> None:
+        """Hold the execution."""
+        super().__init__(**fields)
+        self.ended_ago_ns = ended_ago_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +228,15 @@ class ExecutionMetrics:
     cost_complete: bool = True
     model_calls: int = 0
     tool_calls: int = 0
+    cpu_usage_percent: float | None = None
+    memory_usage_mb: float | None = None
+    network_io_bytes: int | None = None
+    resources_alone: bool | None = None
 
     @classmethod
     def of(cls, record: ExecutionRecord) -> ExecutionMetrics:
         """Build the public view of a record."""
-        own = record.own
+        own, used = record.own, record.resources
         return cls(
             execution_id=record.execution_id,
             agent_name=record.agent_name,
@@ -235,7 +259,21 @@ class ExecutionMetrics:
             cost_complete=own.complete,
             model_calls=own.model_calls,
             tool_calls=own.tool_calls,
+            cpu_usage_percent=None if used is None else used.cpu_usage_percent,
+            memory_usage_mb=None if used is None else used.memory_usage_mb,
+            network_io_bytes=None if used is None else used.network_io_bytes,
+            resources_alone=None if used is None else used.alone,
         )
+
+    def enriched(self, said: Mapping[str, Any] | None) -> ExecutionMetrics:
+        """Give a copy with fields that were said later; its `metadata` are added to these."""
+        if not said:
+            return self
+        return replace(self, **{**said, "metadata": {**self.metadata, **said.get("metadata", {})}})
+
+    def figures(self) -> dict[str, Any]:
+        """Give the figures that real-time metrics are made of, by their names there."""
+        return {name: self[name] for name in _FIGURES}
 
     @property
     def execution_time(self) -> float:
@@ -252,13 +290,22 @@ class ExecutionMetrics:
         """Cost in US dollars, under the name the transparency interface uses."""
         return self.cost_usd
 
+    @property
+    def cost_per_token(self) -> float | None:
+        """US dollars per token, input and output; None without tokens."""
+        return self.cost_usd / self.tokens_total if self.tokens_total else None
+
     def __getitem__(self, key: str) -> Any:
         if key in _METRIC_KEYS:
             return getattr(self, key)
+        if key in BUSINESS_FIGURES:
+            return self.metadata.get(key)
+        if key in _ALIASES:
+            return getattr(self, _ALIASES[key])
         raise KeyError(key)
 
     def keys(self) -> tuple[str, ...]:
-        """Names that `metrics[name]` accepts."""
+        """Names that `metrics[name]` accepts, without those that real-time metrics have of their own."""
         return tuple(_METRIC_KEYS)
 
 
@@ -266,4 +313,36 @@ _METRIC_KEYS = {f.name: None for f in fields(ExecutionMetrics)} | {
     "execution_time": None,
     "tokens_consumed": None,
     "estimated_cost": None,
+    "cost_per_token": None,
 }
+
+BUSINESS_FIGURES: Final = ("user_satisfaction", "task_completion_rate", "business_value_score")
+"""What an application may tell of an execution (`record_business_metrics`)."""
+
+_ALIASES: Final = {
+    "model_used": "model",
+    "execution_time_ms": "duration_ms",
+    "estimated_cost_usd": "cost_usd",
+    "response_quality_score": "quality_score",
+    "confidence_level": "confidence",
+}
+
+_FIGURES: Final = (
+    "timestamp",
+    "execution_id",
+    "agent_name",
+    "model_used",
+    "execution_time_ms",
+    "tokens_input",
+    "tokens_output",
+    "tokens_total",
+    "memory_usage_mb",
+    "cpu_usage_percent",
+    "network_io_bytes",
+    "estimated_cost_usd",
+    "cost_per_token",
+    "response_quality_score",
+    "confidence_level",
+    *BUSINESS_FIGURES,
+)
+"""Names of the real-time metrics of one execution."""

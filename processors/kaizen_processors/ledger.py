@@ -281,6 +281,13 @@ class Ledger:
             known = self._active.copy()
             return sum(1 for activity in known.values() if activity.running or activity.ended_ns >= oldest)
 
+    def is_active(self, agent_name: str) -> bool:
+        """Whether an execution of this agent runs, or ended within five minutes."""
+        oldest = self._clock.monotonic_ns() - ACTIVE_WITHIN_NS
+        with self._lock:
+            activity = self._active.get(agent_name)
+            return activity is not None and (activity.running > 0 or activity.ended_ns >= oldest)
+
     def snapshot(self) -> LedgerSnapshot:
         """Copy all sums at one moment."""
         with self._lock:

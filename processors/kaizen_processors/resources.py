@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kaizen_processors.forking import begin_anew_in_children
@@ -20,8 +21,8 @@ class ResourceUsage(NamedTuple):
     """What was used between the start and the end of one execution.
 
     Attributes:
-        cpu_usage_percent: processor time of the process, all threads, as a part of the time that passed: above 100 where
-            several cores worked. None when no time passed.
+        cpu_usage_percent: processor time of the process, all threads, as a part of the time that passed: above 100
+            where several cores worked. None when no time passed.
         memory_usage_mb: resident memory of the process at the end, in MB of 10^6 bytes.
         memory_growth_mb: by how much that grew meanwhile; negative when it shrank.
         network_io_bytes: bytes sent and received by the machine (by the container, where it has a network of its own).
@@ -47,7 +48,7 @@ class _Reading(NamedTuple):
 class Probe:
     """One execution while it runs: what the counters said when it began, and whether it has been alone since."""
 
-    __slots__ = ("alone", "begun")
+    __slots__ = ("__weakref__", "alone", "begun")
 
     def __init__(self, begun: _Reading, *, alone: bool) -> None:
         """Hold what was read."""
@@ -74,7 +75,9 @@ class ResourceMeter:
         """Begin with nothing running. The process is another one."""
         # Reentrant: collecting garbage may end an abandoned execution while it is held.
         self._lock = threading.RLock()
-        self._running: dict[Probe, None] = {}
+        # Weak: an execution that is abandoned, and never ends, does not count as running for ever.
+        self._running: weakref.WeakSet[Probe] = weakref.WeakSet()
+        self._sole: weakref.ref[Probe] | None = None
         self._psutil: Any = None
         self._process: Any = None
         self._unavailable = False
@@ -83,17 +86,21 @@ class ResourceMeter:
         """Note that an execution begins."""
         begun = self._read()
         with self._lock:
-            running = self._running
-            for other in running:
-                other.alone = False
-            probe = Probe(begun, alone=not running)
-            running[probe] = None
+            probe = Probe(begun, alone=not len(self._running))
+            # At most one of those that run has been alone so far.
+            sole = None if self._sole is None else self._sole()
+            if sole is not None:
+                sole.alone = False
+            self._sole = weakref.ref(probe) if probe.alone else None
+            self._running.add(probe)
         return probe
 
     def end(self, probe: Probe, duration_ns: int) -> ResourceUsage:
         """Give what was used since `begin`, `duration_ns` ago."""
         with self._lock:
-            self._running.pop(probe, None)
+            self._running.discard(probe)
+            if self._sole is not None and self._sole() is probe:
+                self._sole = None
         now, begun = self._read(), probe.begun
         growth = _difference(now.memory_bytes, begun.memory_bytes)
         return ResourceUsage(
@@ -103,11 +110,6 @@ class ResourceMeter:
             network_io_bytes=_difference(now.network_bytes, begun.network_bytes),
             alone=probe.alone,
         )
-
-    def forget(self, probe: Probe) -> None:
-        """Let go of an execution whose end will not be measured."""
-        with self._lock:
-            self._running.pop(probe, None)
 
     def _read(self) -> _Reading:
         memory = network = None

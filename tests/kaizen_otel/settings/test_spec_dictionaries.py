@@ -95,6 +95,18 @@ def test_collection_interval_sets_the_export_interval() -> None:
     assert "['collection_interval']" in refused({"metrics_collection": {"enabled": False, "collection_interval": "x"}})
 
 
+def test_buffer_size_bounds_the_executions_kept() -> None:
+    assert load(metrics_collection={"buffer_size": 50}).metrics_buffer_size == 50
+    assert load(metrics_collection={"enabled": False, "buffer_size": 50}).metrics_buffer_size == 1_000
+    assert "['buffer_size']" in refused({"metrics_collection": {"buffer_size": 0}})
+
+
+def test_streaming_tells_subscribers_as_executions_end() -> None:
+    assert load(metrics_collection={"streaming": True}).metrics_streaming
+    assert not load(metrics_collection={"streaming": False}).metrics_streaming
+    assert "['streaming']" in refused({"metrics_collection": {"streaming": "often"}})
+
+
 def test_console_exporter_switches_the_tree() -> None:
     assert load(exporters={"console": True}).console
     assert not load(DOWN, exporters={"console": False}).console
@@ -138,10 +150,7 @@ AGENT_GAPS = [key.removeprefix("transparency.") for key in NOT_AVAILABLE if key.
 
 @pytest.mark.parametrize("key", FRAMEWORK_GAPS)
 def test_what_is_not_available_is_refused_when_on(key: str) -> None:
-    on: dict[str, Any] = {
-        "exporters.prometheus.endpoint": "http://prometheus:9090",
-        "metrics_collection.buffer_size": 1000,
-    }
+    on: dict[str, Any] = {"exporters.prometheus.endpoint": "http://prometheus:9090"}
     message = refused(nested(key, on.get(key, True)))
     assert message == f"Kaizen(config=…): not available in kaizen-otel 0.1: {key} ({NOT_AVAILABLE[key]})"
     if key not in on and "." not in key.removeprefix("exporters."):
@@ -152,13 +161,12 @@ def test_what_is_not_available_is_refused_when_on(key: str) -> None:
 @pytest.mark.parametrize("key", FRAMEWORK_GAPS)
 def test_what_is_not_available_is_accepted_when_off(key: str) -> None:
     parent, _, last = key.rpartition(".")
-    if last in {"endpoint", "buffer_size"}:
+    if last == "endpoint":
         Settings.load(env={}, config=nested(parent, {"enabled": False, last: 1}))
         Settings.load(env={}, config=nested(key, None))
         return
     assert Settings.load(env={}, config=nested(key, False)) == Settings()
-    if last != "streaming":
-        assert Settings.load(env={}, config=nested(key, {"enabled": False})) == Settings()
+    assert Settings.load(env={}, config=nested(key, {"enabled": False})) == Settings()
 
 
 @pytest.mark.parametrize("path", ["exporters.elasticsearch", "exporters.siem", "alerting", "anomaly_detection"])
@@ -198,7 +206,7 @@ def test_a_refusal_never_shows_an_api_key() -> None:
     }
     message = refused(real_time_config)
     assert "dd_api_key" not in message
-    for key in ("buffer_size", "streaming", "prometheus.endpoint", "grafana", "datadog"):
+    for key in ("prometheus.endpoint", "grafana", "datadog"):
         assert key in message
     assert "hunter2" not in refused({"exporters": {"datadog": ["hunter2"]}})
 

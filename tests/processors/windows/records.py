@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kaizen_processors.execution import CallRecord, ExecutionRecord
+from kaizen_processors.execution import CallRecord, ExecutionRecord, ReportedCall, ReportedExecution
 from kaizen_processors.ledger import TallySnapshot
 from kaizen_processors.money import UNITS_PER_USD
 from kaizen_processors.pricing.price import Price
@@ -24,7 +24,8 @@ def execution(agent: str = "ann", model: str = "m", **given: Any) -> ExecutionRe
         "total": TallySnapshot(),
         **given,
     }
-    return ExecutionRecord(agent_name=agent, model=model, duration_ns=int(duration_ms * 1e6), **fields)
+    kind = ReportedExecution if "ended_ago_ns" in given else ExecutionRecord
+    return kind(agent_name=agent, model=model, duration_ns=int(duration_ms * 1e6), **fields)
 
 
 def call(
@@ -32,15 +33,16 @@ def call(
     model: str = "m",
     tokens: tuple[int | None, int | None] = (10, 5),
     price: Price | None = None,
-    ended_ago_ns: int = 0,
+    **given: Any,
 ) -> CallRecord:
     """A model call that costs a cent."""
-    return CallRecord(
+    kind = ReportedCall if given else CallRecord
+    return kind(
         operation="chat",
         provider="openai",
         model=model,
         agent_name=agent,
         usage=Usage(*tokens),
         price=Price(CENT) if price is None else price,
-        ended_ago_ns=ended_ago_ns,
+        **given,
     )

@@ -1,4 +1,4 @@
-"""Windows: exact sums of any stretch of the last 24 hours, one slot touched for each record, bounded, safe for threads."""
+"""Windows: exact sums of any stretch of the last 24 hours, one slot for each record, bounded, safe for threads."""
 
 from __future__ import annotations
 
@@ -301,17 +301,14 @@ def test_figures_that_fit_no_bytes_are_kept_as_they_are() -> None:
         assert sums.latency.collapsed == 1
 
 
-PACKED = st.builds(
-    lambda records: _sums_of(records),
-    st.lists(RECORDS, max_size=30),
-)
-
-
-def _sums_of(records: list[Any]) -> WindowSums:
+def sums_of(records: list[Any]) -> WindowSums:
     sums = WindowSums()
     for record in records:
         (sums.add_execution if hasattr(record, "status") else sums.add_call)(record)
     return sums
+
+
+PACKED = st.builds(sums_of, st.lists(RECORDS, max_size=30))
 
 
 @given(PACKED, PACKED)

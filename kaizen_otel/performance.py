@@ -1,0 +1,119 @@
+"""The desk that knows how agents perform: windows, snapshots, recent executions, resources, and what ticks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kaizen_otel.realtime import attach, detach
+from kaizen_otel.settings import MonitoringLevel
+from kaizen_processors.recent import RecentExecutions
+from kaizen_processors.resources import ResourceMeter
+from kaizen_processors.snapshots import Snapshots, nothing_seen
+from kaizen_processors.ticker import Ticker
+from kaizen_processors.windows import Group, Windows
+
+if TYPE_CHECKING:
+    from kaizen_otel.settings import Settings
+    from kaizen_otel.telemetry import Telemetry
+    from kaizen_processors.execution import ExecutionMetrics
+    from kaizen_processors.resources import Probe, ResourceUsage
+    from kaizen_processors.snapshots import PerformanceSnapshot
+
+
+class PerformanceDesk:
+    """Watches the executions of one telemetry.
+
+    Attributes:
+        ticker: where tasks are added that run every ten seconds. Its thread starts with the first record; where the
+            settings have a clock of their own there is none, and `tick()` is called by hand.
+        windows: sums by agent and model; in the pipeline at level `standard` and above.
+        snapshots: figures of the windows.
+        recent: the last executions.
+    """
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        """Watch as the settings say."""
+        settings, clock = telemetry.settings, telemetry.clock
+        self._telemetry = telemetry
+        self.ticker = Ticker(telemetry.fence)
+        self.windows = Windows(
+            clock,
+            max_keys=settings.max_ledger_keys,
+            max_bytes=settings.windows_max_bytes,
+            on_turn=self.ticker.start if settings.clock is None else None,
+        )
+        self.snapshots = Snapshots(self.windows, clock, self._active_agents)
+        self.recent = RecentExecutions(clock, settings.metrics_buffer_size)
+        self._resources: ResourceMeter | None = None
+        self.watching = False
+        telemetry.pipeline.add(self.recent)
+        self.ticker.add("windows.tick", self.windows.tick)
+        self.ticker.add("snapshots.tick", self.snapshots.tick)
+        self.configure(settings)
+        attach(telemetry.pipeline)
+
+    def configure(self, settings: Settings) -> None:
+        """Take later settings into account."""
+        watching = settings.windows and settings.monitoring_level >= MonitoringLevel.STANDARD
+        if watching != self.watching:
+            self.watching = watching
+            pipeline = self._telemetry.pipeline
+            (pipeline.add if watching else pipeline.remove)(self.windows)
+        self.windows.keep(settings.metrics_retention_s)
+        self.snapshots.keep(settings.metrics_retention_s)
+        if settings.metrics_buffer_size != self.recent.keep:
+            self.recent.resize(settings.metrics_buffer_size)
+
+    def snapshot(self, window_s: float, agent: str | None, model: str | None) -> PerformanceSnapshot:
+        """Take a snapshot; one of nothing where windows are off."""
+        if not self.watching:
+            return nothing_seen(self._telemetry.clock, Group(agent, model), window_s)
+        return self.snapshots.take(window_s, agent=agent, model=model)
+
+    def tick(self) -> None:
+        """Do what is due: roll windows up, keep a snapshot, and what else was added to the ticker."""
+        self.ticker.tick()
+
+    def report(self, metrics: ExecutionMetrics) -> None:
+        """Take in what another system, or the application, says of an execution.
+
+        One that we know is enriched, and counted no second time; any other counts as one.
+        """
+        from kaizen_otel.reported import count, said_of  # noqa: PLC0415 - rarely used
+
+        known = self.recent.enrich(metrics.execution_id, said_of(metrics))
+        if known is None:
+            count(self._telemetry, metrics)
+            return
+        score = metrics.quality_score
+        if score is not None and score != known.quality_score and self.watching:
+            ago_ns = self._telemetry.clock.monotonic_ns() - known.ended_ns
+            self.windows.change_quality((known.agent_name, known.model), known.quality_score, score, ago_ns)
+
+    def begin_resources(self) -> Probe | None:
+        """Note what the process has used when an execution begins; None where that cannot be read."""
+        with self._telemetry.fence("resources.begin"):
+            if self._resources is None:
+                self._resources = ResourceMeter(self._telemetry.fence)
+            return self._resources.begin()
+        return None
+
+    def end_resources(self, probe: Probe, duration_ns: int) -> ResourceUsage | None:
+        """Give what it has used since."""
+        with self._telemetry.fence("resources.end"):
+            if self._resources is not None:
+                return self._resources.end(probe, duration_ns)
+        return None
+
+    def stats(self) -> dict[str, Any]:
+        """How full the windows are."""
+        return {"watching": self.watching, **self.windows.stats()}
+
+    def shutdown(self) -> None:
+        """Tick no more."""
+        self.ticker.stop()
+        detach(self._telemetry.pipeline)
+
+    def _active_agents(self, agent_name: str | None) -> int:
+        ledger = self._telemetry.ledger
+        return ledger.active_agents() if agent_name is None else int(ledger.is_active(agent_name))

@@ -21,15 +21,15 @@ from kaizen_otel.api import (
     uninstrument,
 )
 from kaizen_otel.context import attributes, measure
-from kaizen_otel.realtime import RealTimeMetrics
 from kaizen_otel.settings import MonitoringLevel, Settings, SettingsError
 from kaizen_processors.execution import ExecutionMetrics
 from kaizen_processors.quality.evaluation import Evaluation, EvaluationInput
 from kaizen_processors.quality.evaluators import evaluator
-from kaizen_processors.snapshots import PerformanceSnapshot
 
 if TYPE_CHECKING:
     from kaizen_otel.performance_monitor import PerformanceMonitor
+    from kaizen_otel.realtime import RealTimeMetrics
+    from kaizen_processors.snapshots import PerformanceSnapshot
 
 __all__ = [
     "Evaluation",
@@ -55,11 +55,18 @@ __all__ = [
     "uninstrument",
 ]
 
+_LOADED_WHEN_USED = {
+    "PerformanceMonitor": "kaizen_otel.performance_monitor",
+    "PerformanceSnapshot": "kaizen_processors.snapshots",
+    "RealTimeMetrics": "kaizen_otel.realtime",
+}
+
 
 def __getattr__(name: str) -> Any:
     """Load what few programs use when it is asked for: importing us stays cheap."""
-    if name == "PerformanceMonitor":
-        from kaizen_otel.performance_monitor import PerformanceMonitor  # noqa: PLC0415 - see above
+    module = _LOADED_WHEN_USED.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - see above
 
-        return PerformanceMonitor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(module), name)

@@ -8,10 +8,7 @@ from opentelemetry.trace import Span, SpanContext
 
 from kaizen_otel.invocations.values import bounded_text
 from kaizen_otel.patches.switch import active
-from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.quality.evaluation import Evaluation
-from kaizen_processors.snapshots import DEFAULT_WINDOW_S, nothing_seen, window_seconds
-from kaizen_processors.windows import Group
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -69,7 +66,7 @@ def stats() -> dict[str, Any]:
 
 
 def snapshot(
-    window: float | str | timedelta = DEFAULT_WINDOW_S, *, agent: str | None = None, model: str | None = None
+    window: float | str | timedelta = "5m", *, agent: str | None = None, model: str | None = None
 ) -> PerformanceSnapshot:
     """How agents performed in the last `window`: latency, errors, tokens, dollars, quality.
 
@@ -87,12 +84,14 @@ def snapshot(
     Example:
         >>> snapshot("1h", agent="desk").p95_latency_ms  # doctest: +SKIP
     """
-    window_s = window_seconds(window)
+    from kaizen_processors import snapshots  # noqa: PLC0415 - importing us stays cheap
+
+    window_s = snapshots.window_seconds(window)
     telemetry = active()
     if telemetry is not None:
         with telemetry.fence("snapshot"):
             return telemetry.performance.snapshot(window_s, agent, model)
-    return nothing_seen(SYSTEM_CLOCK, Group(agent, model), window_s)
+    return snapshots.nothing_seen(window_s, agent=agent, model=model)
 
 
 def record_execution_metrics(metrics: ExecutionMetrics) -> None:

@@ -10,7 +10,7 @@ from kaizen_processors.recent import RecentExecutions
 from kaizen_processors.resources import ResourceMeter
 from kaizen_processors.snapshots import Snapshots, nothing_seen
 from kaizen_processors.ticker import Ticker
-from kaizen_processors.windows import Group, Windows
+from kaizen_processors.windows import Windows
 
 if TYPE_CHECKING:
     from kaizen_otel.settings import Settings
@@ -67,7 +67,7 @@ class PerformanceDesk:
     def snapshot(self, window_s: float, agent: str | None, model: str | None) -> PerformanceSnapshot:
         """Take a snapshot; one of nothing where windows are off."""
         if not self.watching:
-            return nothing_seen(self._telemetry.clock, Group(agent, model), window_s)
+            return nothing_seen(window_s, agent=agent, model=model, clock=self._telemetry.clock)
         return self.snapshots.take(window_s, agent=agent, model=model)
 
     def tick(self) -> None:

@@ -118,7 +118,7 @@ class Providers:
 
     def _build_own(self) -> None:
         settings = self._settings
-        if not (self._pipeline.observers or otlp_wanted(settings)):
+        if not (self._pipeline.watches_spans or otlp_wanted(settings)):
             return
         traces = build_own_traces(settings, self._fence)
         own = self._own_tracer_provider = traces.provider

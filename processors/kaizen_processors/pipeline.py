@@ -106,6 +106,11 @@ class Pipeline:
         self.disabled = tuple(o for o in self.disabled if o is not observer)
         self._set(tuple(o for o in self.observers if o is not observer))
 
+    @property
+    def watches_spans(self) -> bool:
+        """Whether an observer wants spans, and not only records."""
+        return bool(self._on_span)
+
     def call_finished(self, record: CallRecord) -> None:
         """Show a finished model call to every observer that wants calls."""
         self._show(self._on_call, record)

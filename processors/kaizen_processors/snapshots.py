@@ -12,7 +12,7 @@ from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.conditions import CONDITIONS, DAY_S, condition_named, cost_usd
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.window_sums import WindowSums
-from kaizen_processors.windows import EVERYTHING, LONGEST_S, NS, Group, Window
+from kaizen_processors.windows import LONGEST_S, NS, Group, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,9 +223,11 @@ class Snapshots:
         self._keep_s = LONGEST_S if retention_s is None else min(retention_s, LONGEST_S)
 
 
-def nothing_seen(clock: Clock, group: Group = EVERYTHING, window_s: float = DEFAULT_WINDOW_S) -> PerformanceSnapshot:
+def nothing_seen(
+    window_s: float, *, agent: str | None = None, model: str | None = None, clock: Clock = SYSTEM_CLOCK
+) -> PerformanceSnapshot:
     """The snapshot of a time in which nobody watched."""
-    window = Window(group, window_s, 0.0, WindowSums())
+    window = Window(Group(agent, model), window_s, 0.0, WindowSums())
     return _snapshot(window, window, clock.time_ns(), None)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from datetime import datetime, timedelta
@@ -64,6 +66,18 @@ def reported(**given: Any) -> ExecutionMetrics:
             **given,
         }
     )
+
+
+def test_public_names_are_all_there_and_the_rarely_used_are_loaded_when_used() -> None:
+    code = """
+import sys, kaizen_otel
+assert "kaizen_processors.windows" not in sys.modules
+assert all(getattr(kaizen_otel, name) is not None for name in kaizen_otel.__all__)
+assert "kaizen_processors.windows" in sys.modules
+kaizen_otel.snapshots
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own code
+    assert "AttributeError: module 'kaizen_otel' has no attribute 'snapshots'" in done.stderr
 
 
 # -- snapshots ----------------------------------------------------------------------------------------------------

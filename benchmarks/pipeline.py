@@ -1,0 +1,253 @@
+"""What the windows cost: for each record, for each tick, for each snapshot, and in memory, however long it runs.
+
+Run from the repository: python -m benchmarks.pipeline [--rounds 25] [--executions 2000000] [--keys 100000] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from benchmarks import scenes
+from benchmarks.harness import Case, Line, Table, Timings, measure, write_between_markers
+from benchmarks.overhead import BARE_SPAN, BUDGETED_SPAN_US, surroundings
+from benchmarks.parts import FOREIGN_SPAN, USAGE
+from kaizen_otel.testing import SteppingClock
+from kaizen_processors.conditions import CONDITIONS
+from kaizen_processors.dialects import ForeignCalls
+from kaizen_processors.execution import CallRecord, ExecutionRecord
+from kaizen_processors.fence import Fence
+from kaizen_processors.ledger import OVERFLOW, Ledger, TallySnapshot
+from kaizen_processors.pipeline import Pipeline, PipelineSpanProcessor
+from kaizen_processors.pricing import Price, PriceBook
+from kaizen_processors.recent import RecentExecutions
+from kaizen_processors.snapshots import Snapshots
+from kaizen_processors.windows import Group, Windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.scenes import Work
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
+KEYS = 2_000
+MS = 1_000
+_DAY_PART_S = 20 * 3_600
+"""Hours that the memory test passes through: less than a day, so that every execution is still there to be counted."""
+
+LINES = [
+    Line("an execution handed over: pipeline, windows, the last executions", "execution", budget=2),
+    Line("a model call handed over: pipeline, windows", "call", budget=2),
+    Line("a model call parsed from another library's span: ledger, price, pipeline, windows", "foreign call", budget=4),
+    Line(f"a tick over {KEYS:,} keys that were all at work", "tick", budget=200 * MS),
+    Line("a snapshot of one agent, five minutes", "snapshot", budget=1 * MS),
+    Line("a snapshot of one agent, 24 hours", "snapshot of the day", budget=1 * MS),
+    Line(f"a snapshot of all {KEYS:,} keys together, five minutes", "snapshot of all"),
+    Line("one condition of one agent, five minutes: error_rate", "error_rate"),
+    Line("one condition of one agent, five minutes: p95_latency", "p95_latency"),
+    Line(f"{len(CONDITIONS)} conditions of each of {KEYS:,} keys, five minutes: what rules may cost a tick", "rules"),
+]
+
+
+def execution(agent_name: str = "desk", duration_ns: int = 10**9) -> ExecutionRecord:
+    return ExecutionRecord(
+        execution_id="0" * 32,
+        agent_name=agent_name,
+        model="gpt-4o",
+        status="success",
+        start_time_ns=0,
+        duration_ns=duration_ns,
+        own=TallySnapshot(),
+        total=TallySnapshot(),
+        quality_score=0.9,
+    )
+
+
+def call(agent_name: str = "desk") -> CallRecord:
+    price = Price(6 * 10**21)
+    return CallRecord(
+        operation="chat", provider="openai", model="gpt-4o", agent_name=agent_name, usage=USAGE, price=price
+    )
+
+
+def handing_over() -> list[Case]:
+    """What each record costs on the caller's thread."""
+    fence = Fence()
+    pipeline = Pipeline(fence, (Windows(), RecentExecutions()), foreign=ForeignCalls(Ledger(), PriceBook()))
+    an_execution, a_call = execution(), call()
+    shell = PipelineSpanProcessor(fence)
+    shell.arm(pipeline)
+    attributes: dict[str, Any] = FOREIGN_SPAN
+    ended: Any = scenes.tracer_provider().get_tracer("another").start_span("chat gpt-4o", attributes=attributes)
+    ended.end()
+
+    def executions(count: int) -> None:
+        for _ in range(count):
+            pipeline.execution_finished(an_execution)
+
+    def calls(count: int) -> None:
+        for _ in range(count):
+            pipeline.call_finished(a_call)
+
+    def foreign(count: int) -> None:
+        for _ in range(count):
+            shell.on_start(ended, None)
+            shell.on_end(ended)
+
+    return [
+        Case(BARE_SPAN.case, scenes.bare_span()),
+        Case("execution", executions),
+        Case("call", calls),
+        Case("foreign call", foreign),
+    ]
+
+
+def busy_windows(hours: float) -> tuple[SteppingClock, Windows]:
+    """Windows of 2,000 agents: all at work in each of the last ten minutes, one of them for hours."""
+    clock = SteppingClock(step_ns=0)
+    windows = Windows(clock, max_bytes=1 << 30)
+    chance = random.Random(7)  # noqa: S311 - the same figures in every run
+    for _ in range(int(hours * 360)):
+        _work(windows, chance, 1)
+        clock.advance(10)
+        windows.tick()
+    for _ in range(60):
+        _work(windows, chance, KEYS)
+        clock.advance(10)
+        windows.tick()
+    return clock, windows
+
+
+def _work(windows: Windows, chance: random.Random, agents: int) -> None:
+    for number in range(agents):
+        name = f"agent-{number}"
+        for _ in range(2):
+            windows.on_execution(execution(name, int(chance.lognormvariate(21, 0.8))))
+            windows.on_call(call(name))
+
+
+def ticking(rounds: int, clock: SteppingClock, windows: Windows) -> Iterator[float]:
+    """Microseconds of the ticks after ten seconds in which every agent was at work."""
+    chance = random.Random(7)  # noqa: S311 - the same figures in every run
+    for _ in range(rounds):
+        _work(windows, chance, KEYS)
+        clock.advance(10)
+        begun = time.thread_time_ns()
+        windows.tick()
+        yield (time.thread_time_ns() - begun) / 1_000
+
+
+def reading(clock: SteppingClock, windows: Windows) -> list[Case]:
+    """What a look costs."""
+    snapshots = Snapshots(windows, clock)
+
+    def taking(window_s: float, agent: str | None) -> Work:
+        def run(count: int) -> None:
+            for _ in range(count):
+                snapshots.take(window_s, agent=agent)
+
+        return run
+
+    def asking(name: str) -> Work:
+        def run(count: int) -> None:
+            for _ in range(count):
+                snapshots.value(name, Group("agent-0"), 300.0)
+
+        return run
+
+    return [
+        Case("snapshot", taking(300.0, "agent-0")),
+        Case("snapshot of the day", taking(86_400.0, "agent-0")),
+        Case("snapshot of all", taking(300.0, None)),
+        Case("error_rate", asking("error_rate")),
+        Case("p95_latency", asking("p95_latency")),
+        Case("rules", judging(snapshots), count=1),
+    ]
+
+
+def judging(snapshots: Snapshots) -> Work:
+    """Every condition of every agent, as a table of rules might ask."""
+    groups = [Group(f"agent-{number}") for number in range(KEYS)]
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            for group in groups:
+                for name in CONDITIONS:
+                    snapshots.value(name, group, 300.0)
+
+    return run
+
+
+def run(rounds: int) -> tuple[Table, Timings]:
+    """Measure everything but memory, in one run with a bare span."""
+    clock, windows = busy_windows(20)
+    timings = measure([*handing_over(), *reading(clock, windows)], rounds)
+    timings.of["tick"] = list(ticking(rounds, clock, windows))
+    return Table("Windows", LINES, BARE_SPAN, BUDGETED_SPAN_US), timings
+
+
+def memory(executions: int, keys: int) -> str:
+    """A table of what the process holds as executions of ever new agents come in, and whether the sums are exact."""
+    clock = SteppingClock(step_ns=0)
+    windows = Windows(clock)
+    process = psutil.Process()
+    record = execution()
+    chance = random.Random(7)  # noqa: S311 - the same figures in every run
+    before = process.memory_info().rss
+    rows = ["| executions | agents | MB more than at the start | MB of closed slots | counted | in `overflow` |"]
+    rows.append("| ---: | ---: | ---: | ---: | --- | --- |")
+    seen: set[int] = set()
+    crowded_out, step = 0, max(executions // 8, 1)
+    for number in range(1, executions + 1):
+        # The first keys are the busiest, as in a real house; all are offered in the end.
+        agent = number % keys if number % 2 else chance.randrange(KEYS)
+        record.agent_name, record.duration_ns = f"agent-{agent}", int(chance.lognormvariate(21, 0.8))
+        if agent not in seen and len(seen) < KEYS:
+            seen.add(agent)
+        crowded_out += agent not in seen
+        windows.on_execution(record)
+        clock.advance(_DAY_PART_S / executions)
+        if number % 1_000 == 0:
+            windows.tick()
+        if number % step == 0:
+            grown = (process.memory_info().rss - before) / 1e6
+            everything = windows.read(window_s=86_400.0).sums.executions
+            overflow = windows.read(Group(OVERFLOW, OVERFLOW), 86_400.0)
+            exact = "exact" if everything == number else f"**{everything - number:+}**"
+            # Folded slots know only the sums of all; then the overflow's are exact as far as they reach back.
+            told = overflow.sums.executions
+            whole = windows.stats()["folded_s"] == 0
+            verdict = (
+                ("exact" if told == crowded_out else "**wrong**") if whole else f"{overflow.observed_s / 3_600:.1f} h"
+            )
+            size = windows.stats()["bytes"] / 1e6
+            rows.append(f"| {number:,} | {min(number, keys):,} | {grown:.0f} | {size:.0f} | {exact} | {verdict} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=25, help="turns of each case")
+    parser.add_argument("--executions", type=int, default=2_000_000, help="executions of the memory test")
+    parser.add_argument("--keys", type=int, default=100_000, help="distinct agents of the memory test")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {DOCUMENT.name}")
+    options = parser.parse_args()
+    logging.disable(logging.ERROR)
+
+    held = memory(options.executions, options.keys)  # first: what others let go of would be used again
+    table, timings = run(options.rounds)
+    text = table.markdown(timings) + "\n\n" + surroundings(options.rounds, "cpu")
+    print(f"{text}\n\n{held}")
+    if options.write:
+        write_between_markers(DOCUMENT, "pipeline", text)
+        write_between_markers(DOCUMENT, "pipeline-memory", held)
+
+
+if __name__ == "__main__":
+    main()

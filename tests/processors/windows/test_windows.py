@@ -17,6 +17,7 @@ from kaizen_otel.testing import SteppingClock
 from kaizen_processors.ledger import OVERFLOW
 from kaizen_processors.pricing.price import MISSING_USAGE
 from kaizen_processors.window_sums import WindowSums
+from kaizen_processors.window_tiers import Tiers
 from kaizen_processors.windows import Group, Windows
 from tests.processors.windows.records import CENT, call, execution
 
@@ -397,6 +398,23 @@ def test_garbage_may_be_counted_in_the_middle_of_a_roll_up(monkeypatch: pytest.M
     assert len(watched.windows._open) >= 5
     counted = sum(cell.executions for cell in watched.windows._open.values())
     assert watched.windows.read(window_s=300).sums.executions == 5 + counted
+
+
+@pytest.mark.parametrize("group", [Group(), ANN])
+def test_a_slot_that_closes_in_the_middle_of_a_read_is_not_left_out(
+    monkeypatch: pytest.MonkeyPatch, group: Group
+) -> None:
+    watched = Watched()
+    watched.see(execution())
+    starting = Tiers.starting
+
+    def turn_and_start(self: Tiers, slot: int, now_slot: int) -> int:
+        watched.wait(10)
+        watched.see(execution())
+        return starting(self, slot, now_slot)
+
+    monkeypatch.setattr(Tiers, "starting", turn_and_start)
+    assert watched.windows.read(group, 300).sums.executions == 2
 
 
 FORK = """

@@ -45,7 +45,7 @@ LINES = [
     Line("an execution handed over: pipeline, windows, the last executions", "execution", budget=2),
     Line("a model call handed over: pipeline, windows", "call", budget=2),
     Line("a model call parsed from another library's span: ledger, price, pipeline, windows", "foreign call", budget=4),
-    Line(f"a tick over {KEYS:,} keys that were all at work", "tick", budget=200 * MS),
+    Line(f"the longest tick of five minutes, {KEYS:,} keys all at work", "tick", budget=200 * MS),
     Line("a snapshot of one agent, five minutes", "snapshot", budget=1 * MS),
     Line("a snapshot of one agent, 24 hours", "snapshot of the day", budget=1 * MS),
     Line(f"a snapshot of all {KEYS:,} keys together, five minutes", "snapshot of all"),
@@ -133,14 +133,17 @@ def _work(windows: Windows, chance: random.Random, agents: int) -> None:
 
 
 def ticking(rounds: int, clock: SteppingClock, windows: Windows) -> Iterator[float]:
-    """Microseconds of the ticks after ten seconds in which every agent was at work."""
+    """Microseconds of the longest tick of five minutes each: one closes slots of ten seconds to five minutes."""
     chance = random.Random(7)  # noqa: S311 - the same figures in every run
     for _ in range(rounds):
-        _work(windows, chance, KEYS)
-        clock.advance(10)
-        begun = time.thread_time_ns()
-        windows.tick()
-        yield (time.thread_time_ns() - begun) / 1_000
+        longest_ns = 0
+        for _ in range(30):
+            _work(windows, chance, KEYS)
+            clock.advance(10)
+            begun = time.thread_time_ns()
+            windows.tick()
+            longest_ns = max(longest_ns, time.thread_time_ns() - begun)
+        yield longest_ns / 1_000
 
 
 def reading(clock: SteppingClock, windows: Windows) -> list[Case]:
@@ -188,7 +191,7 @@ def run(rounds: int) -> tuple[Table, Timings]:
     """Measure everything but memory, in one run with a bare span."""
     clock, windows = busy_windows(20)
     timings = measure([*handing_over(), *reading(clock, windows)], rounds)
-    timings.of["tick"] = list(ticking(rounds, clock, windows))
+    timings.of["tick"] = list(ticking(min(rounds, 10), clock, windows))
     return Table("Windows", LINES, BARE_SPAN, BUDGETED_SPAN_US), timings
 
 

@@ -177,6 +177,11 @@ class RealTimeMetrics(Observer):
         """
         return _as_dictionary(self._snapshot(window_seconds(time_range)), "No metrics in time range")
 
+    def get_performance_history(self) -> list[PerformanceSnapshot]:
+        """Give the snapshots of five minutes that were kept every 30 seconds, for 24 hours, oldest first."""
+        snapshots = self._snapshots()
+        return [] if snapshots is None else snapshots.history()
+
     def get_business_metrics(self, agent_name: str | None = None) -> dict[str, float | int | None]:
         """Give the means of the business figures of the last executions, and what one cost.
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kaizen_processors.forking import begin_anew_in_children
 
 if TYPE_CHECKING:
     from kaizen_processors.fence import Fence
+
+
+MIB: Final = 1 << 20
 
 
 class ResourceUsage(NamedTuple):
@@ -23,7 +26,7 @@ class ResourceUsage(NamedTuple):
     Attributes:
         cpu_usage_percent: processor time of the process, all threads, as a part of the time that passed: above 100
             where several cores worked. None when no time passed.
-        memory_usage_mb: resident memory of the process at the end, in MB of 10^6 bytes.
+        memory_usage_mb: resident memory of the process at the end, in MB of 2^20 bytes.
         memory_growth_mb: by how much that grew meanwhile; negative when it shrank.
         network_io_bytes: bytes sent and received by the machine (by the container, where it has a network of its own).
         alone: whether no other execution ran in this process meanwhile. Only then the figures are this one's, and only
@@ -105,8 +108,8 @@ class ResourceMeter:
         growth = _difference(now.memory_bytes, begun.memory_bytes)
         return ResourceUsage(
             cpu_usage_percent=100.0 * (now.cpu_ns - begun.cpu_ns) / duration_ns if duration_ns > 0 else None,
-            memory_usage_mb=None if now.memory_bytes is None else now.memory_bytes / 1e6,
-            memory_growth_mb=None if growth is None else growth / 1e6,
+            memory_usage_mb=None if now.memory_bytes is None else now.memory_bytes / MIB,
+            memory_growth_mb=None if growth is None else growth / MIB,
             network_io_bytes=_difference(now.network_bytes, begun.network_bytes),
             alone=probe.alone,
         )

@@ -181,7 +181,10 @@ def test_an_injected_clock_ticks_by_hand(kaizen_offline: ModelServer, kaizen_tel
     assert tickers() == []
     for _ in range(4):
         kaizen_telemetry.clock.advance(30)
-        desk().tick()
+        kaizen_telemetry.tick()
+    metrics = RealTimeMetrics()
+    assert metrics.get_performance_history() == desk().snapshots.history()
+    metrics.close()
     assert [one.total_executions for one in desk().snapshots.history()] == [1, 1, 1, 1]
     assert desk().windows._open == {}
     assert len(kaizen_offline.requests) == 1

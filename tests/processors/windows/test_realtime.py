@@ -352,6 +352,7 @@ def test_without_windows_summaries_say_so(stage: Stage) -> None:
     metrics.on_execution(execution())
     assert metrics.get_performance_summary() == {"error": "No metrics in time range"}
     assert metrics.get_real_time_dashboard()["agents"] == {}
+    assert metrics.get_performance_history() == []
     assert metrics.collect_execution_metrics(execution())["error_rate"] is None
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from kaizen_processors.fence import Fence
-from kaizen_processors.resources import ResourceMeter
+from kaizen_processors.resources import MIB, ResourceMeter
 from kaizen_processors.ticker import Ticker
 
 WAIT_S = 30.0
@@ -161,8 +161,8 @@ def test_memory_is_that_of_the_process_and_how_much_it_grew() -> None:
     used = meter.end(probe, 10**9)
     assert used.memory_usage_mb is not None
     assert used.memory_growth_mb is not None
-    assert used.memory_usage_mb == pytest.approx(psutil.Process().memory_info().rss / 1e6, rel=0.5)
-    assert used.memory_growth_mb >= len(held) / 1e6 * 0.8
+    assert used.memory_usage_mb == pytest.approx(psutil.Process().memory_info().rss / MIB, rel=0.5)
+    assert used.memory_growth_mb >= len(held) / MIB * 0.8
 
 
 def test_network_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

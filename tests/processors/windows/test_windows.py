@@ -400,6 +400,30 @@ def test_garbage_may_be_counted_in_the_middle_of_a_roll_up(monkeypatch: pytest.M
     assert watched.windows.read(window_s=300).sums.executions == 5 + counted
 
 
+@pytest.mark.parametrize("when", [1, 2, 3])
+def test_a_signal_may_ask_in_the_middle_of_a_roll_up(monkeypatch: pytest.MonkeyPatch, when: int) -> None:
+    watched = Watched()
+    watched.wait(55)
+    watched.see(execution("ann"))
+    watched.wait(10)
+    merge, calls = WindowSums.merge, iter(range(1, 1_000_000))
+
+    def merge_and_ask(self: WindowSums, other: WindowSums) -> None:
+        merge(self, other)
+        if next(calls) == when:
+            watched.see(execution("bob"))
+            watched.wait(10)
+            watched.windows.tick()
+
+    monkeypatch.setattr(WindowSums, "merge", merge_and_ask)
+    watched.windows.tick()
+    monkeypatch.undo()
+    watched.wait(600)
+    for since_s, ann, bob in ((0, 1, 1), (60, 0, 1), (120, 0, 0)):
+        for group, expected in ((ANN, ann), (Group("bob"), bob), (Group(), ann + bob)):
+            assert watched.windows.read(group, watched.at_s - since_s).sums.executions == expected
+
+
 @pytest.mark.parametrize("group", [Group(), ANN])
 def test_a_slot_that_closes_in_the_middle_of_a_read_is_not_left_out(
     monkeypatch: pytest.MonkeyPatch, group: Group

@@ -36,21 +36,25 @@ class Watched:
     def __init__(self, **given: Any) -> None:
         self.clock = still_clock()
         self.windows = Windows(self.clock, **given)
-        self.seen: list[tuple[float, Any]] = []
-        self.at_s = 0.0
+        self.seen: list[tuple[int, Any]] = []
+        self.at_ns = 0
+
+    @property
+    def at_s(self) -> float:
+        return self.at_ns / NS
 
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
-        self.at_s += int(seconds * 1e9) / 1e9
+        self.at_ns += int(seconds * 1e9)
 
     def see(self, record: Any) -> None:
         (self.windows.on_execution if hasattr(record, "status") else self.windows.on_call)(record)
-        self.seen.append((self.at_s - record.ended_ago_ns / NS, record))
+        self.seen.append((self.at_ns - record.ended_ago_ns, record))
 
-    def since(self, start_s: float, group: Group) -> WindowSums:
-        sums = WindowSums()
-        for at_s, record in self.seen:
-            if at_s >= start_s - 1e-6 and _belongs(record, group):
+    def in_the_last(self, observed_s: float, group: Group) -> WindowSums:
+        sums, start_ns = WindowSums(), self.at_ns - round(observed_s * NS)
+        for at_ns, record in self.seen:
+            if at_ns >= start_ns and _belongs(record, group):
                 (sums.add_execution if hasattr(record, "status") else sums.add_call)(record)
         return sums
 
@@ -101,8 +105,7 @@ def test_a_window_holds_exactly_what_ended_in_the_time_that_it_observed(
             getattr(watched, what)(value)
     for group, window_s in asked:
         window = watched.windows.read(group, window_s)
-        start_s = watched.at_s - window.observed_s
-        assert window.sums == watched.since(start_s, group)
+        assert window.sums == watched.in_the_last(window.observed_s, group)
         # Nothing of the window is left out, and no more than one slot is added to it.
         assert min(window_s, watched.at_s) - 1e-6 <= window.observed_s < window_s + slot_of(window_s) + 1e-6
 
@@ -203,11 +206,11 @@ def test_what_is_reported_later_counts_where_it_ended(
         watched.see(execution(ended_ago_ns=int(ago_s * NS)))
         watched.see(call("bob", ended_ago_ns=int(ago_s * NS)))
     window = watched.windows.read(group, window_s)
-    assert window.sums == watched.since(watched.at_s - window.observed_s, group)
+    assert window.sums == watched.in_the_last(window.observed_s, group)
     watched.wait(7_000)
     watched.windows.tick()
     window = watched.windows.read(group, 86_400)
-    assert window.sums == watched.since(watched.at_s - window.observed_s, group)
+    assert window.sums == watched.in_the_last(window.observed_s, group)
 
 
 def test_what_ended_before_the_watching_or_the_last_day_is_counted_as_too_late() -> None:
@@ -281,10 +284,10 @@ def test_beyond_the_bytes_the_oldest_slots_keep_only_the_sums_of_all() -> None:
     assert everything.sums.latency.count == 20 * 300
     one = watched.windows.read(Group("agent-0"), 86_400)
     assert one.observed_s == pytest.approx(watched.at_s - stats["folded_s"])
-    assert one.sums == watched.since(watched.at_s - one.observed_s, Group("agent-0"))
+    assert one.sums == watched.in_the_last(one.observed_s, Group("agent-0"))
     assert 0 < one.sums.executions < 300
     recent = watched.windows.read(Group("agent-0"), 300)
-    assert recent.sums == watched.since(watched.at_s - recent.observed_s, Group("agent-0"))
+    assert recent.sums == watched.in_the_last(recent.observed_s, Group("agent-0"))
 
 
 def test_figures_that_fit_no_bytes_are_kept_as_they_are() -> None:

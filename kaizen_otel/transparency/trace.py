@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -46,9 +47,10 @@ _NS_IN_MS: Final = 1_000_000
 class TraceEvent:
     """Something that the application said while a trace ran."""
 
-    name: str
+    event_type: str
+    description: str | None
     timestamp: datetime
-    attributes: Mapping[str, AttributeValue]
+    metadata: Mapping[str, AttributeValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class TraceMetrics:
         model_calls: Model calls that ended inside.
         tool_calls: Tool calls that ended inside.
         cost_complete: Whether the cost of every call is known.
+        events_count: What the application said with `add_event`.
+        status: `running`, `success`, `error` or `cancelled`; None before it began.
     """
 
     execution_time: float
@@ -76,6 +80,8 @@ class TraceMetrics:
     model_calls: int
     tool_calls: int
     cost_complete: bool
+    events_count: int
+    status: str | None
 
     def __getitem__(self, key: str) -> Any:
         if key not in _METRICS:
@@ -125,6 +131,8 @@ class ExecutionTrace:
         self.start_unix_ns = 0
         self.status: str | None = None
         self.events: list[TraceEvent] = []
+        self._events_count = 0
+        self._own_id = f"{random.getrandbits(128):032x}"
         self._on_ended = on_ended
         self._telemetry: Telemetry | None = None
         self._clock: Clock = SYSTEM_CLOCK
@@ -189,6 +197,16 @@ class ExecutionTrace:
         return tuple(self._scope.execution_ids)
 
     @property
+    def execution_id(self) -> str:
+        """The execution that a report about this block is about: the last that ended inside.
+
+        So `record_execution_metrics` with this id enriches that execution. Where none was seen, it is an id of the
+        block's own: the report then counts as one execution.
+        """
+        ids = self._scope.execution_ids
+        return ids[-1] if ids else self._own_id
+
+    @property
     def duration_ms(self) -> float:
         """Milliseconds since it began, or that it took; 0 before."""
         if self.status is None:
@@ -211,25 +229,39 @@ class ExecutionTrace:
             model_calls=sums.model_calls,
             tool_calls=sums.tool_calls,
             cost_complete=not sums.incomplete_calls,
+            events_count=self._events_count,
+            status=self.status,
         )
 
-    def add_event(self, name: str, attributes: Mapping[str, AttributeValue] | None = None) -> None:
+    def add_event(
+        self,
+        event_type: str,
+        description: str | None = None,
+        metadata: Mapping[str, AttributeValue] | None = None,
+    ) -> None:
         """Say that something happened: an event of the span, and an entry of `events`.
 
+        Args:
+            event_type: The event's name: one of few.
+            description: What happened, in words; the attribute `description` of the span's event.
+            metadata: Further attributes of it.
+
         Raises:
-            TypeError: The name is no text.
+            TypeError: The type is no text.
         """
-        text = bounded_text(name)
-        if text is None:
-            raise TypeError(f"an event's name must be text, not {type(name).__name__}")
-        given = dict(attributes or {})
-        now_ns = self._clock.time_ns()
+        name = bounded_text(event_type)
+        if name is None:
+            raise TypeError(f"an event's type must be text, not {type(event_type).__name__}")
+        told = bounded_text(description)
+        given = dict(metadata or {})
+        self._events_count += 1
         if len(self.events) < MAX_EVENTS:
-            self.events.append(TraceEvent(text, datetime.fromtimestamp(now_ns / _NS, tz=UTC), given))
+            now = datetime.fromtimestamp(self._clock.time_ns() / _NS, tz=UTC)
+            self.events.append(TraceEvent(name, told, now, given))
         telemetry = self._telemetry
         if telemetry is not None:
             with telemetry.fence("trace.event"):
-                self._span().add_event(text, given)
+                self._span().add_event(name, given if told is None else {"description": told, **given})
 
     def __getattr__(self, name: str) -> Any:
         if name in _METRICS:
@@ -243,10 +275,10 @@ class ExecutionTrace:
 
     def keys(self) -> tuple[str, ...]:
         """Names of what a trace knows, so that `dict(trace)` works."""
-        return (*_OWN, *_METRICS)
+        return tuple(dict.fromkeys((*_OWN, *_METRICS)))
 
     def _span(self) -> Span:
         return INVALID_SPAN if self._invocation is None else self._invocation.span
 
 
-_OWN: Final = ("name", "trace_id", "start_time", "status", "duration_ms", "execution_ids", "events")
+_OWN: Final = ("name", "execution_id", "trace_id", "start_time", "status", "duration_ms", "execution_ids", "events")

@@ -17,7 +17,7 @@ class WorkflowMonitor:
     Example:
         >>> monitor = WorkflowMonitor()
         >>> with monitor.trace("customer_service_workflow") as trace:
-        ...     trace.add_event("escalated", {"level": 2})
+        ...     trace.add_event("escalated", "to the second level", {"level": 2})
         >>> [ended.name for ended in monitor.get_traces()]
         ['customer_service_workflow']
     """

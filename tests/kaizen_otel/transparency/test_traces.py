@@ -68,15 +68,31 @@ def test_its_figures_are_live_as_attributes_and_as_keys(
 
 def test_events_are_on_the_span_and_in_the_trace(kaizen_telemetry: Captured) -> None:
     with ExecutionTrace("work") as trace:
-        trace.add_event("escalated", {"level": 2})
+        trace.add_event("escalated", "to the second level", {"level": 2})
         trace.add_event("done")
     (span,) = kaizen_telemetry.spans
     assert [(event.name, dict(event.attributes or {})) for event in span.raw.events] == [
-        ("escalated", {"level": 2}),
+        ("escalated", {"description": "to the second level", "level": 2}),
         ("done", {}),
     ]
-    assert [(event.name, event.attributes) for event in trace.events] == [("escalated", {"level": 2}), ("done", {})]
+    assert [(event.event_type, event.description, event.metadata) for event in trace.events] == [
+        ("escalated", "to the second level", {"level": 2}),
+        ("done", None, {}),
+    ]
     assert trace.events[0].timestamp.tzinfo is UTC
+    assert trace.get_current_metrics()["events_count"] == 2
+    with pytest.raises(TypeError, match="event's type must be text"):
+        trace.add_event(7)  # type: ignore[arg-type]
+
+
+def test_a_report_about_a_trace_is_about_the_execution_inside_it(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    with ExecutionTrace("work") as trace:
+        own_id = trace.execution_id
+        scenes.base_agent(agent_id="qa").run(question="x")
+        assert trace.execution_id == kaizen_telemetry.executions[0].execution_id != own_id
+    assert len(kaizen_offline.requests) == 1
 
 
 def test_what_an_error_does_to_a_trace(kaizen_telemetry: Captured) -> None:
@@ -130,7 +146,7 @@ def test_without_instrumentation_the_block_runs_and_nothing_is_counted() -> None
     with ExecutionTrace("work") as trace:
         trace.add_event("seen")
     assert (trace.status, trace.trace_id, trace.executions, trace.estimated_cost) == ("success", None, 0, 0.0)
-    assert [event.name for event in trace.events] == ["seen"]
+    assert [event.event_type for event in trace.events] == ["seen"]
     assert isinstance(trace.start_time, datetime)
 
 

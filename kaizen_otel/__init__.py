@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel._version import __version__
 from kaizen_otel.api import (
     flush,
+    get_transparency_interface,
     instrument,
     record_business_metrics,
     record_evaluation,
@@ -29,22 +30,28 @@ from kaizen_processors.quality.evaluators import evaluator
 if TYPE_CHECKING:
     from kaizen_otel.performance_monitor import PerformanceMonitor
     from kaizen_otel.realtime import RealTimeMetrics
+    from kaizen_otel.transparency import ExecutionTrace, KaizenTransparencyInterface, WorkflowMonitor, WorkflowTracker
     from kaizen_processors.snapshots import PerformanceSnapshot
 
 __all__ = [
     "Evaluation",
     "EvaluationInput",
     "ExecutionMetrics",
+    "ExecutionTrace",
+    "KaizenTransparencyInterface",
     "MonitoringLevel",
     "PerformanceMonitor",
     "PerformanceSnapshot",
     "RealTimeMetrics",
     "Settings",
     "SettingsError",
+    "WorkflowMonitor",
+    "WorkflowTracker",
     "__version__",
     "attributes",
     "evaluator",
     "flush",
+    "get_transparency_interface",
     "instrument",
     "measure",
     "record_business_metrics",
@@ -56,9 +63,13 @@ __all__ = [
 ]
 
 _LOADED_WHEN_USED = {
+    "ExecutionTrace": "kaizen_otel.transparency",
+    "KaizenTransparencyInterface": "kaizen_otel.transparency",
     "PerformanceMonitor": "kaizen_otel.performance_monitor",
     "PerformanceSnapshot": "kaizen_processors.snapshots",
     "RealTimeMetrics": "kaizen_otel.realtime",
+    "WorkflowMonitor": "kaizen_otel.transparency",
+    "WorkflowTracker": "kaizen_otel.transparency",
 }
 
 

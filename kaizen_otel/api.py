@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from kaizen_otel.settings import Settings
+    from kaizen_otel.transparency import KaizenTransparencyInterface
     from kaizen_processors.execution import ExecutionMetrics
     from kaizen_processors.snapshots import PerformanceSnapshot
 
@@ -92,6 +93,21 @@ def snapshot(
         with telemetry.fence("snapshot"):
             return telemetry.performance.snapshot(window_s, agent, model)
     return snapshots.nothing_seen(window_s, agent=agent, model=model)
+
+
+def get_transparency_interface() -> KaizenTransparencyInterface:
+    """The transparency interface of this process: monitors, trackers, figures, reports and callbacks.
+
+    Works before, while and after agents are watched. `kaizen.get_transparency_interface()` and
+    `agent.get_transparency_interface()` exist while they are.
+
+    Example:
+        >>> get_transparency_interface().get_performance_summary("1h")
+        {'error': 'No metrics in time range'}
+    """
+    from kaizen_otel.transparency.interface import interface_of  # noqa: PLC0415 - importing us stays cheap
+
+    return interface_of()
 
 
 def record_execution_metrics(metrics: ExecutionMetrics) -> None:

@@ -12,6 +12,7 @@ from kaizen_otel.patches import (
     nodes,
     runtimes,
     tools,
+    transparency,
     wire_protocols,
 )
 from kaizen_otel.patches.patcher import Patcher
@@ -26,6 +27,7 @@ SURFACES = (
     *agents.SURFACES,
     framework.SURFACE,
     *tools.SURFACES,
+    *transparency.SURFACES,
     builtin_tracing.SURFACE,
 )
 

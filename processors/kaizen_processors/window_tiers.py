@@ -161,13 +161,29 @@ class Tiers:
                 return slot // tier.step * tier.step
         return max(self._tiers[-1].oldest(now_slot) * self._tiers[-1].step, 0)
 
-    def between(self, start: int, now_slot: int) -> Iterator[Table]:
-        """Give the closed slots from `start`, which `starting` gave, to now: the coarsest ones that fit."""
-        at = start
-        while at < now_slot:
+    def boundary(self, slot: int, now_slot: int) -> int:
+        """Where a stretch may end and the next begin, at this slot or before it.
+
+        What lies before it must be kept as fine, up to where the coarser slots are whole.
+        """
+        for tier, coarser in zip(self._tiers, (*self._tiers[1:], None), strict=True):
+            at = slot // tier.step * tier.step
+            whole = at if coarser is None else at // coarser.step * coarser.step
+            if whole // tier.step >= tier.oldest(now_slot):
+                return at
+        return max(self._tiers[-1].oldest(now_slot) * self._tiers[-1].step, 0)
+
+    def between(self, start: int, now_slot: int, end: int | None = None) -> Iterator[Table]:
+        """Give the closed slots from `start` to `end`, or to now: the coarsest ones that fit.
+
+        Where `end` is given, both must be what `boundary` gave.
+        """
+        at, until = start, now_slot if end is None else min(end, now_slot)
+        while at < until:
             for tier in reversed(self._tiers):
                 number, over = divmod(at, tier.step)
-                if not over and number < now_slot // tier.step and number >= tier.oldest(now_slot):
+                fits = not over and at + tier.step <= until
+                if fits and number < now_slot // tier.step and number >= tier.oldest(now_slot):
                     table = tier.closed.get(number)
                     if table is not None:
                         yield table

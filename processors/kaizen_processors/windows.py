@@ -275,6 +275,56 @@ class Windows(Observer):
                 self._add_live(sums, keys)
         return Window(group, window_s, max(elapsed_ns / NS - start * SLOT_S, 0.0), sums)
 
+    def periods(self, group: Group, period_s: float, count: int) -> list[Window]:
+        """Cut the last `count` periods of `period_s` seconds apart, oldest first; the last one ends now.
+
+        They lie end to end, so what happened is in exactly one of them. Their ends are those of slots, which are longer
+        the longer ago: `observed_s` is how long each really is. Periods before the watching began are left out, and
+        those that are shorter than a slot may be part of the one before.
+
+        Raises:
+            ValueError: a period is shorter than ten seconds, or all of them are longer than 24 hours.
+        """
+        if not (period_s >= SLOT_S and count >= 1 and period_s * count <= LONGEST_S):
+            raise ValueError(
+                f"periods are at least {SLOT_S} s and at most 24 hours in all, not {count} of {period_s} s"
+            )
+        with self._tiers_lock:
+            now_ns = self._now()
+            self._turn(now_ns)
+            now_slot = self._roll()
+            elapsed_ns = now_ns - self._began_ns
+            found = []
+            end: int | None = None
+            for back in range(1, count + 1):
+                first = max(int(elapsed_ns - min(back * period_s, self._keep_s) * NS) // SLOT_NS, 0)
+                start = self._tiers.boundary(first, now_slot)
+                if group != EVERYTHING:
+                    start = max(start, self._tiers.folded_until)
+                if end is not None and start >= end:
+                    continue  # before the beginning, or shorter than a slot of so long ago
+                sums = self._sums_of(group, start, now_slot, end)
+                until_s = elapsed_ns / NS if end is None else end * SLOT_S
+                found.append(Window(group, period_s, until_s - start * SLOT_S, sums))
+                end = start
+        return found[::-1]
+
+    def _sums_of(self, group: Group, start: int, now_slot: int, end: int | None) -> WindowSums:
+        """Everything of a group from one slot to another, or to now. The caller holds the lock of the tiers."""
+        sums = WindowSums()
+        if group == EVERYTHING:
+            for table in self._tiers.between(start, now_slot, end):
+                sums.merge(table.whole)
+            if end is None:
+                self._add_live_of_all(sums)
+            return sums
+        with self._lock:
+            keys = self._keys.of(group)
+        _add_closed(sums, self._tiers.between(start, now_slot, end), keys, with_latency=True)
+        if end is None:
+            self._add_live(sums, keys)
+        return sums
+
     def groups(self) -> list[Group]:
         """Every pair of agent and model that did something in the last 24 hours."""
         with self._lock:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def run(workflow: object) -> None:
     from kailash.runtime.local import LocalRuntime
 
-    LocalRuntime().execute(workflow)
+    with LocalRuntime() as runtime:
+        runtime.execute(workflow)
 
 
 def test_the_trace_has_every_span_in_the_order_of_the_tree(

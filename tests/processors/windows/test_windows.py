@@ -110,6 +110,40 @@ def test_a_window_holds_exactly_what_ended_in_the_time_that_it_observed(
         assert min(window_s, watched.at_s) - 1e-6 <= window.observed_s < window_s + slot_of(window_s) + 1e-6
 
 
+@given(
+    st.lists(STEPS, max_size=60),
+    GROUPS,
+    st.sampled_from([(10.0, 30), (60.0, 60), (300.0, 12), (3_600.0, 24), (86_400.0, 1), (97.0, 40)]),
+)
+@settings(max_examples=200, deadline=None)
+def test_periods_lie_end_to_end_and_hold_everything_once(
+    steps: list[tuple[str, Any]], group: Group, cut: tuple[float, int]
+) -> None:
+    watched = Watched()
+    for what, value in steps:
+        if what == "tick":
+            watched.windows.tick()
+        else:
+            getattr(watched, what)(value)
+    period_s, count = cut
+
+    periods = watched.windows.periods(group, period_s, count)
+
+    assert len(periods) <= count
+    together, back_s = WindowSums(), 0.0
+    for period in reversed(periods):
+        back_s += period.observed_s
+        together.merge(period.sums)
+        assert together == watched.in_the_last(back_s, group)
+    assert min(period_s * count, watched.at_s) - 1e-6 <= back_s < period_s * count + 3_600
+
+
+@pytest.mark.parametrize(("period_s", "count"), [(9.0, 1), (60.0, 0), (3_600.0, 25)])
+def test_periods_are_slots_of_the_last_day(period_s: float, count: int) -> None:
+    with pytest.raises(ValueError, match="periods are at least 10 s and at most 24 hours"):
+        Windows(still_clock()).periods(ANN, period_s, count)
+
+
 def test_a_record_touches_one_slot_and_a_tick_adds_it_up() -> None:
     watched = Watched()
     watched.see(execution())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.resources import Resource
 
+    from kaizen_otel.settings import Settings
     from kaizen_processors.fence import Fence
 
 SCOPE_NAME = "kaizen_otel"
@@ -77,7 +78,7 @@ class OwnLogs:
         self.queue = queue
 
 
-def build_own_logs(resource: Resource, protocol: str, fence: Fence) -> OwnLogs:
+def build_own_logs(resource: Resource, protocol: str, settings: Settings, fence: Fence) -> OwnLogs:
     """A private logger provider that exports by OTLP; `protocol` is `grpc` or `http/protobuf`.
 
     Raises:
@@ -90,11 +91,12 @@ def build_own_logs(resource: Resource, protocol: str, fence: Fence) -> OwnLogs:
 
         provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
         return OwnLogs(provider)
+    from kaizen_otel.delivery import own_delivery  # noqa: PLC0415 - loaded when used
     from kaizen_processors.export.queue_processors import (  # noqa: PLC0415 - loaded when used
         QueueLogRecordProcessor,
         otlp_log_queue,
     )
 
-    queue = otlp_log_queue(fence=fence)
+    queue = otlp_log_queue(*own_delivery(settings, "logs", fence), fence)
     provider.add_log_record_processor(QueueLogRecordProcessor(queue))
     return OwnLogs(provider, queue)

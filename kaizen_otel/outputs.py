@@ -69,16 +69,17 @@ def build_own_traces(settings: Settings, fence: Fence) -> OwnTraces:
     provider = TracerProvider(resource=_resource(settings), id_generator=settings.id_generator)
     if not otlp_wanted(settings):
         return OwnTraces(provider)
-    if _protocol("TRACES") == "grpc":
+    if otlp_protocol("TRACES") == "grpc":
         provider.add_span_processor(BatchSpanProcessor(_grpc_span_exporter()))
         return OwnTraces(provider)
+    from kaizen_otel.delivery import own_delivery  # noqa: PLC0415 - loaded when used
     from kaizen_processors.export.queue_processors import (  # noqa: PLC0415 - loaded when used
         QueueSpanProcessor,
         otlp_span_queue,
     )
 
     try:
-        queue = otlp_span_queue(fence=fence)
+        queue = otlp_span_queue(*own_delivery(settings, "traces", fence), fence)
     except ValueError as error:
         raise SettingsError(str(error)) from error
     provider.add_span_processor(QueueSpanProcessor(queue))
@@ -94,7 +95,7 @@ def build_own_events(settings: Settings, fence: Fence) -> OwnLogs | None:
     if not otlp_wanted(settings, "LOGS") or application_has_logs():
         return None
     try:
-        return build_own_logs(_resource(settings), _protocol("LOGS"), fence)
+        return build_own_logs(_resource(settings), otlp_protocol("LOGS"), settings, fence)
     except ValueError as error:
         raise SettingsError(str(error)) from error
 
@@ -211,7 +212,8 @@ def _resource(settings: Settings) -> Resource:
     return Resource.create({**defaults, **given, "process.runtime.version": platform.python_version()})
 
 
-def _protocol(signal: str) -> str:
+def otlp_protocol(signal: str) -> str:
+    """The protocol that the `OTEL_EXPORTER_OTLP_*` variables ask for: `grpc`, or else `http/protobuf`."""
     name = f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"
     return (os.environ.get(name) or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf").strip().lower()
 
@@ -223,7 +225,7 @@ def _grpc_span_exporter() -> SpanExporter:
 
 
 def _otlp_metric_exporter() -> Any:
-    if _protocol("METRICS") == "grpc":
+    if otlp_protocol("METRICS") == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415 - 100 ms of import
             OTLPMetricExporter as GrpcMetricExporter,
         )

@@ -24,6 +24,16 @@ _MAX_ITEMS = 1_000
 _KAIZEN_LEVELS = {"detailed": "standard", "verbose": "comprehensive"}
 """`KaizenConfig` (kaizen 2.46) refuses every monitoring_level but its own `basic`, `detailed` and `verbose`."""
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_UNIT_BYTES = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+}
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kmg]?i?b)?", re.ASCII | re.IGNORECASE)
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|[smhdw])", re.ASCII)
 
 
@@ -136,6 +146,19 @@ class Whole(Kind):
 
     def _read(self, text: str) -> int:
         return self._check(_whole(text))
+
+
+class Size(Whole):
+    """A number of bytes: a whole number, or text with a unit, such as `64MiB`."""
+
+    def _allowed(self) -> str:
+        return f"bytes, from {_size_text(self._least)} to {_size_text(self._most)}: a whole number, or 512KiB, 64MiB …"
+
+    def _check(self, value: Any) -> int:
+        return super()._check(_bytes(value) if isinstance(value, str) else value)
+
+    def _read(self, text: str) -> int:
+        return self._check(text)
 
 
 class Number(Kind):
@@ -305,6 +328,20 @@ class Has(Kind):
         if isinstance(value, type) or not all(callable(getattr(value, name, None)) for name in self._methods):
             raise Refused
         return value
+
+
+def _bytes(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise Refused
+    return int(float(match[1]) * _UNIT_BYTES[(match[2] or "b").lower()])
+
+
+def _size_text(size: int) -> str:
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= factor and size % factor == 0:
+            return f"{size // factor} {unit}"
+    return f"{size} bytes"
 
 
 def _whole(text: str) -> int:

@@ -22,6 +22,7 @@ from kaizen_otel.settings.kinds import (
     Number,
     OneOf,
     Patterns,
+    Size,
     Text,
     Whole,
 )
@@ -33,9 +34,13 @@ if TYPE_CHECKING:
     from kaizen_processors.clock import Clock
 
 DEFAULT_FILE: Final = Path("kaizen-otel.jsonl")
+DEFAULT_SPOOL: Final = Path("kaizen-otel-spool")
 DEFAULT_PROMETHEUS_PORT: Final = 9464
 """The port that the OpenTelemetry specification gives to a Prometheus exporter."""
 
+_KIB: Final = 1 << 10
+_MIB: Final = 1 << 20
+_GIB: Final = 1 << 30
 _YEARS_S: Final = 10 * 365.25 * 86_400
 
 
@@ -143,6 +148,31 @@ class Settings:
             Flag(optional=True),
             "export by OTLP; none: as `OTEL_*_EXPORTER` say, else when an `OTEL_EXPORTER_OTLP_*` endpoint is set",
         ),
+    )
+    queue_bytes: int = field(
+        default=16 * _MIB,
+        metadata=_about(
+            Size(least=64 * _KIB, most=4 * _GIB), "most compressed bytes of each signal that wait in memory to be sent"
+        ),
+    )
+    spool: Path | None = field(
+        default=None,
+        metadata=_about(
+            FilePath(optional=True, on=DEFAULT_SPOOL),
+            "folder where OTLP waits on disk while the backend is away; true: `./kaizen-otel-spool`",
+        ),
+    )
+    spool_max_bytes: int = field(
+        default=256 * _MIB,
+        metadata=_about(Size(least=_MIB, most=1024 * _GIB), "most bytes of each signal in that folder"),
+    )
+    exit_timeout_s: float = field(
+        default=2.0,
+        metadata=_about(Duration(least=0.1, most=300.0), "seconds that the end of the process waits for delivery"),
+    )
+    flush_on_sigterm: bool = field(
+        default=False,
+        metadata=_about(Flag(), "deliver on SIGTERM, within `exit_timeout_s`, before what would happen without us"),
     )
     set_global: bool = field(default=False, metadata=_about(Flag(), "make our own providers the global ones"))
     metrics: bool = field(default=True, metadata=_about(Flag(), "record metrics; false: spans only"))

@@ -90,6 +90,21 @@ CASES = [
     Case("prometheus_port", None, 9_000, 9_000, "9000", [-1, 65_536, "9000", 1.0], ["-1", "65536", "http"]),
     Case("prometheus_host", "localhost", "0.0.0.0", "0.0.0.0", "0.0.0.0", ["", None, 3], ["\x01"]),  # noqa: S104 - a value
     Case("otlp", None, True, True, "on", [1, "true"], ["2"]),
+    Case(
+        "queue_bytes",
+        16_777_216,
+        65_536,
+        "64 KiB",
+        "65536",
+        [65_535, 2**33, "64 KB", "1.5", True, 65_536.0, None, "9" * 5_000, "64 kibi"],
+        ["63KiB", "5GiB", "x", "none", "-1", "KiB"],
+    ),
+    Case("spool", None, Path("/x/spool"), "/x/spool", "/x/spool", [3, "", "a\x00b", b"x"], ["a\x00b"]),
+    Case(
+        "spool_max_bytes", 268_435_456, 2_000_000, "2MB", "2mb", [0, 1_048_575, 2**41, None, "1.5.2MB"], ["1KiB", "x"]
+    ),
+    Case("exit_timeout_s", 2.0, 5.0, "5s", "5000ms", [0, 301, None, "x", float("nan")], ["0", "6m", "x"]),
+    Case("flush_on_sigterm", False, True, True, "true", NOT_FLAGS, ["2"]),
     Case("set_global", False, True, True, "1", NOT_FLAGS, ["2"]),
     Case("metrics", True, False, False, "no", NOT_FLAGS, ["2"]),
     Case("durations", True, False, False, "off", NOT_FLAGS, ["2"]),
@@ -246,6 +261,14 @@ def test_none_in_the_environment_takes_back_what_a_file_gives(tmp_path: Path) ->
 def test_durations_are_kept_in_seconds(text: str, seconds: float) -> None:
     kept = make(metrics_retention_s=text).metrics_retention_s
     assert kept == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1048576", 1 << 20), ("1.5 MiB", 3 << 19), ("2MB", 2_000_000), ("1gib", 1 << 30), ("4GB", 4 * 10**9)],
+)
+def test_sizes_are_kept_in_bytes(text: str, size: int) -> None:
+    assert make(spool_max_bytes=text).spool_max_bytes == size
 
 
 def test_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

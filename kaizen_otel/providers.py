@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
@@ -23,18 +24,24 @@ from kaizen_otel.outputs import (
     build_own_metrics,
     build_own_traces,
     local_outputs,
+    otlp_protocol,
     otlp_wanted,
 )
 from kaizen_processors.meters import Instruments
 from kaizen_processors.pipeline import PipelineSpanProcessor
 from kaizen_processors.recording import DeferredRecorder, DirectRecorder
+from kaizen_processors.self_meters import QueueReading
+from kaizen_processors.values import type_name
 from kaizen_semconv import GEN_AI_SCHEMA_URLS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Tracer
 
     from kaizen_otel.otel_logs import OwnLogs
+    from kaizen_otel.self_alerts import SelfAlerts
     from kaizen_otel.settings import Settings
     from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
@@ -65,6 +72,7 @@ class Providers:
         self._own_tracer_provider: TracerProvider | None = None
         self._span_queue: DeliveryQueue[ReadableSpan] | None = None
         self._own_metrics: OwnMetrics | None = None
+        self._alerts: SelfAlerts | None = None
         self._recorder: HistogramRecorder = DirectRecorder()
         self._joined: Any = None
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
@@ -123,6 +131,8 @@ class Providers:
         traces = build_own_traces(settings, self._fence)
         own = self._own_tracer_provider = traces.provider
         self._span_queue = traces.queue
+        if traces.queue is not None and self._alerts is not None:
+            self._watch("traces", traces.queue, self._alerts)
         _ours.add(own)
         self._arm_shell(own)
         self._tracer = self._tracer_of(own)
@@ -184,6 +194,7 @@ class Providers:
             self._recorder = DeferredRecorder(self._fence) if settings.deferred_histograms else DirectRecorder()
         if self.instruments is not None:
             self.instruments.arm(self._ledger, settings.environment or "", self._recorder)
+            self.instruments.about_telemetry.arm(self)
 
     def reconfigure(self, settings: Settings) -> None:
         """Take later settings into account: outputs that were off are opened; what is open stays as it is."""
@@ -200,10 +211,53 @@ class Providers:
             self._find_meter()
         self._arm_instruments()
 
+    # -- what became of it ----------------------------------------------------------------------------------------
+
     def delivery(self) -> dict[str, Any]:
         """What became of every span and event that was handed to a queue of ours, by signal."""
+        return {signal: queue.counts() for signal, queue in self._queues().items()}
+
+    def watch_delivery(self, alerts: SelfAlerts) -> None:
+        """Have it told when items begin to be dropped, in queues that are made later, too."""
+        self._alerts = alerts
+        for signal, queue in self._queues().items():
+            self._watch(signal, queue, alerts)
+
+    def _watch(self, signal: str, queue: DeliveryQueue[Any], alerts: SelfAlerts) -> None:
+        queue.tell_first_drops(partial(alerts.items_dropped, signal))
+        if queue.spool is not None:
+            queue.start()  # deliver what an earlier process left on disk
+
+    def queues(self) -> list[QueueReading]:
+        """The figures of our queues, for the metrics about telemetry."""
+        return [self._reading(signal, queue) for signal, queue in self._queues().items()]
+
+    def failures(self) -> Mapping[str, int]:
+        """Telemetry failures so far, by cause."""
+        return self._fence.counts()
+
+    def disabled_observers(self) -> list[str]:
+        """Type names of the observers that are switched off."""
+        return [type_name(observer) for observer in self._pipeline.disabled]
+
+    def _queues(self) -> dict[str, DeliveryQueue[Any]]:
         queues = {"traces": self._span_queue, "logs": None if self._own_logs is None else self._own_logs.queue}
-        return {signal: queue.counts() for signal, queue in queues.items() if queue is not None}
+        return {signal: queue for signal, queue in queues.items() if queue is not None}
+
+    def _reading(self, signal: str, queue: DeliveryQueue[Any]) -> QueueReading:
+        spool = queue.spool
+        size_bytes = None
+        if spool is not None:
+            with self._fence("spool.size"):
+                size_bytes = spool.size_bytes()
+        return QueueReading(
+            signal=signal,
+            protocol="grpc" if otlp_protocol(signal.upper()) == "grpc" else "http",
+            counts=queue.counts(),
+            limit_bytes=queue.limit_bytes,
+            spool_bytes=size_bytes,
+            spool_limit_bytes=None if spool is None else spool.max_bytes,
+        )
 
     # -- the end --------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from kaizen_otel.otel_logs import SCOPE_NAME
 from kaizen_otel.performance import PerformanceDesk
 from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
+from kaizen_otel.self_alerts import SelfAlerts
 from kaizen_otel.settings import AgentSettings, MonitoringLevel, SettingsError
 from kaizen_processors.clock import SYSTEM_CLOCK, FallbackClock
 from kaizen_processors.dialects import ForeignCalls
@@ -31,7 +32,6 @@ from kaizen_processors.money import to_decimal
 from kaizen_processors.pipeline import Pipeline
 from kaizen_processors.pricing import PriceBook
 from kaizen_processors.usage import Usage
-from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,6 +46,9 @@ _logger = logging.getLogger("kaizen_otel")
 
 REFUSALS_TOLD = 32
 """Different mistakes in the application's dictionaries that are logged; further ones are only counted."""
+
+SHUTDOWN_ALERTS_S = 0.5
+"""Longest time that the end waits for events about telemetry itself."""
 
 REMEMBERED_AGENTS = 10_000
 """Agents whose names are remembered; the oldest are forgotten."""
@@ -69,6 +72,9 @@ class Telemetry:
         self.pipeline = Pipeline(self.fence, foreign=self.foreign)
         self.emitter = EMITTERS[settings.conventions](self)
         self.providers = Providers(settings, self.fence, self.pipeline, self.ledger)
+        self.alerts = SelfAlerts(lambda: self.providers.events, self.clock, self.fence)
+        self.pipeline.on_disabled = self.alerts.observer_disabled
+        self.providers.watch_delivery(self.alerts)
         self.created_agents: OrderedDict[str, AgentSettings | None] = OrderedDict()
         self._refused: set[str] = set()
         self.records_nodes = True
@@ -213,7 +219,7 @@ class Telemetry:
             "delivery": self.providers.delivery(),
             "prometheus_port": self.providers.prometheus_port,
             "failures": self.fence.counts(),
-            "disabled_observers": [type_name(observer) for observer in self.pipeline.disabled],
+            "disabled_observers": self.providers.disabled_observers(),
             "evaluations_dropped": self.quality.stats(),
             "windows": self.performance.stats(),
             "calls": {
@@ -236,7 +242,8 @@ class Telemetry:
         """Wait for evaluators and write everything out; False when something is left after `timeout_s` seconds."""
         judged = self.quality.flush(timeout_s)
         written = self.pipeline.flush(timeout_s)
-        return self.providers.flush(timeout_s) and judged and written
+        told = self.alerts.flush(timeout_s)
+        return self.providers.flush(timeout_s) and judged and written and told
 
     def shutdown(self) -> None:
         """Leave the application's providers, end our own."""
@@ -244,5 +251,6 @@ class Telemetry:
             log_correlation.uninstall()
         self.quality.shutdown()
         self.performance.shutdown()
+        self.alerts.flush(SHUTDOWN_ALERTS_S)
         self.providers.shutdown()
         self.pipeline.shutdown()

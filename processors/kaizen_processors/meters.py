@@ -13,6 +13,7 @@ from opentelemetry.metrics import CallbackOptions, Counter, Observation
 
 from kaizen_processors.money import to_float
 from kaizen_processors.recording import DirectRecorder
+from kaizen_processors.self_meters import SelfInstruments
 from kaizen_semconv import DEFAULT_VERSION
 from kaizen_semconv import metrics as m
 
@@ -53,6 +54,7 @@ class Instruments:
         self.invoke_agent_duration = _histogram(meter, m.GEN_AI_INVOKE_AGENT_DURATION)
         self.invoke_workflow_duration = _histogram(meter, m.GEN_AI_INVOKE_WORKFLOW_DURATION)
         self.execute_tool_duration = _histogram(meter, m.GEN_AI_EXECUTE_TOOL_DURATION)
+        self.about_telemetry = SelfInstruments(meter)
 
     def arm(self, ledger: Ledger, environment: str, recorder: HistogramRecorder) -> None:
         """Read from this ledger; `environment` is the label of `kaizen.active_agents`."""
@@ -77,6 +79,7 @@ class Instruments:
     def disarm(self) -> None:
         """Read nothing: an observable instrument cannot be removed from its meter, so it reports nothing then."""
         self._ledger = None
+        self.about_telemetry.disarm()
 
     def _counter(
         self, meter: Meter, definition: MetricDefinition, read: Callable[[LedgerSnapshot], Iterable[Observation]]

@@ -79,6 +79,12 @@ KAIZEN_TAGS: Final = "kaizen.tags"
 KAIZEN_TASK_COMPLETION_RATE: Final = "kaizen.task_completion_rate"
 """Double. Share of the task that was completed, as the application reported it."""
 
+KAIZEN_TELEMETRY_OBSERVER_NAME: Final = "kaizen.telemetry.observer.name"
+"""String. Type of the observer."""
+
+KAIZEN_TELEMETRY_SIGNAL: Final = "kaizen.telemetry.signal"
+"""One of the values below. Which signal it is about."""
+
 KAIZEN_TOOL_SIMULATED: Final = "kaizen.tool.simulated"
 """Boolean. Whether the framework answered for the tool instead of running it."""
 
@@ -121,8 +127,17 @@ MODEL: Final = "model"
 On executions, `multiple` when several were called and `none` when none was.
 """
 
+OBSERVER: Final = "observer"
+"""String. Type of the observer."""
+
+PLACE: Final = "place"
+"""String. Where in our code it failed."""
+
 REASON: Final = "reason"
 """One of the values below. What the call lacks."""
+
+SIGNAL: Final = "signal"
+"""One of the values below. Which signal it is about."""
 
 STATUS: Final = "status"
 """One of the values below. How the execution ended."""
@@ -155,6 +170,16 @@ class KaizenExecutionStatus(StrEnum):
 
     CANCELLED = "cancelled"
     """The caller cancelled it; neither success nor error."""
+
+
+class KaizenTelemetrySignal(StrEnum):
+    """Which signal it is about."""
+
+    TRACES = "traces"
+    """Spans."""
+
+    LOGS = "logs"
+    """Log records, events among them."""
 
 
 class KaizenUsageCostSource(StrEnum):
@@ -200,4 +225,5 @@ class TokenType(StrEnum):
 
 
 Reason = KaizenUsageMissingReason
+Signal = KaizenTelemetrySignal
 Status = KaizenExecutionStatus

@@ -144,6 +144,12 @@ GEN_AI_WORKFLOW_NAME: Final = "gen_ai.workflow.name"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
 """Int. Status code of the HTTP answer."""
 
+OTEL_COMPONENT_NAME: Final = "otel.component.name"
+"""String. Name that tells this component of the SDK from others."""
+
+OTEL_COMPONENT_TYPE: Final = "otel.component.type"
+"""One of the values below. Type of this component of the SDK."""
+
 SERVER_ADDRESS: Final = "server.address"
 """String. Host name or address of the server."""
 
@@ -300,3 +306,19 @@ class GenAiTokenType(StrEnum):
 
     OUTPUT = "output"
     """Tokens of the output."""
+
+
+class OtelComponentType(StrEnum):
+    """Type of this component of the SDK."""
+
+    OTLP_HTTP_SPAN_EXPORTER = "otlp_http_span_exporter"
+    """OTLP span exporter over HTTP with binary protobuf."""
+
+    OTLP_HTTP_LOG_EXPORTER = "otlp_http_log_exporter"
+    """OTLP log record exporter over HTTP with binary protobuf."""
+
+    OTLP_GRPC_SPAN_EXPORTER = "otlp_grpc_span_exporter"
+    """OTLP span exporter over gRPC."""
+
+    OTLP_GRPC_LOG_EXPORTER = "otlp_grpc_log_exporter"
+    """OTLP log record exporter over gRPC."""

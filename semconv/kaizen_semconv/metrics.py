@@ -27,8 +27,22 @@ __all__ = [
     "KAIZEN_COST_USD",
     "KAIZEN_EXECUTION_DURATION",
     "KAIZEN_QUALITY_SCORE",
+    "KAIZEN_TELEMETRY_DISABLED_OBSERVERS",
+    "KAIZEN_TELEMETRY_DROPPED",
+    "KAIZEN_TELEMETRY_FAILURES",
+    "KAIZEN_TELEMETRY_QUEUE_LIMIT",
+    "KAIZEN_TELEMETRY_QUEUE_USAGE",
+    "KAIZEN_TELEMETRY_REPLAYED",
+    "KAIZEN_TELEMETRY_RETRIES",
+    "KAIZEN_TELEMETRY_SPOOLED",
+    "KAIZEN_TELEMETRY_SPOOL_LIMIT",
+    "KAIZEN_TELEMETRY_SPOOL_USAGE",
     "KAIZEN_TOKENS_CONSUMED",
     "KAIZEN_USAGE_MISSING",
+    "OTEL_SDK_EXPORTER_LOG_EXPORTED",
+    "OTEL_SDK_EXPORTER_SPAN_EXPORTED",
+    "OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE",
+    "OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE",
     "Instrument",
     "MetricDefinition",
 ]
@@ -356,6 +370,116 @@ KAIZEN_QUALITY_SCORE: Final = MetricDefinition(
     versions=(41, 42),
 )
 
+KAIZEN_TELEMETRY_DISABLED_OBSERVERS: Final = MetricDefinition(
+    name="kaizen.telemetry.disabled_observers",
+    unit="{observer}",
+    instrument=Instrument.OBSERVABLE_GAUGE,
+    description="Observers that failed again and again and are switched off.",
+    attributes=("observer",),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+KAIZEN_TELEMETRY_DROPPED: Final = MetricDefinition(
+    name="kaizen.telemetry.dropped",
+    unit="{item}",
+    instrument=Instrument.OBSERVABLE_COUNTER,
+    description="Items given up, whatever the reason.",
+    attributes=("error.type", "signal"),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+KAIZEN_TELEMETRY_FAILURES: Final = MetricDefinition(
+    name="kaizen.telemetry.failures",
+    unit="{failure}",
+    instrument=Instrument.OBSERVABLE_COUNTER,
+    description="Failures in our own code; no call of the application was affected.",
+    attributes=("error.type", "place"),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+KAIZEN_TELEMETRY_QUEUE_LIMIT: Final = MetricDefinition(
+    name="kaizen.telemetry.queue.limit",
+    unit="By",
+    instrument=Instrument.OBSERVABLE_GAUGE,
+    description="Most compressed bytes that may wait in memory to be sent.",
+    attributes=("signal",),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+KAIZEN_TELEMETRY_QUEUE_USAGE: Final = MetricDefinition(
+    name="kaizen.telemetry.queue.usage",
+    unit="By",
+    instrument=Instrument.OBSERVABLE_GAUGE,
+    description="Compressed bytes that wait in memory to be sent.",
+    attributes=("signal",),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+KAIZEN_TELEMETRY_REPLAYED: Final = MetricDefinition(
+    name="kaizen.telemetry.replayed",
+    unit="{item}",
+    instrument=Instrument.OBSERVABLE_COUNTER,
+    description="Items from disk, of this or an earlier process, that the backend has taken.",
+    attributes=("signal",),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+KAIZEN_TELEMETRY_RETRIES: Final = MetricDefinition(
+    name="kaizen.telemetry.retries",
+    unit="{request}",
+    instrument=Instrument.OBSERVABLE_COUNTER,
+    description="Requests that were sent again.",
+    attributes=("signal",),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+KAIZEN_TELEMETRY_SPOOL_LIMIT: Final = MetricDefinition(
+    name="kaizen.telemetry.spool.limit",
+    unit="By",
+    instrument=Instrument.OBSERVABLE_GAUGE,
+    description="Most bytes that may wait on disk.",
+    attributes=("signal",),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+KAIZEN_TELEMETRY_SPOOL_USAGE: Final = MetricDefinition(
+    name="kaizen.telemetry.spool.usage",
+    unit="By",
+    instrument=Instrument.OBSERVABLE_GAUGE,
+    description="Bytes that wait on disk.",
+    attributes=("signal",),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+KAIZEN_TELEMETRY_SPOOLED: Final = MetricDefinition(
+    name="kaizen.telemetry.spooled",
+    unit="{item}",
+    instrument=Instrument.OBSERVABLE_COUNTER,
+    description="Items that went to disk.",
+    attributes=("signal",),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
 KAIZEN_TOKENS_CONSUMED: Final = MetricDefinition(
     name="kaizen.tokens.consumed",
     unit="{token}",
@@ -373,6 +497,50 @@ KAIZEN_USAGE_MISSING: Final = MetricDefinition(
     instrument=Instrument.OBSERVABLE_COUNTER,
     description="Model calls whose cost is not known or not counted.",
     attributes=("model", "reason"),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+OTEL_SDK_EXPORTER_LOG_EXPORTED: Final = MetricDefinition(
+    name="otel.sdk.exporter.log.exported",
+    unit="{log_record}",
+    instrument=Instrument.OBSERVABLE_COUNTER,
+    description="Log records whose export has ended, well or (with `error.type`) not.",
+    attributes=("error.type", "otel.component.name", "otel.component.type"),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+OTEL_SDK_EXPORTER_SPAN_EXPORTED: Final = MetricDefinition(
+    name="otel.sdk.exporter.span.exported",
+    unit="{span}",
+    instrument=Instrument.OBSERVABLE_COUNTER,
+    description="Spans whose export has ended, well or (with `error.type`) not.",
+    attributes=("error.type", "otel.component.name", "otel.component.type"),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE: Final = MetricDefinition(
+    name="otel.sdk.processor.log.queue.size",
+    unit="{log_record}",
+    instrument=Instrument.OBSERVABLE_UPDOWNCOUNTER,
+    description="Log records in the queue of a processor.",
+    attributes=("otel.component.name", "otel.component.type"),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
+OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE: Final = MetricDefinition(
+    name="otel.sdk.processor.span.queue.size",
+    unit="{span}",
+    instrument=Instrument.OBSERVABLE_UPDOWNCOUNTER,
+    description="Spans in the queue of a processor.",
+    attributes=("otel.component.name", "otel.component.type"),
     boundaries=(),
     value_type="int",
     versions=(41, 42),
@@ -397,6 +565,20 @@ ALL: Final = (
     KAIZEN_COST_USD,
     KAIZEN_EXECUTION_DURATION,
     KAIZEN_QUALITY_SCORE,
+    KAIZEN_TELEMETRY_DISABLED_OBSERVERS,
+    KAIZEN_TELEMETRY_DROPPED,
+    KAIZEN_TELEMETRY_FAILURES,
+    KAIZEN_TELEMETRY_QUEUE_LIMIT,
+    KAIZEN_TELEMETRY_QUEUE_USAGE,
+    KAIZEN_TELEMETRY_REPLAYED,
+    KAIZEN_TELEMETRY_RETRIES,
+    KAIZEN_TELEMETRY_SPOOL_LIMIT,
+    KAIZEN_TELEMETRY_SPOOL_USAGE,
+    KAIZEN_TELEMETRY_SPOOLED,
     KAIZEN_TOKENS_CONSUMED,
     KAIZEN_USAGE_MISSING,
+    OTEL_SDK_EXPORTER_LOG_EXPORTED,
+    OTEL_SDK_EXPORTER_SPAN_EXPORTED,
+    OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
+    OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,
 )

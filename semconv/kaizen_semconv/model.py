@@ -14,6 +14,8 @@ class Instrument(StrEnum):
 
     COUNTER = "counter"
     OBSERVABLE_COUNTER = "observable_counter"
+    UPDOWNCOUNTER = "updowncounter"
+    OBSERVABLE_UPDOWNCOUNTER = "observable_updowncounter"
     GAUGE = "gauge"
     OBSERVABLE_GAUGE = "observable_gauge"
     HISTOGRAM = "histogram"

@@ -60,7 +60,7 @@ class SpanModel:
 
 @dataclass(frozen=True, slots=True)
 class MetricModel:
-    """A metric: `instrument` is `counter`, `gauge` or `histogram`."""
+    """A metric: `instrument` is `counter`, `updowncounter`, `gauge` or `histogram`."""
 
     name: str
     unit: str

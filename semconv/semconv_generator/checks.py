@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TYPES = {"string": str, "int": int, "double": float, "boolean": bool, "any": str, "enum": str}
 STABILITY = frozenset({"development", "alpha", "beta", "release_candidate", "stable"})
 LEVELS = frozenset({"required", "conditionally_required", "recommended", "opt_in"})
-INSTRUMENTS = frozenset({"counter", "gauge", "histogram"})
+INSTRUMENTS = frozenset({"counter", "updowncounter", "gauge", "histogram"})
 SPAN_KINDS = frozenset({"client", "internal"})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")

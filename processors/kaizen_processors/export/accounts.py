@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class DropReason(StrEnum):
@@ -62,11 +66,13 @@ class Accounts:
         self.dropped: dict[str, int] = {}
         self.replay_dropped: dict[str, int] = {}
         self.dropped_total = 0
+        self.on_first_drop: Callable[[str], None] | None = None
 
     def drop(self, items: int, reason: str) -> None:
         """Count items of this process as given up."""
         if items > 0:
             reason = str(reason)  # a plain text, also for those who print the figures
+            self._tell_first(reason, self.dropped)
             self.dropped[reason] = self.dropped.get(reason, 0) + items
             self.dropped_total += items
 
@@ -74,7 +80,12 @@ class Accounts:
         """Count items read back from the spool as given up."""
         if items > 0:
             reason = str(reason)
+            self._tell_first(reason, self.replay_dropped)
             self.replay_dropped[reason] = self.replay_dropped.get(reason, 0) + items
+
+    def _tell_first(self, reason: str, so_far: dict[str, int]) -> None:
+        if reason not in so_far and self.on_first_drop is not None:
+            self.on_first_drop(reason)
 
     @property
     def pending(self) -> int:

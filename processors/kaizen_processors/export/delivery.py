@@ -80,6 +80,7 @@ class DeliveryQueue(Generic[Item]):
         self._fence = Fence() if fence is None else fence
         self._clock = clock
         self._new_backoff = backoff
+        self._on_first_drop: Callable[[str], None] | None = None
         self.after_fork_in_child()
         begin_anew_in_children(self)
         end_with_process(self)
@@ -91,6 +92,7 @@ class DeliveryQueue(Generic[Item]):
         made = self._new_backoff
         backoff = Backoff(settings.retry_base_s, cap_s=settings.retry_cap_s) if made is None else made()
         self._backlog: Backlog[Item] = Backlog(settings.handover_items, settings.queue_bytes, settings.wake_items)
+        self._backlog.accounts.on_first_drop = self._on_first_drop
         self._packer = Packer(self._backlog, self._new_encoder, self._signal, settings, self._fence, self._spool)
         self._courier = Courier(
             self._backlog, self._sender, self._signal, backoff, self._fence, self._spool, clock=self._clock
@@ -119,6 +121,23 @@ class DeliveryQueue(Generic[Item]):
     def counts(self) -> DeliveryCounts:
         """What became of the items so far, in this process."""
         return self._backlog.counts()
+
+    def tell_first_drops(self, tell: Callable[[str], None]) -> None:
+        """Call `tell` when items begin to be dropped, once for each reason, with the reason.
+
+        It is called by whoever drops, under the queue's lock: it must neither wait nor raise.
+        """
+        self._on_first_drop = self._backlog.accounts.on_first_drop = tell
+
+    @property
+    def limit_bytes(self) -> int:
+        """Most compressed bytes that wait to be sent."""
+        return self._settings.queue_bytes
+
+    @property
+    def spool(self) -> Spool | None:
+        """Where batches go that cannot be delivered at once."""
+        return self._spool
 
     @property
     def fence(self) -> Fence:

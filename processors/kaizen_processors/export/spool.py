@@ -218,6 +218,11 @@ class Spool:
             self.release()
             self._rotate()
 
+    @property
+    def max_bytes(self) -> int:
+        """Most bytes of this signal in the folder."""
+        return self._max_bytes
+
     def size_bytes(self) -> int:
         """Bytes of this signal in the folder, set-aside segments included."""
         total = 0

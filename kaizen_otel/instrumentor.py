@@ -43,6 +43,7 @@ class KaizenInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the base cl
         telemetry.load_prices()
         turn_on(telemetry)
         PATCHER.turn_on(telemetry.fence)
+        telemetry.handle_sigterm()
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - the base class's signature
         PATCHER.turn_off()

@@ -35,7 +35,7 @@ from kaizen_processors.values import type_name
 from kaizen_semconv import GEN_AI_SCHEMA_URLS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Tracer
@@ -274,6 +274,22 @@ class Providers:
                     flushed = provider.force_flush(int(timeout_s * 1_000)) is not False
                 done = done and flushed
         return done
+
+    def last_deliveries(self, timeout_s: float, *, final: bool) -> list[Callable[[], object]]:
+        """What is to be called before the process may be killed, each within `timeout_s` seconds, all at once.
+
+        `final` ends the queues, so that what could not be delivered is spooled; otherwise they are flushed.
+        """
+        own_meter = None if self._own_metrics is None else self._own_metrics.provider
+        own_logger = None if self._own_logs is None else self._own_logs.provider
+        jobs: list[Callable[[], object]] = [
+            partial(provider.force_flush, int(timeout_s * 1_000))
+            for provider in (self._own_tracer_provider, own_meter, own_logger)
+            if provider is not None
+        ]
+        if final:
+            jobs += [partial(queue.shutdown, timeout_s) for queue in self._queues().values()]
+        return jobs
 
     def shutdown(self) -> None:
         """Disarm what cannot be removed, end what is ours."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import get_current_span
@@ -24,6 +26,7 @@ from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
 from kaizen_otel.self_alerts import SelfAlerts
 from kaizen_otel.settings import AgentSettings, MonitoringLevel, SettingsError
+from kaizen_otel.sigterm import SigtermFlush, all_at_once
 from kaizen_processors.clock import SYSTEM_CLOCK, FallbackClock
 from kaizen_processors.dialects import ForeignCalls
 from kaizen_processors.fence import Fence
@@ -77,6 +80,7 @@ class Telemetry:
         self.providers.watch_delivery(self.alerts)
         self.created_agents: OrderedDict[str, AgentSettings | None] = OrderedDict()
         self._refused: set[str] = set()
+        self._sigterm: SigtermFlush | None = None
         self.records_nodes = True
         self._read_settings()
         self.content = ContentWriter(self)
@@ -85,6 +89,13 @@ class Telemetry:
         self._correlates_logs = settings.console if settings.log_correlation is None else settings.log_correlation
         if self._correlates_logs:
             log_correlation.install(fence=self.fence)
+
+    def handle_sigterm(self) -> None:
+        """Deliver on SIGTERM, when that is asked for."""
+        settings = self.settings
+        if settings.flush_on_sigterm:
+            self._sigterm = SigtermFlush(self.deliver_before_the_kill, settings.exit_timeout_s, self.fence)
+            self._sigterm.install()
 
     def load_prices(self) -> None:
         """Load the price data now (about 0.1 s), at start-up and before any fork, instead of in the first call."""
@@ -245,8 +256,20 @@ class Telemetry:
         told = self.alerts.flush(timeout_s)
         return self.providers.flush(timeout_s) and judged and written and told
 
+    def deliver_before_the_kill(self, timeout_s: float, final: bool) -> None:
+        """Deliver within `timeout_s` seconds; with `final` the process ends for certain, and the rest is spooled."""
+        deadline_s = time.monotonic() + timeout_s
+        self.quality.flush(timeout_s / 4)
+        self.alerts.flush(timeout_s / 8)
+        left_s = 0.9 * (deadline_s - time.monotonic())  # the rest is for whoever waits to come back
+        jobs: list[Callable[[], object]] = [partial(self.pipeline.flush, left_s)]
+        jobs += self.providers.last_deliveries(left_s, final=final)
+        all_at_once(jobs, left_s, self.fence)
+
     def shutdown(self) -> None:
         """Leave the application's providers, end our own."""
+        if self._sigterm is not None:
+            self._sigterm.uninstall()
         if self._correlates_logs:
             log_correlation.uninstall()
         self.quality.shutdown()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "compare": ("kaizen_otel.commands.compare:compare_runs", "Say whether a run is worse than an earlier one."),
     "demo": ("kaizen_otel.demo.command:demo", "Run a support desk of real Kaizen agents and show their traces."),
+    "doctor": ("kaizen_otel.commands.doctor:doctor", "Check settings, versions, and whether telemetry arrives."),
     "open": ("kaizen_otel.commands.open_file:open_file", "Show trees and totals of an OTLP-JSON file."),
 }
 

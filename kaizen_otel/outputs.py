@@ -19,6 +19,8 @@ from kaizen_otel.settings import SettingsError
 from kaizen_processors.pipeline import Observer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -41,14 +43,15 @@ _ENDPOINTS = (
 )
 
 
-def otlp_wanted(settings: Settings, signal: str = "TRACES") -> bool:
+def otlp_wanted(settings: Settings, signal: str = "TRACES", environment: Mapping[str, str] | None = None) -> bool:
     """Whether to export a signal by OTLP: as the settings say, else as the `OTEL_*` variables ask."""
-    exporter = os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower()
+    env = os.environ if environment is None else environment
+    exporter = env.get(f"OTEL_{signal}_EXPORTER", "").strip().lower()
     if settings.otlp is not None:
         return settings.otlp
     if exporter:
         return "otlp" in exporter.split(",")
-    return any(os.environ.get(name) for name in (_ENDPOINTS[0], f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"))
+    return any(env.get(name) for name in (_ENDPOINTS[0], f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"))
 
 
 class OwnTraces:

@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
 def describe(settings: Settings) -> str:
     """Give one line for each field: name, value (secrets masked), source."""
-    rows = [("setting", "value", "source"), *(_row(settings, name) for name in KINDS)]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in rows)
+    table = [("setting", "value", "source"), *rows(settings)]
+    widths = [max(len(row[column]) for row in table) for column in range(2)]
+    return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in table)
+
+
+def rows(settings: Settings) -> list[tuple[str, str, str]]:
+    """Name, value (secrets masked) and source of each field."""
+    return [_row(settings, name) for name in KINDS]
 
 
 def _row(settings: Settings, name: str) -> tuple[str, str, str]:

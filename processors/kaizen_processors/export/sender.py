@@ -144,11 +144,12 @@ class OtlpHttpSender:
     def _connections(self) -> Any:
         with self._lock:
             if self._pool is None:
-                self._pool = _pool_for(self._endpoint)
+                self._pool = pool_for(self._endpoint)
             return self._pool
 
 
-def _pool_for(endpoint: OtlpEndpoint) -> Any:
+def pool_for(endpoint: OtlpEndpoint) -> Any:
+    """Connections to an endpoint, through its proxy and with its certificates."""
     import urllib3  # noqa: PLC0415 - see send
 
     options: dict[str, Any] = {"num_pools": 1, "maxsize": 1}

@@ -1,0 +1,76 @@
+"""All checks in their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kaizen_otel.doctor.destinations import check_destinations, destinations
+from kaizen_otel.doctor.findings import Finding, Report, Secrets, Section, error, info, ok, warning
+from kaizen_otel.doctor.local import check_machine
+from kaizen_otel.doctor.variables import check_variables, secrets_in
+from kaizen_otel.doctor.versions import check_versions
+from kaizen_otel.settings import MonitoringLevel, Settings, SettingsError, Source
+from kaizen_otel.settings.describe import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from kaizen_otel.doctor.destinations import Destination
+
+
+def examine(env: Mapping[str, str], settings_file: Path | None = None) -> Report:
+    """Look at everything that this environment, and a file of settings, decide.
+
+    Args:
+        env: The environment, as the application has it.
+        settings_file: A file of settings; otherwise the one that `KAIZEN_OTEL_CONFIG` names.
+    """
+    variables, usable = check_variables(env)
+    settings, problem = _settings(usable, settings_file)
+    found = destinations(settings, env)
+    sections = [
+        Section("Variables", variables),
+        Section("Settings", problem or list(_effective(settings))),
+        Section("Versions", check_versions()),
+        Section("Outputs", list(_outputs(settings, found, env))),
+        *check_destinations(found, settings),
+    ]
+    secrets = Secrets(secrets_in(env))
+    return Report([secrets.hide_in(section) for section in sections], rows(settings))
+
+
+def _settings(env: dict[str, str], settings_file: Path | None) -> tuple[Settings, list[Finding]]:
+    try:
+        return Settings.load(config_file=settings_file, env=env), []
+    except SettingsError as refused:
+        return Settings(), [error("settings", str(refused), "Until then instrument() raises this error.")]
+
+
+def _effective(settings: Settings) -> Iterator[Finding]:
+    if settings.monitoring_level is MonitoringLevel.OFF:
+        where = settings.origins["monitoring_level"].where
+        yield warning("settings.off", f"monitoring is off ({where})", "Nothing is recorded until that is unset.")
+    chosen = [row for row in rows(settings) if settings.origins[row[0]].source is not Source.DEFAULT]
+    for name, value, where in chosen:
+        yield info("settings.value", f"{name} = {value}  ({where})", setting=name, value=value, source=where)
+    rest = "all settings are" if not chosen else "all others are"
+    yield ok("settings", f"{rest} at their defaults, unless instrument(…) in your code says otherwise")
+
+
+def _outputs(settings: Settings, found: list[Destination], env: Mapping[str, str]) -> Iterator[Finding]:
+    machine = check_machine(settings, otlp=bool(found))
+    if found:
+        signals = ", ".join(one.signal for one in found)
+        yield ok("outputs.otlp", f"{signals} leave by OTLP, unless your application has providers of its own")
+    if settings.console:
+        yield ok("outputs.console", "the tree of each execution is printed")
+    yield from machine
+    if not (found or settings.console or settings.file is not None or settings.prometheus_port is not None):
+        asked = any(name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("ENDPOINT") for name in env)
+        yield warning(
+            "outputs",
+            "nothing leaves the process" + (": OTLP is switched off, or its endpoint cannot be used" if asked else ""),
+            "Set OTEL_EXPORTER_OTLP_ENDPOINT, or KAIZEN_OTEL_CONSOLE=true. An application with OpenTelemetry providers "
+            "of its own exports through those: doctor cannot see them.",
+        )

@@ -15,6 +15,7 @@ from tests.docs.pages import ROOT, blocks_of
 from tests.examples.programs import environment, lasting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 README = ROOT / "README.md"
@@ -24,11 +25,34 @@ _LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"")
 _GROUPED = re.compile(r"\bby \(([^)]*)\)")
 
 
+def tables(page: Path, header: str) -> list[list[list[str]]]:
+    """The cells of each table with this header."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(rf"^\| {re.escape(header)} \|\n\|[-| ]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert found
+    return [[_cells(line) for line in rows.splitlines()] for rows in found]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r" \|(?= )", line[1:-1])]
+
+
 def table(page: Path, header: str) -> list[list[str]]:
     """The cells of the first table with this header."""
-    text = page.read_text(encoding="utf-8")
-    (rows,) = re.findall(rf"^\| {re.escape(header)} \|\n\|[-| ]+\n((?:\|.*\n)+)", text, re.MULTILINE)[:1]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in rows.splitlines()]
+    return tables(page, header)[0]
+
+
+def about_agents(definition: m.MetricDefinition) -> bool:
+    return definition.name.startswith("kaizen.") and not about_telemetry(definition)
+
+
+def about_telemetry(definition: m.MetricDefinition) -> bool:
+    return definition.name.startswith(("kaizen.telemetry.", "otel.sdk."))
+
+
+def labels_of(definition: m.MetricDefinition) -> set[str]:
+    """The labels in Prometheus, without those that all metrics of OpenTelemetry's own names have."""
+    return {key.replace(".", "_") for key in definition.attributes if not key.startswith("otel.component.")}
 
 
 def by_prometheus() -> dict[str, m.MetricDefinition]:
@@ -61,22 +85,21 @@ def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
         assert sorted(part.splitlines()) in [sorted(other.splitlines()) for other in printed.split("\n\n")]
 
 
-@pytest.mark.parametrize("page", [README, METRICS], ids=["readme", "metrics"])
-def test_metric_tables_are_those_of_the_registry(page: Path) -> None:
-    if page is README:
-        told = {names(metric)[0]: names(labels) for metric, labels in table(page, "metric | labels")}
-    else:
-        rows = table(page, "metric | in Prometheus | kind | labels | what")
-        told = {names(row[1])[0]: names(row[3]) for row in rows}
-        assert {names(row[0])[0]: row[2] for row in rows} == {
-            definition.name: definition.instrument.value.removeprefix("observable_")
-            for definition in m.ALL
-            if definition.name.startswith("kaizen.")
-        }
-    assert {name: sorted(labels) for name, labels in told.items()} == {
-        name: sorted(definition.attributes)
-        for name, definition in by_prometheus().items()
-        if definition.name.startswith("kaizen.")
+def test_the_readme_names_the_metrics_about_agents() -> None:
+    told = {names(metric)[0]: set(names(labels)) for metric, labels in table(README, "metric | labels")}
+    assert told == {name: labels_of(metric) for name, metric in by_prometheus().items() if about_agents(metric)}
+
+
+@pytest.mark.parametrize(("number", "belongs"), [(0, about_agents), (1, about_telemetry)], ids=["agents", "telemetry"])
+def test_metric_tables_are_those_of_the_registry(number: int, belongs: Callable[[m.MetricDefinition], bool]) -> None:
+    rows = tables(METRICS, "metric | in Prometheus | kind | labels | what")[number]
+    assert {
+        names(row[0])[0]: (names(row[1])[0], row[2].replace("-", "").replace(" ", ""), set(names(row[3])))
+        for row in rows
+    } == {
+        metric.name: (name, metric.instrument.value.removeprefix("observable_"), labels_of(metric))
+        for name, metric in by_prometheus().items()
+        if belongs(metric)
     }
 
 
@@ -85,7 +108,8 @@ def test_metric_tables_are_those_of_the_registry(page: Path) -> None:
     [
         names(cell)[0]
         for page in (METRICS, ROOT / "docs" / "backends.md")
-        for _, cell in table(page, "question | PromQL")
+        for found in tables(page, "question | PromQL")
+        for _, cell in found
     ],
 )
 def test_queries_name_series_and_labels_that_exist(query: str) -> None:
@@ -95,7 +119,7 @@ def test_queries_name_series_and_labels_that_exist(query: str) -> None:
         name, suffix, matchers = series.groups()
         definition = by_prometheus()[name]
         assert bool(suffix) is (definition.instrument is m.Instrument.HISTOGRAM)
-        known = {*definition.attributes, *(("le",) if suffix == "_bucket" else ())}
+        known = {*labels_of(definition), *(("le",) if suffix == "_bucket" else ())}
         grouped = {label.strip() for group in _GROUPED.findall(query) for label in group.split(",")}
         assert {*_LABEL.findall(matchers or ""), *grouped} <= known
 

@@ -49,7 +49,7 @@ class Examined:
 
 
 def run(*arguments: str, **env: str) -> tuple[int, str]:
-    """Exit status and output on a screen of 80 columns, in an environment that holds nothing else of OpenTelemetry, and no proxy."""
+    """Exit status and output on 80 columns, in an environment without proxies and anything else of OpenTelemetry."""
     result = CliRunner().invoke(app, ["doctor", *arguments], env={**_PROXIES, "COLUMNS": "80", **env})
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.stdout

@@ -37,7 +37,8 @@ def examine(env: Mapping[str, str], settings_file: Path | None = None) -> Report
         *check_destinations(found, settings),
     ]
     secrets = Secrets(secrets_in(env))
-    return Report([secrets.hide_in(section) for section in sections], rows(settings))
+    told = [(name, secrets.hide(value), where) for name, value, where in rows(settings)]
+    return Report([secrets.hide_in(section) for section in sections], told)
 
 
 def _settings(env: dict[str, str], settings_file: Path | None) -> tuple[Settings, list[Finding]]:

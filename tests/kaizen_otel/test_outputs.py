@@ -154,6 +154,24 @@ def test_spans_and_metrics_leave_by_the_protocol_that_the_variables_name(
     assert kaizen_otel.stats()["export"] == "own"
 
 
+@pytest.mark.parametrize("otlp", ["http/protobuf"], indirect=True)
+def test_metrics_about_telemetry_leave_by_otlp_too(
+    kaizen_offline: ModelServer, otlp: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opentelemetry.trace.set_tracer_provider", lambda _: None)
+    monkeypatch.setattr("opentelemetry.metrics.set_meter_provider", lambda _: None)
+    kaizen_otel.instrument()
+    _run_agent()
+    assert kaizen_otel.flush()
+
+    assert len(kaizen_offline.requests) == 1
+    assert {
+        "otel.sdk.exporter.span.exported",
+        "otel.sdk.processor.log.queue.size",
+        "kaizen.telemetry.queue.limit",
+    } <= otlp.metrics
+
+
 def test_the_console_stamps_log_records_by_default(
     kaizen_offline: ModelServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

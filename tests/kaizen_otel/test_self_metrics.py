@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -67,12 +68,12 @@ def _labels(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(value) for key, value in sorted(attributes.items()) if not key.startswith("otel."))
 
 
-def end_a_span() -> None:
+def end_a_span(**attributes: str) -> None:
     tracer = telemetry().providers.tracer(look_again=False)
     assert tracer is not None
     provider = telemetry().providers._own_tracer_provider
     assert provider is not None
-    provider.get_tracer("application").start_span("s").end()
+    provider.get_tracer("application").start_span("s", attributes=attributes).end()
 
 
 def point_at(monkeypatch: pytest.MonkeyPatch, backend: Backend) -> None:
@@ -278,6 +279,26 @@ def test_spans_that_begin_to_be_dropped_are_one_event_by_otlp(
         assert backend.wait_for_items(1)
         assert kaizen_otel.stats()["delivery"]["logs"].put == 1
         assert read(reader)["kaizen.telemetry.dropped"] == {("refused", "traces"): 2}
+
+
+def test_a_queue_that_is_full_is_an_event_a_metric_and_a_line_in_the_log(
+    reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Backend(default=Answer(503)) as away, Backend() as backend:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{away.url}/v1/traces")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", f"{backend.url}/v1/logs")
+        start(reader, queue_bytes="64KiB")
+        for _ in range(1_200):
+            end_a_span(noise=secrets.token_hex(512))  # such text does not become much smaller
+        kaizen_otel.flush(0.01)
+        wait_for(lambda: ("queue_full", "traces") in read(reader).get("kaizen.telemetry.dropped", {}))
+        assert backend.wait_for_items(1)
+        assert "traces are dropped (queue_full); this is said once, the counts go on" in caplog.text
+
+        points = read(reader)
+        assert points["kaizen.telemetry.queue.limit"][("traces",)] == 64 << 10
+        assert points["otel.sdk.processor.span.queue.size"][()] > 0
+        assert points["otel.sdk.exporter.span.exported"] == {(): 0}  # what never came to an export did not fail in one
 
 
 def test_the_prometheus_endpoint_serves_them(monkeypatch: pytest.MonkeyPatch) -> None:

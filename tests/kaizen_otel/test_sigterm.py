@@ -264,6 +264,26 @@ def test_what_fails_in_delivery_is_counted_and_the_signal_goes_on() -> None:
 
 
 @pytest.mark.usefixtures("sigterm")
+def test_a_signal_in_the_middle_of_delivery_is_the_same_wish_once_more() -> None:
+    seen: list[int] = []
+    delivered: list[bool] = []
+    signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+
+    def deliver(_timeout_s: float, final: bool) -> None:
+        delivered.append(final)
+        if len(delivered) == 1:
+            flush._handler(signal.SIGTERM, None)
+
+    flush = SigtermFlush(deliver, 5.0, Fence())
+    assert flush.install()
+    signal.raise_signal(signal.SIGTERM)
+    assert (seen, delivered) == ([signal.SIGTERM], [False])
+    signal.raise_signal(signal.SIGTERM)
+    assert len(delivered) == 2  # a later one is a new one
+    flush.uninstall()
+
+
+@pytest.mark.usefixtures("sigterm")
 def test_a_process_that_ignores_sigterm_goes_on_ignoring_it() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     assert not SigtermFlush(lambda *_: None, 1.0, Fence()).install()

@@ -57,9 +57,10 @@ def open_spool(settings: Settings, signal: Signal, fence: Fence) -> Spool | None
     except OSError as error:
         fence.caught("spool.open", error)
         _logger.warning(
-            "the spool %s cannot be used (%s): what the backend does not take waits in memory only",
+            "the spool %s cannot be used (%s): %s that the backend does not take wait in memory only",
             folder,
             error.strerror or error,
+            signal,
         )
         return None
 

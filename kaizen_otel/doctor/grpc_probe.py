@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_otel.doctor.findings import Finding, error, ok, warning
-from kaizen_otel.doctor.reach import Target, speaks_tls
+from kaizen_otel.doctor.reach import Target, speaks_http1, speaks_tls
 from kaizen_otel.doctor.samples import RESPONSES, WHAT, Sample, partial_success
 from kaizen_processors.export.figures import printable
 
@@ -90,6 +90,7 @@ def _failed(failed: Any, sample: Sample, target: Target, variable: str) -> Findi
             f"Write https:// in {variable}, or set OTEL_EXPORTER_OTLP_INSECURE=false.",
             code=code,
         )
-    if code == "UNAVAILABLE":
-        remedy = "If this is its port for HTTP, set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or take 4317."
+    if code not in _REMEDIES and speaks_http1(target):
+        remedy = "Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or take the receiver's port for gRPC (usually 4317)."
+        return error(check, f"{signal}: {target.where} speaks HTTP, and the protocol is grpc", remedy, code=code)
     return error(check, told, remedy, code=code)

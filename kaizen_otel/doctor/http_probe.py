@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_otel.doctor.findings import Finding, error, ok, warning
-from kaizen_otel.doctor.reach import CONNECT_TIMEOUT_S, Target, speaks_tls
+from kaizen_otel.doctor.reach import CONNECT_TIMEOUT_S, Target, speaks_http2, speaks_tls
 from kaizen_otel.doctor.samples import RESPONSES, WHAT, Sample, partial_success
 from kaizen_processors.export.batch import compress
 from kaizen_processors.export.figures import printable
@@ -122,7 +122,10 @@ def judge_failure(failed: Exception, sample: Sample, target: Target, variable: s
     if not target.tls and speaks_tls(target):
         remedy = f"Write https:// instead of http:// in {variable}."
         return error(check, f"{signal}: {target.where} speaks TLS, and the endpoint is http://", remedy)
-    remedy = "If this is its port for gRPC, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or take the port for HTTP (4318)."
+    if speaks_http2(target):
+        remedy = "Set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or take the receiver's port for HTTP (usually 4318)."
+        return error(check, f"{signal}: {target.where} speaks gRPC, and the protocol is http/protobuf", remedy)
+    remedy = f"Is it an OTLP receiver? Check host and port in {variable}."
     return error(check, f"{signal}: {target.where} does not answer in HTTP ({type_name(failed)})", remedy)
 
 

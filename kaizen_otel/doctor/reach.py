@@ -20,6 +20,10 @@ _SHOWN_ADDRESSES: Final = 3
 _NO_CHECK_TIME: Final = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name."""
 
+_HTTP2_HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+_SETTINGS_FRAME: Final = b"\x04"
+_HTTP1_HELLO: Final = "GET / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n"
+
 _EXPIRED: Final = 10
 _NOT_YET: Final = 9
 _NAME_DIFFERS: Final = frozenset({62, 64})
@@ -59,6 +63,27 @@ def check_way(target: Target, variable: str) -> tuple[list[Finding], bool]:
 def speaks_tls(target: Target) -> bool:
     """Whether a server speaks TLS at all, whatever its certificate."""
     return _leaf(target) is not None
+
+
+def speaks_http2(target: Target) -> bool:
+    """Whether a server without TLS answers in HTTP/2, as gRPC does: its first frame is one of settings."""
+    return _said_to(target, _HTTP2_HELLO)[3:4] == _SETTINGS_FRAME
+
+
+def speaks_http1(target: Target) -> bool:
+    """Whether a server without TLS answers in HTTP/1."""
+    return _said_to(target, _HTTP1_HELLO.format(target.where).encode()).startswith(b"HTTP/1.")
+
+
+def _said_to(target: Target, hello: bytes) -> bytes:
+    if not target.tls:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((target.host, target.port), CONNECT_TIMEOUT_S) as connection,
+        ):
+            connection.sendall(hello)
+            return connection.recv(64)
+    return b""
 
 
 def _resolve(target: Target, variable: str) -> tuple[Finding, bool]:
@@ -197,6 +222,7 @@ def _leaf(target: Target) -> dict[str, Any] | None:
             return {}
         trusting = ssl.create_default_context(cadata=ssl.DER_cert_to_PEM_cert(der))
         trusting.check_hostname = False
+        trusting.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT  # Python 3.13's default
         trusting.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
         try:
             return _shake(target, trusting)

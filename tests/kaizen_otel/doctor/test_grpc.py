@@ -128,12 +128,14 @@ def test_a_signal_that_it_does_not_take_is_switched_off_rather_than_mended() -> 
 def test_a_port_for_http_is_recognised() -> None:
     with Backend() as backend:
         found = ask(backend.url).one("otlp.traces")
+    assert "speaks HTTP, and the protocol is grpc" in found["message"]
     assert "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in found["remedy"]
 
 
 def test_a_server_of_grpc_is_recognised_by_http() -> None:
     with serving(Receiver()) as where:
         seen = examined(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"http://{where}/v1/traces")
+    assert "speaks gRPC, and the protocol is http/protobuf" in seen.one("otlp.traces")["message"]
     assert "OTEL_EXPORTER_OTLP_PROTOCOL=grpc" in seen.one("otlp.traces")["remedy"]
 
 

@@ -147,7 +147,8 @@ def test_a_backend_that_never_answers() -> None:
 def test_a_server_that_speaks_no_http() -> None:
     with Backend(default=Reply(RESET)) as backend:
         seen = examined(**at(backend.url))
-    assert "OTEL_EXPORTER_OTLP_PROTOCOL=grpc" in seen.one("otlp.traces")["remedy"]
+    assert "does not answer in HTTP" in seen.one("otlp.traces")["message"]
+    assert "Is it an OTLP receiver?" in seen.one("otlp.traces")["remedy"]
 
 
 @pytest.mark.parametrize("hours", [-3, 3])

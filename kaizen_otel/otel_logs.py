@@ -46,8 +46,12 @@ class EventLog:
         timestamp_ns: int,
         context: Context | None = None,
         severity: str = "INFO",
+        body: str | None = None,
     ) -> None:
-        """Emit one event in the context of its span. `severity` is a name of `SeverityNumber`."""
+        """Emit one event in the context of its span.
+
+        `severity` is a name of `SeverityNumber`; `body` is a sentence for people, whose tools show it first.
+        """
         logger = self._logger
         if logger is None:
             logger = self._logger = get_logger(
@@ -60,6 +64,7 @@ class EventLog:
             severity_number=SeverityNumber[severity],
             severity_text=severity,
             event_name=name,
+            body=body,
             attributes=dict(attributes),
         )
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.context import Context
 
@@ -32,7 +32,15 @@ _PATIENCE_S: Final = 5.0
 _TELLS_ITSELF: Final = frozenset(DropReason) - {DropReason.QUEUE_FULL, DropReason.SHUTDOWN}
 """Reasons that whoever drops an item logs already."""
 
-_Note = tuple[str, dict[str, Any]]
+
+class _Note(NamedTuple):
+    """One thing to be told."""
+
+    event: str
+    attributes: Mapping[str, Any]
+    sentence: str
+    logged: bool
+    """Whether somebody else logs it."""
 
 
 class SelfAlerts:
@@ -62,7 +70,9 @@ class SelfAlerts:
 
     def observer_disabled(self, name: str) -> None:
         """Tell that an observer of this type was switched off."""
-        self._tell(events.KAIZEN_TELEMETRY_OBSERVER_DISABLED, {k.KAIZEN_TELEMETRY_OBSERVER_NAME: name})
+        attributes = {k.KAIZEN_TELEMETRY_OBSERVER_NAME: name}
+        sentence = f"{name} failed again and again and is switched off"
+        self._tell(_Note(events.KAIZEN_TELEMETRY_OBSERVER_DISABLED, attributes, sentence, logged=True))
 
     def items_dropped(self, signal: str, reason: str) -> None:
         """Tell that items of a signal begin to be given up; further ones for the same reason are only counted.
@@ -75,9 +85,9 @@ class SelfAlerts:
             if (signal, reason) in self._told:
                 return
             self._told.add((signal, reason))
-        self._tell(
-            events.KAIZEN_TELEMETRY_ITEMS_DROPPED, {k.KAIZEN_TELEMETRY_SIGNAL: signal, gen_ai.ERROR_TYPE: reason}
-        )
+        attributes = {k.KAIZEN_TELEMETRY_SIGNAL: signal, gen_ai.ERROR_TYPE: reason}
+        sentence = f"{signal} are dropped ({reason}); this is said once, the counts go on"
+        self._tell(_Note(events.KAIZEN_TELEMETRY_ITEMS_DROPPED, attributes, sentence, logged=reason in _TELLS_ITSELF))
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was noticed is told; False when it is not within `timeout_s` seconds."""
@@ -90,9 +100,9 @@ class SelfAlerts:
                 self._idle.wait(left_s)
             return True
 
-    def _tell(self, event: str, attributes: dict[str, Any]) -> None:
+    def _tell(self, note: _Note) -> None:
         with self._lock, self._fence("self_alerts.tell"):
-            self._notes.append((event, attributes))
+            self._notes.append(note)
             if not self._running:
                 threading.Thread(target=self._run, name="kaizen-otel-alerts", daemon=True).start()
                 self._running = True
@@ -104,16 +114,15 @@ class SelfAlerts:
                     self._running = False
                     self._idle.notify_all()
                     return
-                event, attributes = self._notes.popleft()
+                note = self._notes.popleft()
             with self._fence("self_alerts.emit"):
-                _log(event, attributes)
+                if not note.logged:
+                    _logger.warning("%s", note.sentence)
                 self._event_log().emit(
-                    event, attributes, timestamp_ns=self._clock.time_ns(), context=Context(), severity="ERROR"
+                    note.event,
+                    note.attributes,
+                    timestamp_ns=self._clock.time_ns(),
+                    context=Context(),
+                    severity="ERROR",
+                    body=note.sentence,
                 )
-
-
-def _log(event: str, attributes: Mapping[str, Any]) -> None:
-    reason = attributes.get(gen_ai.ERROR_TYPE)
-    if event == events.KAIZEN_TELEMETRY_ITEMS_DROPPED and reason not in _TELLS_ITSELF:
-        signal = attributes[k.KAIZEN_TELEMETRY_SIGNAL]
-        _logger.warning("%s are dropped (%s); this is said once, the counts go on", signal, reason)

@@ -15,7 +15,7 @@ from kaizen_otel.doctor import grpc_probe, http_probe
 from kaizen_otel.doctor.findings import Finding, Level, Section, info
 from kaizen_otel.doctor.reach import Target, check_way
 from kaizen_otel.doctor.samples import sample_of
-from kaizen_otel.doctor.variables import otlp_value
+from kaizen_otel.doctor.variables import GRPC_NAMES, otlp_value
 from kaizen_otel.outputs import otlp_wanted
 from kaizen_processors.export.endpoint import OtlpEndpoint
 
@@ -102,6 +102,8 @@ def _destination(signal: str, env: Mapping[str, str]) -> Destination | None:
 
 def _grpc_endpoint(upper: str, url: str, env: Mapping[str, str]) -> OtlpEndpoint:
     """For gRPC an endpoint may come without a scheme; `…_INSECURE` decides then."""
+    if url.startswith(GRPC_NAMES):
+        raise ValueError(url)
     if "://" not in url:
         plain = otlp_value(env, upper, "INSECURE")[0].lower() == "true"
         url = f"{'http' if plain else 'https'}://{url}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kaizen_otel.doctor.destinations import check_destinations, destinations
+from kaizen_otel.doctor.destinations import SIGNALS, check_destinations, destinations
 from kaizen_otel.doctor.findings import Finding, Report, Secrets, Section, error, info, ok, warning
 from kaizen_otel.doctor.local import check_machine
 from kaizen_otel.doctor.variables import check_variables, secrets_in
 from kaizen_otel.doctor.versions import check_versions
+from kaizen_otel.outputs import otlp_wanted
 from kaizen_otel.settings import MonitoringLevel, Settings, SettingsError, Source
 from kaizen_otel.settings.describe import rows
 
@@ -67,11 +68,13 @@ def _outputs(settings: Settings, found: list[Destination], env: Mapping[str, str
     if settings.console:
         yield ok("outputs.console", "the tree of each execution is printed")
     yield from machine
-    if not (found or settings.console or settings.file is not None or settings.prometheus_port is not None):
+    # An endpoint that is no address is told among the variables.
+    otlp = any(otlp_wanted(settings, signal.upper(), env) for signal in SIGNALS)
+    if not (otlp or settings.console or settings.file is not None or settings.prometheus_port is not None):
         asked = any(name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("ENDPOINT") for name in env)
         yield warning(
             "outputs",
-            "nothing leaves the process" + (": OTLP is switched off, or its endpoint cannot be used" if asked else ""),
+            "nothing leaves the process" + (": OTLP is switched off" if asked else ""),
             "Set OTEL_EXPORTER_OTLP_ENDPOINT, or KAIZEN_OTEL_CONSOLE=true. An application with OpenTelemetry providers "
             "of its own exports through those: doctor cannot see them.",
         )

@@ -18,6 +18,9 @@ OTLP: Final = "OTEL_EXPORTER_OTLP_"
 SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
 _GRPC_PORT: Final = 4317
 _HTTP_PORT: Final = 4318
+GRPC_NAMES: Final = ("unix:", "unix-abstract:", "dns:", "ipv4:", "ipv6:", "vsock:", "xds:")
+"""How names begin that gRPC resolves by itself."""
+
 _PROTOCOLS: Final = frozenset({"grpc", "http/protobuf"})
 _FREE_PREFIXES: Final = ("OTEL_PYTHON_", "OTEL_INSTRUMENTATION_", "OTEL_EXPORTER_ZIPKIN_", "OTEL_EXPORTER_JAEGER_")
 _LONGEST_TIMEOUT_S: Final = 300.0
@@ -164,12 +167,7 @@ def _endpoint(env: Mapping[str, str], signal: str) -> Iterator[Finding]:
         return
     path = parts.path.rstrip("/")
     if protocol == "grpc":
-        if port == _HTTP_PORT:
-            remedy = f"gRPC's port is usually {_GRPC_PORT}; or set {OTLP}PROTOCOL=http/protobuf."
-            yield warning("variables.port", f"{variable} names port {_HTTP_PORT}, and the protocol is grpc", remedy)
-        if path and parts.scheme in {"http", "https"}:
-            remedy = f"Leave {path} away, or set {OTLP}PROTOCOL=http/protobuf."
-            yield warning("variables.path", f"{variable} has a path, which gRPC does not use", remedy)
+        yield from _grpc_endpoint(url, variable, port, path)
         return
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         yield error(
@@ -182,6 +180,18 @@ def _endpoint(env: Mapping[str, str], signal: str) -> Iterator[Finding]:
         remedy = f"HTTP's port is usually {_HTTP_PORT}; or set {OTLP}PROTOCOL=grpc."
         yield warning("variables.port", f"{variable} names port {_GRPC_PORT}, and the protocol is {protocol}", remedy)
     yield from _path(variable, signal, path)
+
+
+def _grpc_endpoint(url: str, variable: str, port: int | None, path: str) -> Iterator[Finding]:
+    if url.startswith(GRPC_NAMES):
+        yield info("variables.endpoint", f"{variable} is a name of gRPC's own; doctor knows hosts and URLs only")
+        return
+    if port == _HTTP_PORT:
+        remedy = f"gRPC's port is usually {_GRPC_PORT}; or set {OTLP}PROTOCOL=http/protobuf."
+        yield warning("variables.port", f"{variable} names port {_HTTP_PORT}, and the protocol is grpc", remedy)
+    if path and "://" in url:
+        remedy = f"Leave {path} away, or set {OTLP}PROTOCOL=http/protobuf."
+        yield warning("variables.path", f"{variable} has a path, which gRPC does not use", remedy)
 
 
 def _path(variable: str, signal: str, path: str) -> Iterator[Finding]:
@@ -216,6 +226,12 @@ def _transport(env: Mapping[str, str], signal: str) -> Iterator[Finding]:
         path, variable = otlp_value(env, signal, name)
         if path and not Path(path).is_file():
             yield error("variables.file", f"{variable}: there is no file {path}", "Correct the path.")
+        if path and otlp_value(env, signal, "ENDPOINT")[0].startswith("http://"):
+            yield warning(
+                "variables.plain",
+                f"{variable} is set, and the endpoint is http://",
+                "Write https:// in the endpoint: as it is, nothing is encrypted and nobody is verified.",
+            )
     headers, variable = otlp_value(env, signal, "HEADERS")
     if headers and not all("=" in pair for pair in headers.split(",") if pair.strip()):
         remedy = "Write them as name=value,name=value; a comma or space in a value as %2C, %20."

@@ -224,6 +224,7 @@ def test_an_observer_that_is_switched_off_is_an_event_and_a_metric(
     (event,) = kaizen_telemetry.events
     assert (event.event_name, event.severity_text) == ("kaizen.telemetry.observer.disabled", "ERROR")
     assert dict(event.attributes) == {"kaizen.telemetry.observer.name": "Broken"}
+    assert event.body == "Broken failed again and again and is switched off"
     metrics = kaizen_telemetry.metrics()
     (disabled,) = metrics["kaizen.telemetry.disabled_observers"]
     assert (disabled.value, dict(disabled.attributes)) == (1, {"observer": "Broken"})

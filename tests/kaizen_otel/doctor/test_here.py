@@ -64,6 +64,7 @@ def test_each_value_that_cannot_be_is_told_and_the_others_hold() -> None:
         ({"ENDPOINT": "http://127.0.0.1:1/v1/traces"}, "variables.path", "warning", "the path of one signal"),
         ({"TRACES_ENDPOINT": "http://127.0.0.1:1"}, "variables.path", "warning", "has no path"),
         ({"ENDPOINT": "http://127.0.0.1:1/x", "PROTOCOL": "grpc"}, "variables.path", "warning", "does not use"),
+        ({"ENDPOINT": "http://127.0.0.1:1", "CERTIFICATE": __file__}, "variables.plain", "warning", "is http://"),
         ({"ENDPOINT": "collector:4318"}, "variables.endpoint", "error", "no http(s) URL"),
         ({"ENDPOINT": "http://127.0.0.1:http"}, "variables.endpoint", "error", "no URL"),
         ({"PROTOCOL": "http/json"}, "variables.protocol", "warning", "taken as http/protobuf"),
@@ -80,6 +81,19 @@ def test_contradictions_are_told_once(env: dict[str, str], check: str, level: st
     assert (found["level"], says in found["message"]) == (level, True)
     assert found["remedy"]
     assert "hunter2" not in seen.text
+
+
+def test_a_name_of_grpcs_own_is_left_to_grpc() -> None:
+    seen = examined(OTEL_EXPORTER_OTLP_ENDPOINT="unix:/run/otel.sock", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    assert seen.one("variables.endpoint")["level"] == "info"
+    assert not seen.findings("dns")
+    assert not seen.findings("outputs")
+    assert seen.status == 0
+
+
+def test_otlp_that_is_switched_off_is_told() -> None:
+    seen = examined(**at(unused_url(), KAIZEN_OTEL_OTLP="false"))
+    assert seen.one("outputs")["message"] == "nothing leaves the process: OTLP is switched off"
 
 
 def test_what_switches_telemetry_off_is_told() -> None:

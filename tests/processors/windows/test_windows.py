@@ -1,12 +1,7 @@
-"""Windows: exact sums of any stretch of the last 24 hours, one slot for each record, bounded, safe for threads."""
+"""Windows: exact sums of any stretch of the last 24 hours, one slot for each record, bounded."""
 
 from __future__ import annotations
 
-import gc
-import os
-import subprocess
-import sys
-import threading
 from typing import Any
 
 import pytest
@@ -17,50 +12,11 @@ from kaizen_otel.testing import SteppingClock
 from kaizen_processors.ledger import OVERFLOW
 from kaizen_processors.pricing.price import MISSING_USAGE
 from kaizen_processors.window_sums import WindowSums
-from kaizen_processors.window_tiers import Tiers
 from kaizen_processors.windows import Group, Windows
 from tests.processors.windows.records import CENT, call, execution
+from tests.processors.windows.watched import NS, Watched
 
-NS = 10**9
 ANN = Group(agent="ann")
-
-
-def still_clock() -> SteppingClock:
-    """A clock that goes on only when it is told to."""
-    return SteppingClock(step_ns=0)
-
-
-class Watched:
-    """Windows, and everything that was counted into them: what they must give is summed from that."""
-
-    def __init__(self, **given: Any) -> None:
-        self.clock = still_clock()
-        self.windows = Windows(self.clock, **given)
-        self.seen: list[tuple[int, Any]] = []
-        self.at_ns = 0
-
-    @property
-    def at_s(self) -> float:
-        return self.at_ns / NS
-
-    def wait(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-        self.at_ns += int(seconds * 1e9)
-
-    def see(self, record: Any) -> None:
-        (self.windows.on_execution if hasattr(record, "status") else self.windows.on_call)(record)
-        self.seen.append((self.at_ns - record.ended_ago_ns, record))
-
-    def in_the_last(self, observed_s: float, group: Group) -> WindowSums:
-        sums, start_ns = WindowSums(), self.at_ns - round(observed_s * NS)
-        for at_ns, record in self.seen:
-            if at_ns >= start_ns and _belongs(record, group):
-                (sums.add_execution if hasattr(record, "status") else sums.add_call)(record)
-        return sums
-
-
-def _belongs(record: Any, group: Group) -> bool:
-    return group.agent in {None, record.agent_name} and group.model in {None, record.model}
 
 
 def slot_of(window_s: float) -> float:
@@ -359,170 +315,3 @@ def test_sums_are_read_back_from_their_bytes(one: WindowSums, other: WindowSums)
     both.add(packed)
     one.merge(other)
     assert both == one
-
-
-# -- threads, garbage, forks --------------------------------------------------------------------------------------
-
-
-def test_many_threads_lose_nothing_and_a_reader_never_sees_half_a_record() -> None:
-    clock = SteppingClock(step_ns=1_000_000)  # a millisecond at each reading: slots close all the time
-    windows = Windows(clock, max_keys=5)
-    per_thread, threads = 2_000, 6
-    torn: list[Any] = []
-    done = threading.Event()
-
-    def work(number: int) -> None:
-        for turn in range(per_thread):
-            windows.on_call(call(f"agent-{(turn + number) % 9}", tokens=(2, 1)))
-            windows.on_execution(execution(f"agent-{(turn + number) % 9}"))
-
-    def read() -> None:
-        while not done.is_set():
-            sums = windows.read(window_s=86_400).sums
-            counted = sums.latency.zeros + sum(sums.latency.buckets.values())
-            if not (sums.input_tokens == 2 * sums.model_calls == 2 * sums.output_tokens):
-                torn.append(sums)
-            if not (sums.cost_units == CENT * sums.model_calls and counted == sums.executions):
-                torn.append(sums)
-            windows.tick()
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
-    try:
-        for thread in (*readers, *workers):
-            thread.start()
-        for thread in workers:
-            thread.join()
-        done.set()
-        for thread in readers:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    assert torn == []
-    sums = windows.read(window_s=86_400).sums
-    assert (sums.executions, sums.model_calls) == (per_thread * threads, per_thread * threads)
-
-
-class _EndsAnExecution:
-    """Garbage that counts an execution of a new agent when it is collected: an abandoned stream, say."""
-
-    def __init__(self, windows: Windows, name: str) -> None:
-        self.itself = self
-        self.windows = windows
-        self.name = name
-
-    def __del__(self) -> None:
-        self.windows.on_execution(execution(self.name))
-
-
-def test_garbage_may_be_counted_in_the_middle_of_a_roll_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = Watched()
-    for number in range(5):
-        watched.see(execution(f"agent-{number}"))
-    merge = WindowSums.merge
-
-    def collect_and_merge(self: WindowSums, other: WindowSums) -> None:
-        _EndsAnExecution(watched.windows, f"garbage-{len(watched.windows._open)}")
-        gc.collect()
-        merge(self, other)
-
-    watched.wait(10)
-    monkeypatch.setattr(WindowSums, "merge", collect_and_merge)
-    watched.windows.tick()
-    monkeypatch.undo()
-    assert len(watched.windows._open) >= 5
-    counted = sum(cell.executions for cell in watched.windows._open.values())
-    assert watched.windows.read(window_s=300).sums.executions == 5 + counted
-
-
-@pytest.mark.parametrize("when", [1, 2, 3])
-def test_a_signal_may_ask_in_the_middle_of_a_roll_up(monkeypatch: pytest.MonkeyPatch, when: int) -> None:
-    watched = Watched()
-    watched.wait(55)
-    watched.see(execution("ann"))
-    watched.wait(10)
-    merge, calls = WindowSums.merge, iter(range(1, 1_000_000))
-
-    def merge_and_ask(self: WindowSums, other: WindowSums) -> None:
-        merge(self, other)
-        if next(calls) == when:
-            watched.see(execution("bob"))
-            watched.wait(10)
-            watched.windows.tick()
-
-    monkeypatch.setattr(WindowSums, "merge", merge_and_ask)
-    watched.windows.tick()
-    monkeypatch.undo()
-    watched.wait(600)
-    for since_s, ann, bob in ((0, 1, 1), (60, 0, 1), (120, 0, 0)):
-        for group, expected in ((ANN, ann), (Group("bob"), bob), (Group(), ann + bob)):
-            assert watched.windows.read(group, watched.at_s - since_s).sums.executions == expected
-
-
-@pytest.mark.parametrize("group", [Group(), ANN])
-def test_a_slot_that_closes_in_the_middle_of_a_read_is_not_left_out(
-    monkeypatch: pytest.MonkeyPatch, group: Group
-) -> None:
-    watched = Watched()
-    watched.see(execution())
-    starting = Tiers.starting
-
-    def turn_and_start(self: Tiers, slot: int, now_slot: int) -> int:
-        watched.wait(10)
-        watched.see(execution())
-        return starting(self, slot, now_slot)
-
-    monkeypatch.setattr(Tiers, "starting", turn_and_start)
-    assert watched.windows.read(group, 300).sums.executions == 2
-
-
-FORK = """
-import os, threading
-from kaizen_processors.windows import Windows
-from tests.processors.windows.records import execution
-
-windows = Windows()
-windows.on_execution(execution("parent"))
-held, leave = threading.Event(), threading.Event()
-
-def hold():
-    # Another thread of the parent is in the middle of reading and of counting while it forks.
-    with windows._tiers_lock, windows._lock:
-        held.set()
-        leave.wait()
-
-thread = threading.Thread(target=hold)
-thread.start()
-held.wait()
-pid = os.fork()
-if pid == 0:
-    import faulthandler
-    faulthandler.dump_traceback_later(20, exit=True)
-    assert windows.read(window_s=86_400).sums.executions == 0 and windows.groups() == []
-    windows.on_execution(execution("child"))
-    windows.tick()
-    assert [group.agent for group in windows.groups()] == ["child"]
-    print("child fine", flush=True)
-    os._exit(0)
-_, status = os.waitpid(pid, 0)
-leave.set()
-thread.join()
-assert os.waitstatus_to_exitcode(status) == 0, status
-assert [group.agent for group in windows.groups()] == ["parent"]
-print("parent fine", flush=True)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_begins_with_empty_windows_and_free_locks() -> None:
-    done = subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["child", "fine", "parent", "fine"]

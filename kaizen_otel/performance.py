@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.realtime import attach, detach
-from kaizen_otel.settings import MonitoringLevel
 from kaizen_processors.recent import RecentExecutions
 from kaizen_processors.resources import ResourceMeter
 from kaizen_processors.snapshots import Snapshots, nothing_seen
@@ -54,7 +53,7 @@ class PerformanceDesk:
 
     def configure(self, settings: Settings) -> None:
         """Take later settings into account."""
-        watching = settings.windows and settings.monitoring_level >= MonitoringLevel.STANDARD
+        watching = settings.active_windows
         if watching != self.watching:
             self.watching = watching
             pipeline = self._telemetry.pipeline

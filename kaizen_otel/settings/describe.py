@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from kaizen_otel.settings.model import Settings
 
 
+_IN_FORCE = {"content": "captured_content", "evaluators": "active_evaluators", "windows": "active_windows"}
+"""What holds of a field at the monitoring level."""
+
+
 def describe(settings: Settings) -> str:
     """Give one line for each field: name, value (secrets masked), source."""
     table = [("setting", "value", "source"), *rows(settings)]
@@ -27,9 +31,8 @@ def rows(settings: Settings) -> list[tuple[str, str, str]]:
 def _row(settings: Settings, name: str) -> tuple[str, str, str]:
     value = getattr(settings, name)
     text = f"<{len(value)} hidden>" if name in SECRETS and value else _shown(value)
-    if name == "content" and value != settings.captured_content:
-        text += f" (off at level {settings.monitoring_level})"
-    if name == "evaluators" and value != settings.active_evaluators:
+    in_force = getattr(settings, _IN_FORCE.get(name, name))
+    if value != in_force:
         text += f" (off at level {settings.monitoring_level})"
     return name, text, settings.origins[name].where
 

@@ -332,6 +332,11 @@ class Settings:
         """The evaluators that run at this monitoring level: only `comprehensive` runs any."""
         return self.evaluators if self.monitoring_level >= MonitoringLevel.COMPREHENSIVE else ()
 
+    @property
+    def active_windows(self) -> bool:
+        """Whether windows are kept at this monitoring level: `standard` and above keep them."""
+        return self.windows and self.monitoring_level >= MonitoringLevel.STANDARD
+
     def describe(self) -> str:
         """Give a table of every field, its value (secrets masked) and where it came from."""
         from kaizen_otel.settings.describe import describe  # noqa: PLC0415 - only people ask for it

@@ -132,6 +132,11 @@ def test_without_windows_a_snapshot_is_of_nothing(kaizen_offline: ModelServer, s
     assert len(kaizen_offline.requests) == 1
 
 
+def test_the_settings_say_where_the_level_leaves_windows_out() -> None:
+    assert "true (off at level basic)" in Settings.load(env={}, monitoring_level="basic").describe()
+    assert "off at level" not in Settings().describe()
+
+
 def test_a_snapshot_while_nobody_watches_is_of_nothing() -> None:
     taken = kaizen_otel.snapshot()
     assert isinstance(taken, PerformanceSnapshot)

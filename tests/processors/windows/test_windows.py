@@ -282,7 +282,12 @@ def test_beyond_the_bytes_the_oldest_slots_keep_only_the_sums_of_all() -> None:
 
 def test_figures_that_fit_no_bytes_are_kept_as_they_are() -> None:
     watched = Watched()
-    watched.see(call(tokens=(2**70, 2**70)))
+    watched.see(call(tokens=(2**69, 2**69)))
+    watched.wait(10)
+    watched.see(call(tokens=(2**69, 2**69)))
+    watched.wait(10)
+    watched.windows.tick()
+    assert watched.windows.read(ANN, 300).sums.input_tokens == 2**70
     watched.see(execution(duration_ms=10**16))
     watched.see(execution(duration_ms=1e-6))
     for _ in range(30):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.execution import CallRecord, ExecutionRecord
     from kaizen_processors.meters import Instruments
+    from kaizen_processors.resources import ResourceUsage
 
 _NS = 1e9
 
@@ -179,6 +180,8 @@ class Emitter:
             attributes[k.KAIZEN_CONFIDENCE] = agent.confidence
         for name, value in agent.business.items():
             attributes[BUSINESS_KEYS[name]] = value
+        if agent.record is not None and agent.record.resources is not None:
+            attributes |= _resources(agent.record.resources)
         return attributes
 
     def agent_metrics(self, agent: AgentInvocation, record: ExecutionRecord, duration_ns: int) -> None:
@@ -323,6 +326,16 @@ BUSINESS_KEYS = {
     "task_completion_rate": k.KAIZEN_TASK_COMPLETION_RATE,
     "business_value_score": k.KAIZEN_BUSINESS_VALUE_SCORE,
 }
+
+
+def _resources(used: ResourceUsage) -> Attributes:
+    known = {
+        k.KAIZEN_EXECUTION_RESOURCES_CPU_USAGE_PERCENT: used.cpu_usage_percent,
+        k.KAIZEN_EXECUTION_RESOURCES_MEMORY_USAGE_MB: used.memory_usage_mb,
+        k.KAIZEN_EXECUTION_RESOURCES_NETWORK_IO_BYTES: used.network_io_bytes,
+        k.KAIZEN_EXECUTION_RESOURCES_ALONE: used.alone,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def context_of(invocation: Invocation) -> Context | None:

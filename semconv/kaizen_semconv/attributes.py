@@ -49,6 +49,22 @@ KAIZEN_EXECUTION_OWN_INPUT_TOKENS: Final = "kaizen.execution.own.input_tokens"
 KAIZEN_EXECUTION_OWN_OUTPUT_TOKENS: Final = "kaizen.execution.own.output_tokens"
 """Int. Output tokens of the calls made directly in this execution."""
 
+KAIZEN_EXECUTION_RESOURCES_ALONE: Final = "kaizen.execution.resources.alone"
+"""Boolean. Whether no other execution ran in the process meanwhile; only then the other figures may be taken as this
+one's.
+"""
+
+KAIZEN_EXECUTION_RESOURCES_CPU_USAGE_PERCENT: Final = "kaizen.execution.resources.cpu_usage_percent"
+"""Double. Processor time of the whole process while the execution ran, as a part of its duration; above 100 with
+several cores.
+"""
+
+KAIZEN_EXECUTION_RESOURCES_MEMORY_USAGE_MB: Final = "kaizen.execution.resources.memory_usage_mb"
+"""Double. Resident memory of the whole process at the end of the execution, in units of 2^20 bytes."""
+
+KAIZEN_EXECUTION_RESOURCES_NETWORK_IO_BYTES: Final = "kaizen.execution.resources.network_io_bytes"
+"""Int. Bytes that the machine (or container) sent and received while the execution ran."""
+
 KAIZEN_EXECUTION_STATUS: Final = "kaizen.execution.status"
 """One of the values below. How the execution ended."""
 

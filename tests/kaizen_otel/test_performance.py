@@ -301,6 +301,14 @@ def test_at_comprehensive_an_execution_says_what_the_process_used(kaizen_offline
     assert one.cpu_usage_percent > 0
     assert one["network_io_bytes"] is not None
     assert one.resources_alone is True
+    span = captured.span("invoke_agent")
+    prefix = "kaizen.execution.resources."
+    assert {name.removeprefix(prefix): value for name, value in span.attributes.items() if name.startswith(prefix)} == {
+        "cpu_usage_percent": one.cpu_usage_percent,
+        "memory_usage_mb": one.memory_usage_mb,
+        "network_io_bytes": one.network_io_bytes,
+        "alone": True,
+    }
     assert len(kaizen_offline.requests) == 1
 
 

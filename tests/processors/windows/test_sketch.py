@@ -163,6 +163,12 @@ def test_what_does_not_fit_is_counted_in_the_lowest_bucket(values: list[int], sp
         assert found >= expected
 
 
+def test_the_first_bucket_that_does_not_fit_is_counted_in_the_next() -> None:
+    whole, narrow = sketch_of([985, 1_000]), sketch_of([1_000, 985], 1)
+    assert sorted(whole.buckets) == [345, 346]
+    assert (narrow.buckets, narrow.collapsed) == ({346: 2}, 1)
+
+
 def test_durations_from_a_nanosecond_to_a_decade_do_not_collapse() -> None:
     sketch = sketch_of([1, 10 * 365 * 86_400 * 10**9])
     assert sketch.collapsed == 0

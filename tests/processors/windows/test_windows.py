@@ -288,16 +288,17 @@ def test_figures_that_fit_no_bytes_are_kept_as_they_are() -> None:
     watched.wait(10)
     watched.windows.tick()
     assert watched.windows.read(ANN, 300).sums.input_tokens == 2**70
-    watched.see(execution(duration_ms=10**16))
-    watched.see(execution(duration_ms=1e-6))
+    for duration_ms in (10**16, 1e-6):
+        watched.see(execution(duration_ms=duration_ms))
+    for duration_ms in (10**12, 1e-6):  # these fit, but not into the span of one sketch
+        watched.see(execution("bob", duration_ms=duration_ms))
     for _ in range(30):
         watched.wait(300)
         watched.windows.tick()
-    for group in (Group(), ANN):
-        sums = watched.windows.read(group, 86_400).sums
-        assert (sums.input_tokens, sums.executions) == (2**70, 2)
-        assert sums.latency.maximum == 10**22
-        assert sums.latency.collapsed == 1
+    ann, bob, everybody = (watched.windows.read(group, 86_400).sums for group in (ANN, Group("bob"), Group()))
+    assert (ann.input_tokens, ann.executions, ann.latency.maximum) == (2**70, 2, 10**22)
+    assert (bob.executions, bob.latency.maximum, bob.latency.collapsed) == (2, 10**18, 1)
+    assert (everybody.input_tokens, everybody.executions, everybody.latency.collapsed) == (2**70, 4, 2)
 
 
 def sums_of(records: list[Any]) -> WindowSums:

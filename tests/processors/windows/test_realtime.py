@@ -193,6 +193,21 @@ def test_after_a_shutdown_another_execution_starts_the_thread_again(stage: Stage
     until(lambda: stage.seen == ["ann", "bob"])
 
 
+def test_what_is_offered_while_the_thread_ends_is_delivered(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = stage.metrics()
+    metrics.subscribe(stage.see)
+    metrics.on_execution(execution("ann"))
+    assert metrics.flush(WAIT_S)
+
+    def offer_another(_: object) -> None:
+        monkeypatch.undo()
+        metrics.on_execution(execution("late"))
+
+    monkeypatch.setattr("kaizen_processors.subscriptions._LazyRunner.close", offer_another)
+    metrics.shutdown()
+    until(lambda: stage.seen == ["ann", "late"])
+
+
 def test_what_cannot_be_called_is_no_subscriber(stage: Stage) -> None:
     with pytest.raises(TypeError, match="expected a function, got str"):
         stage.metrics().subscribe("print")  # type: ignore[arg-type]
@@ -367,7 +382,9 @@ def test_what_is_said_later_enriches_the_execution() -> None:
     known = recent.enrich("a", {"quality_score": 0.9, "user_id": "u", "confidence": None, "metadata": {"kind": "x"}})
     assert known is not None
     assert (known.quality_score, known.ended_ns) == (0.5, 0)
-    recent.enrich("a", {"metadata": {"more": 2}})
+    again = recent.enrich("a", {"metadata": {"more": 2}})
+    assert again is not None
+    assert again.quality_score == 0.9
     (one,) = recent.metrics()
     assert (one.quality_score, one.user_id, one.confidence) == (0.9, "u", None)
     assert one.metadata == {"run": 1, "kind": "x", "more": 2}

@@ -221,6 +221,23 @@ def test_a_report_of_a_known_execution_enriches_it_and_adds_to_no_count(
     assert len(kaizen_offline.requests) == 1
 
 
+def test_a_report_about_a_traced_block_enriches_the_execution_inside(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen_otel.transparency import WorkflowMonitor
+
+    with WorkflowMonitor().trace("customer_query_processing") as trace:
+        run_agent()
+        kaizen_otel.record_execution_metrics(
+            reported(execution_id=trace.execution_id, confidence=0.95, quality_score=0.88)
+        )
+    assert len(kaizen_telemetry.executions) == 1
+    assert kaizen_otel.stats()["executions"] == {("qa", "gpt-4o", "success"): 1}
+    assert kaizen_otel.snapshot().quality_average == 0.88
+    assert desk().recent.metrics()[0].confidence == 0.95
+    assert len(kaizen_offline.requests) == 1
+
+
 def test_a_report_of_an_unknown_execution_counts_as_one_everywhere(kaizen_telemetry: Captured) -> None:
     kaizen_otel.record_execution_metrics(reported(success=False, error_message="broke", quality_score=0.5))
     for _ in range(2):  # once counted, it is known

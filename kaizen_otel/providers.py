@@ -67,8 +67,8 @@ class Providers:
         self._pipeline = pipeline
         self._ledger = ledger
         self._schema_url = GEN_AI_SCHEMA_URLS[settings.conventions]
-        self._tracer: Tracer | None = None
-        self._settled = False
+        self.tracer: Tracer | None = None  # the one in force; None when nobody records spans
+        self.settled = False  # whether the application's provider was found: until then each new tree looks again
         self._own_tracer_provider: TracerProvider | None = None
         self._span_queue: DeliveryQueue[ReadableSpan] | None = None
         self._own_metrics: OwnMetrics | None = None
@@ -90,14 +90,10 @@ class Providers:
 
     # -- traces ---------------------------------------------------------------------------------------------------
 
-    def tracer(self, *, look_again: bool) -> Tracer | None:
-        """The tracer in force, None when nobody records spans.
-
-        Until the application's provider is found, each new tree looks for it again.
-        """
-        if look_again and not self._settled and not self.disabled:
+    def look_again(self) -> None:
+        """Look for the application's tracer provider, which may have appeared meanwhile."""
+        if not self.settled and not self.disabled:
             self._find_tracer()
-        return self._tracer
 
     @property
     def export_owner(self) -> str:
@@ -120,9 +116,9 @@ class Providers:
 
     def _join(self, provider: Any) -> None:
         self._joined = provider
-        self._settled = True
+        self.settled = True
         self._arm_shell(provider)
-        self._tracer = self._tracer_of(provider)
+        self.tracer = self._tracer_of(provider)
 
     def _build_own(self) -> None:
         settings = self._settings
@@ -135,11 +131,11 @@ class Providers:
             self._watch("traces", traces.queue, self._alerts)
         _ours.add(own)
         self._arm_shell(own)
-        self._tracer = self._tracer_of(own)
+        self.tracer = self._tracer_of(own)
         if settings.set_global or otlp_wanted(settings):
             if trace.get_tracer_provider() not in _ours:
                 trace.set_tracer_provider(own)
-            self._settled = True
+            self.settled = True
 
     def _arm_shell(self, provider: Any) -> None:
         if not hasattr(provider, "add_span_processor"):
@@ -205,7 +201,7 @@ class Providers:
         )
         for observer in local_outputs(fresh):
             self._pipeline.add(observer)
-        if not self.disabled and self._tracer is None:
+        if not self.disabled and self.tracer is None:
             self._find_tracer()
         if not self.disabled and settings.prometheus_port != before.prometheus_port:
             self._find_meter()
@@ -305,7 +301,7 @@ class Providers:
                     ours.shutdown()
         if self.instruments is not None:
             self.instruments.disarm()
-        self._tracer = None
+        self.tracer = None
 
     def _tracer_of(self, provider: Any) -> Tracer | None:
         if isinstance(provider, trace.NoOpTracerProvider):

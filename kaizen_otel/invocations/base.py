@@ -40,6 +40,7 @@ class Invocation(Scope):
 
     __slots__ = ("_attachment", "_context", "_ended", "failure", "mono_ns", "span", "start_time_ns", "telemetry")
 
+    is_operation: ClassVar[bool] = True
     kind: ClassVar[str] = "operation"
     span_kind: ClassVar[SpanKind] = SpanKind.INTERNAL
 
@@ -75,30 +76,27 @@ class Invocation(Scope):
     def on_ended(self, duration_ns: int) -> None:
         """Record metrics and hand records over, after the span has ended."""
 
-    @property
-    def records_span(self) -> bool:
-        """Whether this operation has a span of its own at the current monitoring level."""
-        return True
-
     # -- the life -------------------------------------------------------------------------------------------------
 
     def begin(self) -> Self:
         """Start the span. Called once, behind the fence."""
         telemetry = self.telemetry
-        clock = telemetry.clock
-        self.mono_ns = clock.monotonic_ns()
-        parent = self._timed_parent()
-        if parent is None:
-            self.start_time_ns = clock.time_ns()
+        clock, providers = telemetry.clock, telemetry.providers
+        self.mono_ns = now_ns = clock.monotonic_ns()
+        above = self.timed
+        if above is not None and above.mono_ns:
+            self.start_time_ns = above.start_time_ns + (now_ns - above.mono_ns)
         else:
-            self.start_time_ns = parent.start_time_ns + (self.mono_ns - parent.mono_ns)
+            above = None
+            self.start_time_ns = clock.time_ns()
         around = otel_context.get_current()
         # A sampler, an id generator or a processor of the application's may raise: then there is no span, but the
         # operation is still accounted for.
         try:
-            tracer = telemetry.providers.tracer(look_again=parent is None)
-            if tracer is not None and self.records_span:
-                self.span = self._start_span(tracer, around)
+            if above is None and not providers.settled:
+                providers.look_again()
+            if providers.tracer is not None:
+                self.span = self._start_span(providers.tracer, around)
         except Exception as error:  # noqa: BLE001 - the fence, as cheap as it gets
             telemetry.fence.caught("span.start", error)
         self._context = context_of(self, self.span, around)
@@ -150,16 +148,29 @@ class Invocation(Scope):
         if self._ended:
             return
         self._ended = True
+        fence = self.telemetry.fence
+        duration_ns = 0
         # Each step stands alone: whichever fails, the operation is counted, its span ends, its record is handed over.
-        duration_ns = self._elapsed_ns()
         try:
-            self._conclude(error, duration_ns)
+            duration_ns = self.telemetry.clock.monotonic_ns() - self.mono_ns
+        except Exception as failed:  # noqa: BLE001 - the fence
+            fence.caught("clock", failed)
+        duration_ns = max(duration_ns, 0)
+        try:
+            if error is not None:
+                self.failure = Failure.of(error)
+            self.on_finish(duration_ns)
+            if self.parent is not None:
+                self.parent.child_finished(self)
+        except Exception as failed:  # noqa: BLE001 - the fence
+            fence.caught(f"{self.kind}.finish", failed)
         finally:
-            self._end_span(duration_ns)
+            if self.span is not INVALID_SPAN:
+                self._end_span(self.span, duration_ns)
         try:
             self.on_ended(duration_ns)
         except Exception as failed:  # noqa: BLE001 - the fence
-            self.telemetry.fence.caught(f"{self.kind}.ended", failed)
+            fence.caught(f"{self.kind}.ended", failed)
         self._context = None  # it holds this very object
 
     @property
@@ -167,28 +178,7 @@ class Invocation(Scope):
         """Whether `finish` was called."""
         return self._ended
 
-    def _elapsed_ns(self) -> int:
-        try:
-            return max(self.telemetry.clock.monotonic_ns() - self.mono_ns, 0)
-        except Exception as error:  # noqa: BLE001 - the fence
-            self.telemetry.fence.caught("clock", error)
-            return 0
-
-    def _conclude(self, error: BaseException | None, duration_ns: int) -> None:
-        try:
-            if error is not None:
-                self.failure = Failure.of(error)
-            self.on_finish(duration_ns)
-            parent = self.parent
-            if isinstance(parent, Invocation):
-                parent.child_finished(self)
-        except Exception as failed:  # noqa: BLE001 - the fence
-            self.telemetry.fence.caught(f"{self.kind}.finish", failed)
-
-    def _end_span(self, duration_ns: int) -> None:
-        span = self.span
-        if span is INVALID_SPAN:
-            return
+    def _end_span(self, span: Span, duration_ns: int) -> None:
         try:
             try:
                 if span.is_recording():
@@ -198,7 +188,7 @@ class Invocation(Scope):
         except Exception as failed:  # noqa: BLE001 - the fence
             self.telemetry.fence.caught("span.end", failed)
 
-    def _describe(self, span: Span) -> Attributes:
+    def _describe(self, span: Span) -> None:
         attributes = self.end_attributes()
         failure = self.failure
         if failure is not None and not failure.cancelled:
@@ -208,18 +198,6 @@ class Invocation(Scope):
             span.set_status(Status(StatusCode.ERROR, self.failure_message()))
         if attributes:
             span.set_attributes(attributes)
-        return attributes
-
-    def child_finished(self, child: Invocation) -> None:
-        """Take notice of an operation that ended directly below this one."""
-
-    def _timed_parent(self) -> Invocation | None:
-        scope = self.parent
-        while scope is not None:
-            if isinstance(scope, Invocation):
-                return scope if scope.mono_ns else None
-            scope = scope.parent
-        return None
 
 
 class NullInvocation:

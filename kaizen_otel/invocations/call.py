@@ -16,8 +16,6 @@ from kaizen_semconv.attributes import KaizenCallOutcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.trace import Span
-
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.pricing import Price
@@ -79,6 +77,7 @@ class CallInvocation(Invocation):
     """
 
     __slots__ = (
+        "execution",
         "finish_reasons",
         "first_chunk_ns",
         "outcome",
@@ -98,6 +97,8 @@ class CallInvocation(Invocation):
     def __init__(self, telemetry: Telemetry, parent: Scope | None, request: CallRequest) -> None:
         """Prepare the call."""
         super().__init__(telemetry, parent)
+        account = self.account
+        self.execution = account if isinstance(account, ExecutionScope) else None  # not an evaluator
         self.request = request
         self.usage = Usage()
         self.price: Price | None = None
@@ -115,12 +116,6 @@ class CallInvocation(Invocation):
         super().begin()
         self.telemetry.ledger.open_call(self.tallies)
         return self
-
-    @property
-    def execution(self) -> ExecutionScope | None:
-        """The execution that the call is accounted to, if any."""
-        account = self.account
-        return account if isinstance(account, ExecutionScope) else None
 
     def span_name(self) -> str:
         """`{operation} {model}`."""
@@ -147,20 +142,24 @@ class CallInvocation(Invocation):
 
     def on_finish(self, duration_ns: int) -> None:
         """Price the call and count it in the ledger and in every scope above it."""
-        request = self.request
-        price = self.price = self._priced()
-        failure = self.failure
+        telemetry = self.telemetry
+        request, usage, failure, execution = self.request, self.usage, self.failure, self.execution
+        answered_by = self.response_model or request.model
+        try:
+            price = telemetry.prices.price(request.provider, answered_by, usage, self.start_time_ns, request.model)
+        except Exception as error:  # noqa: BLE001 - the fence
+            telemetry.fence.caught("price", error)
+            price = MISSING_PRICE
+        self.price = price
         if failure is not None and failure.cancelled and self.outcome is None:
             self.outcome = KaizenCallOutcome.CANCELLED.value
-        account = self.account
-        execution = account if isinstance(account, ExecutionScope) else None
         span_context = self.span.get_span_context()
         self.record = record = _new(CallRecord)
         record.operation = request.operation
         record.provider = request.provider
-        record.model = request.model or self.response_model or UNKNOWN_MODEL
-        record.agent_name = NO_AGENT if account is None else account.agent_name
-        record.usage = self.usage
+        record.model = request.model or answered_by or UNKNOWN_MODEL
+        record.agent_name = NO_AGENT if self.account is None else self.account.agent_name
+        record.usage = usage
         record.price = price
         record.start_time_ns = self.start_time_ns
         record.duration_ns = duration_ns
@@ -168,44 +167,30 @@ class CallInvocation(Invocation):
         record.execution_id = None if execution is None else execution.execution_id
         record.trace_id = span_context.trace_id
         record.span_id = span_context.span_id
-        self.telemetry.ledger.add_call(record, self.tallies, opened=True)
+        telemetry.ledger.add_call(record, self.tallies, opened=True)
         if execution is not None:
             execution.call_finished(self)
 
-    def _priced(self) -> Price:
-        telemetry = self.telemetry
-        request = self.request
-        try:
-            return telemetry.prices.price(
-                request.provider, self.response_model or request.model, self.usage, self.start_time_ns, request.model
-            )
-        except Exception as error:  # noqa: BLE001 - the fence
-            telemetry.fence.caught("price", error)
-            return MISSING_PRICE
-
     def end_attributes(self) -> Attributes:
         """Response, usage, price."""
-        return self.telemetry.emitter.call_end(self)
+        telemetry = self.telemetry
+        attributes = telemetry.emitter.call_end(self)
+        if telemetry.content.captures:
+            with telemetry.fence("content"):
+                telemetry.content.describe_call(self, self.span, attributes)
+        return attributes
 
-    def on_ended(self, duration_ns: int) -> None:
+    def on_ended(self, duration_ns: int) -> None:  # noqa: ARG002 - the hook's signature
         """Record the client metrics and hand the record over."""
         telemetry = self.telemetry
         record = self.record
         if record is None:
             return
         try:
-            telemetry.emitter.call_metrics(self, record, duration_ns)
+            telemetry.emitter.call_metrics(self, record)
         except Exception as error:  # noqa: BLE001 - the fence
             telemetry.fence.caught("metrics", error)
         telemetry.pipeline.call_finished(record)
         # A context that outlives the call (of a task started in it) must not keep a conversation in memory.
         request = self.request
         self.output = request.messages = request.tools = request.parameters = None
-
-    def _describe(self, span: Span) -> Attributes:
-        attributes = super()._describe(span)
-        content = self.telemetry.content
-        if content.captures:
-            with self.telemetry.fence("content"):
-                content.describe_call(self, span, attributes)
-        return attributes

@@ -41,9 +41,9 @@ class CreateAgentInvocation(Invocation):
         """Take the name that the framework gave."""
         self.agent_name = agent_name or self.agent_name
 
-    def _describe(self, span: Span) -> Attributes:
+    def _describe(self, span: Span) -> None:
         span.update_name(self.span_name())
-        return super()._describe(span)
+        super()._describe(span)
 
     def end_attributes(self) -> Attributes:
         """The final name."""

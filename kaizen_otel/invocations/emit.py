@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.workflow import ToolInvocation, WorkflowInvocation
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.execution import CallRecord, ExecutionRecord
-    from kaizen_processors.meters import Instruments
+    from kaizen_processors.meters import Recording
+    from kaizen_processors.pricing import Price
     from kaizen_processors.resources import ResourceUsage
+    from kaizen_processors.usage import Usage
 
 _NS = 1e9
+_TOKEN_USAGE = m.GEN_AI_CLIENT_TOKEN_USAGE.name
+_OPERATION_DURATION = m.GEN_AI_CLIENT_OPERATION_DURATION.name
 
 
 class Emitter:
@@ -47,9 +51,8 @@ class Emitter:
     def call_start(self, call: CallInvocation) -> Attributes:
         """Operation, provider, model, agent, server."""
         attributes: Attributes = _identity(call.request)
-        execution = call.execution
-        if execution is not None:
-            attributes[g.GEN_AI_AGENT_NAME] = execution.agent_name
+        if call.execution is not None:
+            attributes[g.GEN_AI_AGENT_NAME] = call.execution.agent_name
         return attributes
 
     def call_end(self, call: CallInvocation) -> Attributes:
@@ -67,12 +70,12 @@ class Emitter:
             attributes[g.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = call.first_chunk_ns / _NS
         if call.outcome is not None:
             attributes[k.KAIZEN_CALL_OUTCOME] = call.outcome
-        self._usage(call, attributes)
-        self._price(call, attributes)
+        self._describe_usage(call.usage, attributes)
+        if call.price is not None:
+            _describe_price(call.price, attributes)
         return attributes
 
-    def _usage(self, call: CallInvocation, attributes: Attributes) -> None:
-        usage = call.usage
+    def _describe_usage(self, usage: Usage, attributes: Attributes) -> None:
         if usage.input_tokens is not None:
             attributes[g.GEN_AI_USAGE_INPUT_TOKENS] = usage.input_tokens
         if usage.output_tokens is not None:
@@ -84,47 +87,34 @@ class Emitter:
         if usage.reasoning_tokens is not None:
             attributes[g.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS] = usage.reasoning_tokens
 
-    def _price(self, call: CallInvocation, attributes: Attributes) -> None:
-        price = call.price
-        if price is None:
-            return
-        attributes[k.KAIZEN_USAGE_COST_SOURCE] = price.source
-        if price.amount is not None:
-            attributes[k.KAIZEN_USAGE_COST_AMOUNT] = to_float(price.amount)
-            attributes[k.KAIZEN_USAGE_COST_CURRENCY] = price.currency
-            if price.version is not None:
-                attributes[k.KAIZEN_USAGE_COST_PRICE_VERSION] = price.version
-        if price.missing is not None:
-            attributes[k.KAIZEN_USAGE_MISSING_REASON] = price.missing
-
-    def call_metrics(self, call: CallInvocation, record: CallRecord, duration_ns: int) -> None:
-        """Duration, and tokens in and out."""
+    def call_metrics(self, call: CallInvocation, record: CallRecord) -> None:
+        """Duration, and tokens in and out: now, or when the recorder gets to it."""
         instruments = self._telemetry.providers.instruments
-        if instruments is None:
-            return
-        labels = _identity(call.request)
-        if call.response_model is not None:
-            labels[g.GEN_AI_RESPONSE_MODEL] = call.response_model
-        self._client_metrics(instruments, record, labels, duration_ns, context_of(call))
+        if instruments is not None:
+            # Nothing that is handed over changes any more; the labels are made where they are used.
+            instruments.recorder.run(
+                self._client_metrics, instruments.client, record, call.request, call.response_model, context_of(call)
+            )
 
     def _client_metrics(
         self,
-        instruments: Instruments,
+        client: dict[str, Recording],
         record: CallRecord,
-        labels: dict[str, str | int],
-        duration_ns: int,
+        request: CallRequest,
+        response_model: str | None,
         context: Context | None,
     ) -> None:
         usage = record.usage
-        name = m.GEN_AI_CLIENT_TOKEN_USAGE.name
+        labels = _labels(request, response_model)
+        record_tokens = client[_TOKEN_USAGE]
         if usage.input_tokens is not None:
-            instruments.record_client(name, usage.input_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "input"}, context)
+            record_tokens(usage.input_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "input"}, context)
         if usage.output_tokens is not None:
-            instruments.record_client(name, usage.output_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "output"}, context)
+            record_tokens(usage.output_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "output"}, context)
         if self._telemetry.settings.durations:
             if record.error_type is not None:
                 labels[g.ERROR_TYPE] = record.error_type
-            instruments.record_client(m.GEN_AI_CLIENT_OPERATION_DURATION.name, duration_ns / _NS, labels, context)
+            client[_OPERATION_DURATION](record.duration_ns / _NS, labels, context)
 
     # -- executions -----------------------------------------------------------------------------------------------
 
@@ -282,16 +272,17 @@ class SnapshotEmitter(Emitter):
 
     def _client_metrics(
         self,
-        instruments: Instruments,
+        client: dict[str, Recording],
         record: CallRecord,
-        labels: dict[str, str | int],
-        duration_ns: int,
+        request: CallRequest,
+        response_model: str | None,
         context: Context | None,
     ) -> None:
         if record.operation == g.GenAiOperationName.EMBEDDINGS:
-            super()._client_metrics(instruments, record, labels, duration_ns, context)
+            super()._client_metrics(client, record, request, response_model, context)
             return
         usage = record.usage
+        labels = _labels(request, response_model)
         by_modality = {**labels, g.GEN_AI_TOKEN_MODALITY: g.GenAiTokenModality.UNKNOWN.value}
         if record.error_type is not None:
             labels[g.ERROR_TYPE] = record.error_type
@@ -312,11 +303,11 @@ class SnapshotEmitter(Emitter):
         ):
             if count is None:
                 continue
-            instruments.record_client(counter.name, count, by_modality, context)
+            client[counter.name](count, by_modality, context)
             if histogram is not None:
-                instruments.record_client(histogram.name, count, labels, context)
+                client[histogram.name](count, labels, context)
         if self._telemetry.settings.durations:
-            instruments.record_client(m.GEN_AI_CLIENT_INFERENCE_DURATION.name, duration_ns / _NS, labels, context)
+            client[m.GEN_AI_CLIENT_INFERENCE_DURATION.name](record.duration_ns / _NS, labels, context)
 
 
 EMITTERS: dict[int, type[Emitter]] = {41: Emitter, 42: SnapshotEmitter}
@@ -356,3 +347,22 @@ def _identity(request: CallRequest) -> dict[str, Any]:
         if request.server_port is not None:
             identity[g.SERVER_PORT] = request.server_port
     return identity
+
+
+def _describe_price(price: Price, attributes: Attributes) -> None:
+    attributes[k.KAIZEN_USAGE_COST_SOURCE] = price.source
+    if price.amount is not None:
+        attributes[k.KAIZEN_USAGE_COST_AMOUNT] = to_float(price.amount)
+        attributes[k.KAIZEN_USAGE_COST_CURRENCY] = price.currency
+        if price.version is not None:
+            attributes[k.KAIZEN_USAGE_COST_PRICE_VERSION] = price.version
+    if price.missing is not None:
+        attributes[k.KAIZEN_USAGE_MISSING_REASON] = price.missing
+
+
+def _labels(request: CallRequest, response_model: str | None) -> dict[str, str | int]:
+    """What each client metric of a call says of it."""
+    labels = _identity(request)
+    if response_model is not None:
+        labels[g.GEN_AI_RESPONSE_MODEL] = response_model
+    return labels

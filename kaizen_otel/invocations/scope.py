@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span
 
+    from kaizen_otel.invocations.base import Invocation
     from kaizen_otel.invocations.call import CallInvocation
 
 _CURRENT_KEY = otel_context.create_key("kaizen-otel-scope")
@@ -68,22 +69,30 @@ class Scope:
 
     What a model call asks of the chain is handed down as links are added, so that no call walks it: `account` is the
     nearest execution (or evaluator) above, `tallies` are the sums that a call made right here is added to: own of the
-    execution it belongs to, total of that one and of all above.
+    execution it belongs to, total of that one and of all above; `timed` is the nearest operation above.
     """
 
-    __slots__ = ("__weakref__", "account", "parent", "tallies")
+    __slots__ = ("__weakref__", "account", "parent", "tallies", "timed")
 
     is_execution: ClassVar[bool] = False
     """Whether calls below are accounted to this one (an execution or an evaluator)."""
+
+    is_operation: ClassVar[bool] = False
+    """Whether what is below takes its time from this one (an `Invocation`)."""
 
     def __init__(self, parent: Scope | None) -> None:
         """Hang below `parent`."""
         self.parent = parent
         self.account: ExecutionScope | EvaluatorScope | None = None
         self.tallies: tuple[Tally, ...] = ()
+        self.timed: Invocation | None = None
         if parent is not None:
-            self.account = nearest_execution(parent) if parent.is_execution else parent.account
+            self.account = parent if parent.is_execution else parent.account  # type: ignore[assignment]  # it is one
             self.tallies = parent.tallies
+            self.timed = parent if parent.is_operation else parent.timed  # type: ignore[assignment]  # as above
+
+    def child_finished(self, child: Invocation) -> None:
+        """Take notice of an operation that ended directly below this one."""
 
 
 class MeasureScope(Scope):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from opentelemetry.trace import INVALID_SPAN
+
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.scope import ExecutionScope
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
 
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
@@ -100,10 +103,9 @@ class NodeInvocation(Invocation):
         self.node_key = node_key
         self.call_failure: Failure | None = None
 
-    @property
-    def records_span(self) -> bool:
-        """Nodes have spans from monitoring level `standard` up; below it they are only watched for failures."""
-        return records_nodes(self)
+    def _start_span(self, tracer: Tracer, around: Context) -> Span:
+        # From monitoring level `standard` up; below it nodes are only watched for failures.
+        return super()._start_span(tracer, around) if records_nodes(self) else INVALID_SPAN
 
     def span_name(self) -> str:
         """`node {Class}`."""
@@ -150,10 +152,9 @@ class ToolInvocation(Invocation):
         self.arguments: object = None
         self.result: object = None
 
-    @property
-    def records_span(self) -> bool:
-        """Tools have spans from monitoring level `standard` up."""
-        return records_nodes(self)
+    def _start_span(self, tracer: Tracer, around: Context) -> Span:
+        # From monitoring level `standard` up, as nodes.
+        return super()._start_span(tracer, around) if records_nodes(self) else INVALID_SPAN
 
     def called_with(self, arguments: object) -> None:
         """Note the arguments, for where content is recorded."""
@@ -175,6 +176,10 @@ class ToolInvocation(Invocation):
 
     def end_attributes(self) -> Attributes:
         """Whether the answer was made up."""
+        content = self.telemetry.content
+        if content.captures:
+            with self.telemetry.fence("content"):
+                content.describe_tool(self, self.span)
         return self.telemetry.emitter.tool_end(self)
 
     def on_finish(self, duration_ns: int) -> None:  # noqa: ARG002 - the hook's signature
@@ -184,11 +189,3 @@ class ToolInvocation(Invocation):
     def on_ended(self, duration_ns: int) -> None:
         """Record the duration."""
         self.telemetry.emitter.tool_metrics(self, duration_ns)
-
-    def _describe(self, span: Span) -> Attributes:
-        attributes = super()._describe(span)
-        content = self.telemetry.content
-        if content.captures:
-            with self.telemetry.fence("content"):
-                content.describe_tool(self, span)
-        return attributes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opentelemetry.metrics import CallbackOptions, Counter, Observation
+from opentelemetry.metrics import CallbackOptions, Observation
 
 from kaizen_processors.money import to_float
 from kaizen_processors.recording import DirectRecorder
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, Meter
 
     from kaizen_processors.ledger import Ledger, LedgerSnapshot
-    from kaizen_processors.recording import HistogramRecorder, Labels, Recording
+    from kaizen_processors.recording import HistogramRecorder
     from kaizen_semconv.metrics import MetricDefinition
+
+    Labels = dict[str, str | int] | dict[str, str]
+    Recording = Callable[[float, Labels, Context | None], None]
 
 
 class Instruments:
@@ -40,7 +43,7 @@ class Instruments:
         """Create every instrument of the contract, reading nothing yet."""
         self._ledger: Ledger | None = None
         self._environment = ""
-        self._recorder: HistogramRecorder = DirectRecorder()
+        self.recorder: HistogramRecorder = DirectRecorder()
         self._counter(meter, m.KAIZEN_AGENT_EXECUTIONS, _executions)
         self._counter(meter, m.KAIZEN_TOKENS_CONSUMED, _tokens)
         self._counter(meter, m.KAIZEN_COST_USD, _cost)
@@ -49,8 +52,8 @@ class Instruments:
         meter.create_observable_gauge(definition.name, [self._active], definition.unit, definition.description)
         self.execution_duration = _histogram(meter, m.KAIZEN_EXECUTION_DURATION)
         self.quality_score = _histogram(meter, m.KAIZEN_QUALITY_SCORE)
-        self._client = {d.name: _instrument(meter, d) for d in _client_metrics(conventions)}
-        self._record_client = self._bound_to(self._recorder)
+        self.client: dict[str, Recording] = {d.name: _recording(meter, d) for d in _client_metrics(conventions)}
+        """What records a value of a client metric of the conventions, at once, by its name."""
         self.invoke_agent_duration = _histogram(meter, m.GEN_AI_INVOKE_AGENT_DURATION)
         self.invoke_workflow_duration = _histogram(meter, m.GEN_AI_INVOKE_WORKFLOW_DURATION)
         self.execute_tool_duration = _histogram(meter, m.GEN_AI_EXECUTE_TOOL_DURATION)
@@ -60,21 +63,11 @@ class Instruments:
         """Read from this ledger; `environment` is the label of `kaizen.active_agents`."""
         self._ledger = ledger
         self._environment = environment
-        self._recorder = recorder
-        self._record_client = self._bound_to(recorder)
+        self.recorder = recorder
 
     def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
         """Record one value of one of the histograms in the context of its span."""
-        self._recorder.record(histogram, value, labels, context)
-
-    def record_client(self, name: str, value: float, labels: Labels, context: Context | None) -> None:
-        """Record one value of a client metric of the conventions, by its name."""
-        self._record_client[name](value, labels, context)
-
-    def _bound_to(self, recorder: HistogramRecorder) -> dict[str, Recording]:
-        return {
-            name: one.add if isinstance(one, Counter) else recorder.bound_to(one) for name, one in self._client.items()
-        }
+        self.recorder.run(histogram.record, value, labels, context)
 
     def disarm(self) -> None:
         """Read nothing: an observable instrument cannot be removed from its meter, so it reports nothing then."""
@@ -101,10 +94,10 @@ def _client_metrics(conventions: int) -> Iterable[MetricDefinition]:
     return (d for d in m.ALL if d.name.startswith("gen_ai.client.") and conventions in d.versions)
 
 
-def _instrument(meter: Meter, definition: MetricDefinition) -> Counter | Histogram:
+def _recording(meter: Meter, definition: MetricDefinition) -> Recording:
     if definition.instrument is m.Instrument.COUNTER:
-        return meter.create_counter(definition.name, definition.unit, definition.description)
-    return _histogram(meter, definition)
+        return meter.create_counter(definition.name, definition.unit, definition.description).add
+    return _histogram(meter, definition).record
 
 
 def _histogram(meter: Meter, definition: MetricDefinition) -> Histogram:

@@ -113,7 +113,8 @@ class Pipeline:
 
     def call_finished(self, record: CallRecord) -> None:
         """Show a finished model call to every observer that wants calls."""
-        self._show(self._on_call, record)
+        if self._on_call:
+            self._show(self._on_call, record)
 
     def execution_finished(self, record: ExecutionRecord) -> None:
         """Show a finished execution to every observer that wants executions."""
@@ -139,7 +140,8 @@ class Pipeline:
                 self._fence.caught("foreign.end", error)
             if record is not None:
                 self.call_finished(record)
-        self._show(self._on_span, span)
+        if self._on_span:
+            self._show(self._on_span, span)
 
     def flush(self, timeout_s: float) -> bool:
         """Flush every observer, a disabled one too; True only when all of them wrote everything out."""

@@ -1,7 +1,8 @@
 """When a histogram value is recorded: at once, or a moment later on a thread of our own.
 
-Recording costs 8 to 11 µs each on the caller's thread. Deferred, the caller pays an append; the value carries its
-context, so exemplars still point at the right span, but the SDK stamps them with the time of the drain.
+Recording costs 8 to 11 µs each on the caller's thread. Deferred, the caller pays one append for everything that an
+operation records, its labels included, which are made at the drain; the values carry their context, so exemplars still
+point at the right span, but the SDK stamps them with the time of the drain.
 """
 
 from __future__ import annotations
@@ -10,35 +11,26 @@ import os
 import threading
 import weakref
 from collections import deque
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from opentelemetry.context import Context
-    from opentelemetry.metrics import Histogram
+    from collections.abc import Callable
 
     from kaizen_processors.fence import Fence
 
-    Labels = Mapping[str, str | int]
-    Recording = Callable[[float, Labels, Context | None], None]
+P = ParamSpec("P")
 
 MAX_WAITING = 10_000
-"""Values that may wait; the caller that meets a full queue records them itself, so that none is lost."""
+"""Recordings that may wait; the caller that meets a full queue does them itself, so that none is lost."""
 
 DRAIN_INTERVAL_S = 1.0
 
 
 class HistogramRecorder(Protocol):
-    """What records histogram values."""
+    """Says when values are recorded."""
 
-    def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
-        """Record one value in the context of its span."""
-        ...
-
-    def bound_to(self, histogram: Histogram) -> Recording:
-        """What records values of this one."""
+    def run(self, record: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Let `record` record the values of an operation that ended. The arguments must not change afterwards."""
         ...
 
     def drain(self) -> None:
@@ -55,13 +47,9 @@ class DirectRecorder:
 
     __slots__ = ()
 
-    def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
-        """Record one value."""
-        histogram.record(value, labels, context)
-
-    def bound_to(self, histogram: Histogram) -> Recording:
-        """The histogram's own method."""
-        return histogram.record
+    def run(self, record: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Record the values of one operation."""
+        record(*args, **kwargs)
 
     def drain(self) -> None:
         """Nothing waits."""
@@ -84,34 +72,30 @@ class DeferredRecorder:
         _RECORDERS.add(self)
 
     def _begin(self) -> None:
-        self._waiting: deque[tuple[Histogram, float, Labels, Context | None]] = deque()
+        self._waiting: deque[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = deque()
         self._start_lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
-        """Let one value wait."""
-        self._waiting.append((histogram, value, labels, context))
+    def run(self, record: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Let the values of one operation wait."""
+        self._waiting.append((record, args, kwargs))
         if self._thread is None:
             self._start()
         if self._stopped or len(self._waiting) > MAX_WAITING:
             self.drain()
-
-    def bound_to(self, histogram: Histogram) -> Recording:
-        """What lets values of this one wait."""
-        return partial(self.record, histogram)
 
     def drain(self) -> None:
         """Record everything that waits, on the calling thread."""
         waiting = self._waiting
         while waiting:
             try:
-                histogram, value, labels, context = waiting.popleft()
+                record, args, kwargs = waiting.popleft()
             except IndexError:  # another thread drained it between the look and the pop
                 return
             with self._fence("histogram.record"):
-                histogram.record(value, labels, context)
+                record(*args, **kwargs)
 
     def shutdown(self) -> None:
         """Record what waits and stop the thread."""

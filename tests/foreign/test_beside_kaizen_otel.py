@@ -159,8 +159,8 @@ def test_our_call_below_their_span_is_their_call(application: _Application, libr
 def test_our_call_takes_the_place_of_theirs_also_without_a_span_of_its_own(application: _Application) -> None:
     telemetry = application.telemetry
     with replayed(application.provider, "genai-openai"):
-        telemetry.providers._tracer = None
-        telemetry.providers._settled = True
+        telemetry.providers.tracer = None
+        telemetry.providers.settled = True
         with application.our_call():
             pass
 

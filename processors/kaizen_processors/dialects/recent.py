@@ -15,7 +15,11 @@ class Recent(Generic[V]):
     removing take no lock.
     """
 
-    __slots__ = ("_limit", "_lock", "_old", "_young")
+    __slots__ = ("_limit", "_lock", "old", "young")
+
+    # Public to be asked `recent.young or recent.old` where every span passes: `bool(recent)` is a call of Python's.
+    old: dict[int, V]
+    young: dict[int, V]
 
     def __init__(self, limit: int) -> None:
         """Start empty."""
@@ -26,29 +30,29 @@ class Recent(Generic[V]):
         """Forget everything, with a lock that nobody holds (also in a forked child)."""
         # Reentrant: the garbage collector may end a span in the middle of this.
         self._lock = threading.RLock()
-        self._young: dict[int, V] = {}
-        self._old: dict[int, V] = {}
+        self.young = {}
+        self.old = {}
 
     def __bool__(self) -> bool:
-        return bool(self._young or self._old)
+        return bool(self.young or self.old)
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self.old)
 
     def put(self, key: int, value: V) -> None:
         """Remember an entry."""
-        self._young[key] = value
-        if len(self._young) >= self._limit:
+        self.young[key] = value
+        if len(self.young) >= self._limit:
             with self._lock:
-                if len(self._young) >= self._limit:  # else another thread was here first
-                    self._old, self._young = self._young, {}
+                if len(self.young) >= self._limit:  # else another thread was here first
+                    self.old, self.young = self.young, {}
 
     def get(self, key: int) -> V | None:
         """Look an entry up."""
-        found = self._young.get(key)
-        return self._old.get(key) if found is None else found
+        found = self.young.get(key)
+        return self.old.get(key) if found is None else found
 
     def pop(self, key: int) -> V | None:
         """Take an entry out."""
-        found = self._young.pop(key, None)
-        return self._old.pop(key, None) if found is None else found
+        found = self.young.pop(key, None)
+        return self.old.pop(key, None) if found is None else found

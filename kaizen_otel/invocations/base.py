@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode
 
 from kaizen_otel.invocations.failure import Failure
-from kaizen_otel.invocations.scope import ATTRIBUTES_KEY, Attachment, Scope, context_of, with_scope
+from kaizen_otel.invocations.scope import ATTRIBUTES_KEY, Scope, attach, context_of, detach, with_scope
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
+    from kaizen_otel.invocations.scope import Attached
     from kaizen_otel.telemetry import Telemetry
 
 Attributes = dict[str, "AttributeValue"]
@@ -38,7 +39,7 @@ class Invocation(Scope):
     that a clock step bends no duration and reorders no tree.
     """
 
-    __slots__ = ("_attachment", "_context", "_ended", "failure", "mono_ns", "span", "start_time_ns", "telemetry")
+    __slots__ = ("_attached", "_context", "_ended", "failure", "mono_ns", "span", "start_time_ns", "telemetry")
 
     is_operation: ClassVar[bool] = True
     kind: ClassVar[str] = "operation"
@@ -53,7 +54,7 @@ class Invocation(Scope):
         self.start_time_ns = 0
         self.mono_ns = 0  # when it began, on the monotonic clock
         self._ended = False
-        self._attachment: Attachment | None = None
+        self._attached: Attached | None = None
         self._context: Context | None = None
 
     # -- what a subclass says -------------------------------------------------------------------------------------
@@ -114,18 +115,18 @@ class Invocation(Scope):
         return self._context or _NOWHERE
 
     def __enter__(self) -> Self:
-        self._attachment = Attachment(self._context or _NOWHERE, self)
+        self._attached = attach(self._context or _NOWHERE, self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        attachment, self._attachment = self._attachment, None
+        attached, self._attached = self._attached, None
         try:
             self.finish(error)
         finally:
-            if attachment is not None:
-                attachment.detach()
+            if attached is not None:
+                detach(attached)
 
     def observe(self, see: Callable[[Self], object]) -> None:
         """Let a patch report what it saw, behind the fence."""
@@ -224,18 +225,18 @@ NULL_INVOCATION = NullInvocation()
 class SilentInvocation(NullInvocation):
     """Records nothing, and lets nothing below it be recorded."""
 
-    __slots__ = ("_attachment", "_scope")
+    __slots__ = ("_attached", "_scope")
 
     def __init__(self, scope: Scope) -> None:
         """Hold the scope that says so."""
         self._scope = scope
-        self._attachment: Attachment | None = None
+        self._attached: Attached | None = None
 
     def __enter__(self) -> Self:
-        self._attachment = Attachment(with_scope(self._scope), self._scope)
+        self._attached = attach(with_scope(self._scope), self._scope)
         return self
 
     def __exit__(self, *_: object) -> None:
-        attachment, self._attachment = self._attachment, None
-        if attachment is not None:
-            attachment.detach()
+        attached, self._attached = self._attached, None
+        if attached is not None:
+            detach(attached)

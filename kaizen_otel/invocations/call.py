@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, SpanKind
 
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.scope import ExecutionScope
@@ -126,8 +126,10 @@ class CallInvocation(Invocation):
         """The `gen_ai.request.*` attributes: read only now that a span asks, and apart, since they are the user's."""
         read = self.request.parameters
         if read is not None:
-            with self.telemetry.fence("call.parameters"):
+            try:
                 return read()
+            except Exception as error:  # noqa: BLE001 - the fence, as cheap as it gets
+                self.telemetry.fence.caught("call.parameters", error)
         return {}
 
     def start_attributes(self) -> Attributes:
@@ -136,9 +138,7 @@ class CallInvocation(Invocation):
 
     def first_chunk(self) -> None:
         """Note that the first chunk of the answer arrived now."""
-        if self.first_chunk_ns is None:
-            with self.telemetry.fence("clock"):
-                self.first_chunk_ns = self.telemetry.clock.monotonic_ns() - self.mono_ns
+        self.first_chunk_ns = self.telemetry.clock.monotonic_ns() - self.mono_ns
 
     def on_finish(self, duration_ns: int) -> None:
         """Price the call and count it in the ledger and in every scope above it."""
@@ -153,7 +153,7 @@ class CallInvocation(Invocation):
         self.price = price
         if failure is not None and failure.cancelled and self.outcome is None:
             self.outcome = KaizenCallOutcome.CANCELLED.value
-        span_context = self.span.get_span_context()
+        span_context = INVALID_SPAN_CONTEXT if self.span is INVALID_SPAN else self.span.get_span_context()
         self.record = record = _new(CallRecord)
         record.operation = request.operation
         record.provider = request.provider

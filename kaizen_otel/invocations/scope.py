@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.base import Invocation
     from kaizen_otel.invocations.call import CallInvocation
 
+    Attached = tuple[Token["Scope | None"], Token[Context]]
+
 _CURRENT_KEY = otel_context.create_key("kaizen-otel-scope")
 ATTRIBUTES_KEY = otel_context.create_key("kaizen-otel-attributes")
 (_SPAN_KEY,) = set_span_in_context(INVALID_SPAN, Context())
@@ -37,27 +39,23 @@ attached_scope = _HERE.get
 """
 
 
-class Attachment:
-    """An OpenTelemetry context made current, and taken back where it was made current and nowhere else.
+def attach(context: Context, scope: Scope | None = None) -> Attached:
+    """Make `context` current; `scope` is what it was made for. Give the result to `detach`."""
+    return _HERE.set(scope), otel_context.attach(context)
+
+
+def detach(attached: Attached) -> None:
+    """Make the context before it current again, where it was made current and nowhere else.
 
     A coroutine that nobody finishes is closed by the garbage collector in some other context. What was attached has
     gone with its own; detaching there would fail, and OpenTelemetry would print that.
     """
-
-    __slots__ = ("_mark", "_token")
-
-    def __init__(self, context: Context, scope: Scope | None = None) -> None:
-        """Attach `context`; `scope` is what it was made for."""
-        self._mark: Token[Scope | None] = _HERE.set(scope)
-        self._token = otel_context.attach(context)
-
-    def detach(self) -> None:
-        """Make the context before it current again."""
-        try:
-            _HERE.reset(self._mark)
-        except ValueError:  # "created in a different Context": the one question that contextvars answers about this
-            return
-        otel_context.detach(self._token)
+    mark, token = attached
+    try:
+        _HERE.reset(mark)
+    except ValueError:  # "created in a different Context": the one question that contextvars answers about this
+        return
+    otel_context.detach(token)
 
 
 MAX_MEASURED_EXECUTIONS = 10_000

@@ -12,8 +12,10 @@ import _thread
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.context import Context
+
 from kaizen_otel.invocations.call import CallInvocation
-from kaizen_otel.invocations.scope import Attachment
+from kaizen_otel.invocations.scope import attach, detach
 from kaizen_semconv.attributes import KaizenCallOutcome
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.call import CallRequest
     from kaizen_otel.telemetry import Telemetry
 
+_NOWHERE = Context()
+
 
 async def watched_stream(
     telemetry: Telemetry,
@@ -31,7 +35,7 @@ async def watched_stream(
     observe_chunk: Callable[[CallInvocation, Any], None],
 ) -> AsyncGenerator[Any, Any]:
     """Yield every chunk unchanged. The call begins when the first one is asked for, as the producer does."""
-    reading = _Reading(telemetry, telemetry.call(describe))
+    reading = _Reading(telemetry.call(describe))
     call, context = reading.call, reading.context
     sent: Any = None
     thrown: BaseException | None = None
@@ -39,13 +43,18 @@ async def watched_stream(
         while True:
             step = chunks.asend(sent) if thrown is None else chunks.athrow(thrown)
             sent = thrown = None
-            attachment = None if context is None else Attachment(context, call)
-            try:
+            if call is None:
                 chunk = await step
-            finally:
-                if attachment is not None:
-                    attachment.detach()
-            reading.saw(chunk, observe_chunk)
+            else:
+                attached = attach(context, call)
+                try:
+                    chunk = await step
+                finally:
+                    detach(attached)
+                try:
+                    observe_chunk(call, chunk)
+                except Exception as error:  # noqa: BLE001 - the fence, without the cost of a `with` on every chunk
+                    telemetry.fence.caught("call.chunk", error)
             try:
                 sent = yield chunk
             except GeneratorExit:
@@ -70,23 +79,11 @@ async def watched_stream(
 class _Reading:
     """The call of one stream while it is read; held by the generator's frame and by nothing else."""
 
-    __slots__ = ("_telemetry", "call", "context")
+    __slots__ = ("call", "context")
 
-    def __init__(self, telemetry: Telemetry, begun: CallInvocation | NullInvocation) -> None:
-        self._telemetry = telemetry
+    def __init__(self, begun: CallInvocation | NullInvocation) -> None:
         self.call = begun if isinstance(begun, CallInvocation) else None
-        self.context = None if self.call is None else self.call.context()
-
-    def saw(self, chunk: Any, observe_chunk: Callable[[CallInvocation, Any], None]) -> None:
-        """Take notice of a chunk."""
-        call = self.call
-        if call is not None:
-            try:
-                if call.first_chunk_ns is None:
-                    call.first_chunk()
-                observe_chunk(call, chunk)
-            except Exception as error:  # noqa: BLE001 - the fence, without the cost of a `with` on every chunk
-                self._telemetry.fence.caught("call.chunk", error)
+        self.context = _NOWHERE if self.call is None else self.call.context()
 
     def finished(self, error: BaseException | None = None) -> None:
         """End the call: the stream came to its end, or failed."""
@@ -114,14 +111,14 @@ class _Reading:
 
 async def _close(chunks: AsyncGenerator[Any, Any], reading: _Reading) -> None:
     """Let the producer end, in the call's context as well."""
-    if reading.context is None:
+    if reading.call is None:
         await chunks.aclose()
         return
-    attachment = Attachment(reading.context, reading.call)
+    attached = attach(reading.context, reading.call)
     try:
         await chunks.aclose()
     finally:
-        attachment.detach()
+        detach(attached)
 
 
 def _stop(call: CallInvocation, outcome: KaizenCallOutcome) -> None:

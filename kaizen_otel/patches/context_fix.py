@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
-from kaizen_otel.invocations.scope import Attachment
+from kaizen_otel.invocations.scope import attach, detach
 from kaizen_otel.invocations.values import attribute_of
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
@@ -35,11 +35,11 @@ def run_coroutine(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: d
 
 async def carried(coroutine: Awaitable[Any], context: Context) -> Any:
     """Run a coroutine with `context` attached."""
-    attachment = Attachment(context)
+    attached = attach(context)
     try:
         return await coroutine
     finally:
-        attachment.detach()
+        detach(attached)
 
 
 class ContextCarrier:

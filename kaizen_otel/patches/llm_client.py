@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
-from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.invocations.scope import attached_scope
 from kaizen_otel.invocations.stream import watched_stream
 from kaizen_otel.invocations.values import (
     bounded_text,
@@ -24,7 +24,7 @@ from kaizen_otel.patches.switch import active
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from kaizen_otel.invocations.base import Attributes
     from kaizen_otel.telemetry import Telemetry
@@ -51,7 +51,19 @@ _CHAT = g.GenAiOperationName.CHAT.value
 _EMBEDDINGS = g.GenAiOperationName.EMBEDDINGS.value
 _JSON = g.GenAiOutputType.JSON.value
 
-_NUMBERS = {
+
+def _choices(value: object) -> int | None:
+    """More answers than one: one is what everybody gets."""
+    count = whole_number(value)
+    return None if count == 1 else count
+
+
+def _json_type(response_format: object) -> str | None:
+    kind = entry_of(response_format, "type")
+    return _JSON if type(kind) is str and kind.startswith("json") else None
+
+
+_PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "temperature": (g.GEN_AI_REQUEST_TEMPERATURE, finite_number),
     "top_p": (g.GEN_AI_REQUEST_TOP_P, finite_number),
     "frequency_penalty": (g.GEN_AI_REQUEST_FREQUENCY_PENALTY, finite_number),
@@ -59,8 +71,11 @@ _NUMBERS = {
     "max_tokens": (g.GEN_AI_REQUEST_MAX_TOKENS, whole_number),
     "seed": (g.GEN_AI_REQUEST_SEED, whole_number),
     "top_k": (g.GEN_AI_REQUEST_TOP_K, whole_number),
+    "n": (g.GEN_AI_REQUEST_CHOICE_COUNT, _choices),
+    "stop": (g.GEN_AI_REQUEST_STOP_SEQUENCES, lambda value: text_tuple(value) or None),
+    "response_format": (g.GEN_AI_OUTPUT_TYPE, _json_type),
 }
-"""Arguments of `complete` that are numbers: the attribute, and what takes the number from an unknown value."""
+"""Arguments of `complete`: the attribute, and what takes its value from an unknown one (None: nothing to tell)."""
 
 
 def apply(patcher: Patcher, module: Any) -> None:
@@ -90,8 +105,8 @@ def complete(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
 async def _complete(
     telemetry: Telemetry, call: Awaitable[Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    scope = current_scope()
-    if isinstance(scope, CallInvocation) and not scope.ended:
+    scope = attached_scope()
+    if type(scope) is CallInvocation and not scope.ended:
         # A deployment that does not stream: `stream` asks `complete` for the whole answer, and is watched already.
         return await call
     with telemetry.call(lambda: chat_request(instance, args, kwargs)) as chat:
@@ -151,11 +166,11 @@ def chat_request(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, 
     return CallRequest(
         _CHAT,
         provider_of(deployment),
-        bounded_text(kwargs.get("model")) or bounded_text(getattr(deployment, "default_model", None)),
+        _model_of(deployment, kwargs),
         server_address=address,
         server_port=port,
         streaming=streaming,
-        expects_json=expects_json(kwargs),
+        expects_json="response_format" in kwargs and _json_type(kwargs["response_format"]) is not None,
         parameters=lambda: parameters_of(kwargs),
         messages=args[0] if args else kwargs.get("messages"),
         tools=kwargs.get("tools"),
@@ -169,10 +184,15 @@ def embeddings_request(client: Any, kwargs: dict[str, Any]) -> CallRequest:
     return CallRequest(
         _EMBEDDINGS,
         provider_of(deployment),
-        bounded_text(kwargs.get("model")) or bounded_text(getattr(deployment, "default_model", None)),
+        _model_of(deployment, kwargs),
         server_address=address,
         server_port=port,
     )
+
+
+def _model_of(deployment: Any, kwargs: dict[str, Any]) -> str | None:
+    given = bounded_text(kwargs["model"]) if "model" in kwargs else None
+    return given or bounded_text(getattr(deployment, "default_model", None))
 
 
 def provider_of(deployment: Any) -> str | None:
@@ -228,26 +248,13 @@ def parameters_of(kwargs: dict[str, Any]) -> Attributes:
     """The `gen_ai.request.*` attributes of the arguments that were given."""
     attributes: Attributes = {}
     for name, value in kwargs.items():
-        if value is not None and name in _NUMBERS:
-            key, read = _NUMBERS[name]
-            number = read(value)
-            if number is not None:
-                attributes[key] = number
-    choices = whole_number(kwargs.get("n"))
-    if choices is not None and choices != 1:
-        attributes[g.GEN_AI_REQUEST_CHOICE_COUNT] = choices
-    stop = text_tuple(kwargs.get("stop"))
-    if stop:
-        attributes[g.GEN_AI_REQUEST_STOP_SEQUENCES] = stop
-    if expects_json(kwargs):
-        attributes[g.GEN_AI_OUTPUT_TYPE] = _JSON
+        if value is None or name not in _PARAMETERS:
+            continue
+        key, read = _PARAMETERS[name]
+        found = read(value)
+        if found is not None:
+            attributes[key] = found
     return attributes
-
-
-def expects_json(kwargs: dict[str, Any]) -> bool:
-    """Whether the arguments ask for an answer in JSON."""
-    kind = entry_of(kwargs.get("response_format"), "type")
-    return type(kind) is str and kind.startswith("json")
 
 
 # -- what an answer says ------------------------------------------------------------------------------------------
@@ -275,6 +282,8 @@ def observe_usage(chat: CallInvocation, answer: dict[Any, Any]) -> None:
 
 def observe_chunk(chat: CallInvocation, chunk: Any) -> None:
     """One chunk of a stream, in Kaizen's normalised shape."""
+    if chat.first_chunk_ns is None:
+        chat.first_chunk()
     if type(chunk) is not dict:
         return
     if chunk.get("stop_reason"):

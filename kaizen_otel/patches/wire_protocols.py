@@ -30,12 +30,23 @@ def openai(call: CallInvocation, payload: dict[Any, Any]) -> None:
     if call.response_id is None or call.response_model is None:  # each chunk of a stream repeats them
         _identify(call, payload.get("id"), payload.get("model"))
     # Kaizen's answer is the first choice alone.
-    call.finish_reasons = _reasons(payload.get("choices"), "finish_reason") or call.finish_reasons
+    choices = payload.get("choices")
+    if type(choices) is list:
+        for choice in choices[:MAX_CANDIDATES]:
+            # Nearly every chunk of a stream has one choice that goes on.
+            if type(choice) is dict and choice.get("finish_reason") is not None:
+                call.finish_reasons = _reasons(choices, "finish_reason") or call.finish_reasons
+                break
     raw = payload.get("usage")
     if type(raw) is dict:
-        _count(call.usage, raw, _OPENAI_USAGE)
-        _count(call.usage, raw.get("prompt_tokens_details"), _OPENAI_PROMPT)
-        _count(call.usage, raw.get("completion_tokens_details"), _OPENAI_COMPLETION)
+        usage = call.usage
+        _count(usage, raw, _OPENAI_USAGE)
+        details = raw.get("prompt_tokens_details")
+        if type(details) is dict:
+            _count(usage, details, _OPENAI_PROMPT)
+        details = raw.get("completion_tokens_details")
+        if type(details) is dict:
+            _count(usage, details, _OPENAI_COMPLETION)
 
 
 _OPENAI_USAGE = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
@@ -121,16 +132,15 @@ READERS: dict[str, Callable[[CallInvocation, dict[Any, Any]], None]] = {
 
 def _surface(module_name: str, reader: Callable[[CallInvocation, dict[Any, Any]], None]) -> Surface:
     def parse_response(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        telemetry = active()
-        if telemetry is not None:
+        call = attached_scope()
+        if type(call) is CallInvocation:  # only where somebody watched when the call began
             try:
-                scope = attached_scope()
                 payload = args[0] if args else kwargs.get("payload")
-                if isinstance(scope, CallInvocation) and type(payload) is dict:
-                    reader(scope, payload)
-                    scope.payload_read = True
+                if type(payload) is dict:
+                    reader(call, payload)
+                    call.payload_read = True
             except Exception as error:  # noqa: BLE001 - the fence, without the cost of a `with` on every chunk
-                telemetry.fence.caught("call.payload", error)
+                call.telemetry.fence.caught("call.payload", error)
         return wrapped(*args, **kwargs)
 
     def apply_to(patcher: Patcher, module: Any) -> None:

@@ -76,12 +76,12 @@ class Tally:
     """Running sums of one scope. Written only by the ledger, under its lock."""
 
     __slots__ = (
+        "begun_calls",
         "cost_units",
         "incomplete_calls",
         "input_tokens",
         "model_calls",
         "models",
-        "open_calls",
         "output_tokens",
         "tool_calls",
     )
@@ -94,7 +94,7 @@ class Tally:
         self.cost_units = 0
         self.incomplete_calls = 0
         self.tool_calls = 0
-        self.open_calls = 0
+        self.begun_calls = 0  # those that ended and those that are open
         self.models: dict[str, None] = {}
 
     def snapshot(self) -> TallySnapshot:
@@ -107,7 +107,7 @@ class Tally:
             self.incomplete_calls,
             self.tool_calls,
             tuple(self.models),
-            self.open_calls,
+            self.begun_calls - self.model_calls,
         )
 
 
@@ -202,7 +202,7 @@ class Ledger:
         """Note that a call began in these scopes. It is closed by `add_call(..., opened=True)`."""
         with self._lock:
             for tally in tallies:
-                tally.open_calls += 1
+                tally.begun_calls += 1
 
     def add_call(self, call: CallRecord, tallies: Iterable[Tally] = (), *, opened: bool = False) -> None:
         """Count one finished call, here and in each of the scopes above it, at once.
@@ -236,10 +236,10 @@ class Ledger:
                     tally.incomplete_calls += 1
                 else:
                     tally.cost_units += cost_units
+                if not opened:
+                    tally.begun_calls += 1
                 if model not in tally.models and len(tally.models) < _MODELS_PER_TALLY:
                     tally.models[model] = None
-                if opened:
-                    tally.open_calls -= 1
 
     def add_tool_call(self, tallies: Iterable[Tally]) -> None:
         """Count one tool call in each of the scopes above it."""

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import kaizen_otel
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
-from kaizen_otel.invocations.scope import Attachment, EvaluatorScope, with_scope
+from kaizen_otel.invocations.scope import EvaluatorScope, attach, detach, with_scope
 from kaizen_otel.patches.switch import active
 from tests.foreign.replay import LIBRARIES, replay, replayed
 
@@ -180,9 +180,9 @@ def test_a_call_in_the_context_of_an_ended_call_of_ours_counts(application: _App
     with application.agent("researcher"):
         with application.our_call() as call:
             outlives_the_call = call.context()  # as that of a task started in it does
-        attachment = Attachment(outlives_the_call)
+        attached = attach(outlives_the_call)
         replay(application.provider, "openai-v2")
-        attachment.detach()
+        detach(attached)
 
     assert application.counted() == {("researcher", "gpt-4o"): 2}
 
@@ -196,9 +196,9 @@ def test_an_agent_inside_a_model_call_has_calls_of_its_own(application: _Applica
 
 def test_an_evaluators_call_is_the_evaluators(application: _Application) -> None:
     with application.agent("researcher"):
-        attachment = Attachment(with_scope(EvaluatorScope("evaluator:tone")))
+        attached = attach(with_scope(EvaluatorScope("evaluator:tone")))
         replay(application.provider, "openinference")
-        attachment.detach()
+        detach(attached)
 
     assert application.counted() == {("evaluator:tone", "gpt-4o"): 1}
 

@@ -297,7 +297,7 @@ def test_many_threads_lose_nothing_and_a_reader_never_sees_half_a_call() -> None
     count = per_thread * threads
     assert Counter({"calls": sum(t.calls for t in snapshot.calls.values())}) == {"calls": count}
     assert (snapshot.cost_units, sum(snapshot.executions.values())) == (5 * count, count)
-    assert [tally.open_calls for tally in (total, *owns)] == [0] * (threads + 1)
+    assert [tally.snapshot().open_calls for tally in (total, *owns)] == [0] * (threads + 1)
     assert {one.running for one in ledger._active.values()} == {0}
 
 

@@ -34,6 +34,10 @@ MAX_DEPTH: Final = 256
 """Spans above a call that are asked; deeper traces are not followed further."""
 
 
+_new: Final = object.__new__
+"""Makes a record whose fields are set one by one: by keywords it takes seven times as long (1.5 µs)."""
+
+
 class Attribution:
     """Whom a call is accounted to: an agent, its execution, and the sums of the scopes above."""
 
@@ -105,7 +109,7 @@ class ForeignCalls:
         """Remember a span that starts in this context (None: the current one)."""
         if not self._is_ours(span):
             self._open.put(span.context.span_id, _Open(span.parent, self._attribute(context)))
-        elif self._open:
+        elif self._open.young or self._open.old:
             # Ours are links of the chain only where something of another library is above them.
             parent = span.parent
             if parent is not None and self._open.get(parent.span_id) is not None:
@@ -113,10 +117,8 @@ class ForeignCalls:
 
     def ended(self, span: ReadableSpan) -> CallRecord | None:
         """Count an ended span when it is a model call that nobody else counts. Gives its record, else None."""
-        if not self._open and self._is_ours(span):
-            return None
         span_id = span.context.span_id
-        opened = self._open.pop(span_id)
+        opened = self._open.pop(span_id) if self._open.young or self._open.old else None
         if opened is None:  # ours, or it started before we watched
             if self._is_ours(span):
                 return None
@@ -148,20 +150,22 @@ class ForeignCalls:
     @property
     def watching(self) -> bool:
         """Whether any span is open that a call of ours could be below."""
-        return bool(self._open)
+        return bool(self._open.young or self._open.old)
 
     def _is_ours(self, span: ReadableSpan) -> bool:
         scope = span.instrumentation_scope
+        if scope is None:
+            return False
         if scope is self._seen_own_scope:
-            return scope is not None
-        ours = scope is not None and scope.name == self._own_scope
-        if ours:
-            self._seen_own_scope = scope
-        return ours
+            return True
+        if scope.name != self._own_scope:
+            return False
+        self._seen_own_scope = scope
+        return True
 
     def _counted_above(self, parent: SpanContext | None) -> bool:
         """Whether a span from here up has ended before the one below it, and was counted."""
-        if not self._counted:
+        if not (self._counted.young or self._counted.old):
             return False
         for _ in range(MAX_DEPTH):
             if parent is None:
@@ -177,26 +181,20 @@ class ForeignCalls:
 
     def _record(self, span: ReadableSpan, call: ModelCall, attribution: Attribution) -> CallRecord:
         start_ns = span.start_time or 0
-        provider = call.provider
-        price = self._prices.price(
-            provider,
-            call.response_model or call.request_model,
-            call.usage,
-            start_ns or None,
-            fallback_model=call.request_model,
-        )
+        provider, requested = call.provider, call.request_model
+        answered_by = call.response_model or requested
         context = span.context
-        return CallRecord(
-            operation=call.operation,
-            provider=provider or UNKNOWN_PROVIDER,
-            model=call.request_model or call.response_model or UNKNOWN_MODEL,
-            agent_name=attribution.agent_name,
-            usage=call.usage,
-            price=price,
-            start_time_ns=start_ns,
-            duration_ns=max((span.end_time or start_ns) - start_ns, 0),
-            error_type=call.error_type,
-            execution_id=attribution.execution_id,
-            trace_id=context.trace_id,
-            span_id=context.span_id,
-        )
+        record = _new(CallRecord)
+        record.operation = call.operation
+        record.provider = provider or UNKNOWN_PROVIDER
+        record.model = requested or answered_by or UNKNOWN_MODEL
+        record.agent_name = attribution.agent_name
+        record.usage = call.usage
+        record.price = self._prices.price(provider, answered_by, call.usage, start_ns or None, requested)
+        record.start_time_ns = start_ns
+        record.duration_ns = max((span.end_time or start_ns) - start_ns, 0)
+        record.error_type = call.error_type
+        record.execution_id = attribution.execution_id
+        record.trace_id = context.trace_id
+        record.span_id = context.span_id
+        return record

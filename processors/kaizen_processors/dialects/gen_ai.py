@@ -56,8 +56,8 @@ def read_as(operation: str, attributes: Attributes, usage: UsageNames) -> ModelC
     """Read a model call of this operation."""
     return ModelCall(
         operation,
-        provider=provider_name(text(attributes, g.GEN_AI_PROVIDER_NAME, SYSTEM)),
-        request_model=text(attributes, g.GEN_AI_REQUEST_MODEL),
-        response_model=text(attributes, g.GEN_AI_RESPONSE_MODEL),
-        usage=usage.read(attributes),
+        provider_name(text(attributes, g.GEN_AI_PROVIDER_NAME, SYSTEM)),
+        text(attributes, g.GEN_AI_REQUEST_MODEL),
+        text(attributes, g.GEN_AI_RESPONSE_MODEL),
+        usage.read(attributes),
     )

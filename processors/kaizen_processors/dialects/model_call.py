@@ -29,7 +29,6 @@ class ModelCall:
     def __init__(
         self,
         operation: str,
-        *,
         provider: str | None = None,
         request_model: str | None = None,
         response_model: str | None = None,
@@ -41,7 +40,7 @@ class ModelCall:
         self.provider = provider
         self.request_model = request_model
         self.response_model = response_model
-        self.usage = Usage() if usage is None else usage
+        self.usage = usage or Usage()
         self.error_type = error_type
 
 

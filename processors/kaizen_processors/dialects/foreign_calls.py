@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext
 
     from kaizen_processors.dialects.model_call import ModelCall
@@ -95,7 +94,8 @@ class ForeignCalls:
         self._prices = prices
         self._attribute = attribute
         self._own_scope = own_scope
-        self._seen_own_scope: InstrumentationScope | None = None  # recognised by identity: a tracer has only one
+        # Recognised by identity, since a tracer has only one; nobody's until the first is seen.
+        self._seen_own_scope: object = object()
         self._open: Recent[_Open] = Recent(max_open)
         self._counted: Recent[bool] = Recent(max_open)
         begin_anew_in_children(self)
@@ -107,20 +107,25 @@ class ForeignCalls:
 
     def started(self, span: Span, context: Context | None) -> None:
         """Remember a span that starts in this context (None: the current one)."""
-        if not self._is_ours(span):
-            self._open.put(span.context.span_id, _Open(span.parent, self._attribute(context)))
-        elif self._open.young or self._open.old:
+        opened_spans = self._open
+        if not (span.instrumentation_scope is self._seen_own_scope or self._is_ours(span)):
+            opened_spans.put(span.context.span_id, _Open(span.parent, self._attribute(context)))
+        elif opened_spans.young or opened_spans.old:
             # Ours are links of the chain only where something of another library is above them.
             parent = span.parent
-            if parent is not None and self._open.get(parent.span_id) is not None:
-                self._open.put(span.context.span_id, _Open(parent, None))
+            if parent is not None and opened_spans.get(parent.span_id) is not None:
+                opened_spans.put(span.context.span_id, _Open(parent, None))
 
     def ended(self, span: ReadableSpan) -> CallRecord | None:
         """Count an ended span when it is a model call that nobody else counts. Gives its record, else None."""
+        opened_spans = self._open
+        ours = span.instrumentation_scope is self._seen_own_scope
+        if ours and not (opened_spans.young or opened_spans.old):
+            return None
         span_id = span.context.span_id
-        opened = self._open.pop(span_id) if self._open.young or self._open.old else None
+        opened = opened_spans.pop(span_id)
         if opened is None:  # ours, or it started before we watched
-            if self._is_ours(span):
+            if ours or self._is_ours(span):
                 return None
             opened = _Open(span.parent, NOBODY)
         attribution = opened.attribution
@@ -154,14 +159,10 @@ class ForeignCalls:
 
     def _is_ours(self, span: ReadableSpan) -> bool:
         scope = span.instrumentation_scope
-        if scope is None:
-            return False
-        if scope is self._seen_own_scope:
-            return True
-        if scope.name != self._own_scope:
-            return False
-        self._seen_own_scope = scope
-        return True
+        ours = scope is not None and scope.name == self._own_scope
+        if ours:
+            self._seen_own_scope = scope
+        return ours
 
     def _counted_above(self, parent: SpanContext | None) -> bool:
         """Whether a span from here up has ended before the one below it, and was counted."""

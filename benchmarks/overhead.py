@@ -19,7 +19,7 @@ from kaizen.llm.client import LlmClient
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NoOpTracerProvider
 
-from benchmarks import parts, peers, scenes
+from benchmarks import equal_work, parts, peers, scenes
 from benchmarks.harness import CLOCKS, Case, Line, Table, Timings, measure, write_between_markers
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def of_parts() -> tuple[list[Case], list[Table]]:
         *parts.cases(),
     ]
     lines = [
-        Line("a streamed chunk: what a stream of 52 costs, by chunk", "watched stream", "stream", 3, scenes.CHUNKS),
+        Line("a streamed chunk: what a stream of 52 costs, by chunk", "watched stream", "stream", 3, equal_work.CHUNKS),
         Line("a stream of two chunks, as a whole", "watched short stream", "short stream"),
         *parts.LINES,
     ]

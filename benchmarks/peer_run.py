@@ -24,40 +24,13 @@ import httpx
 import openai
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from benchmarks.harness import Case, Line, measure
+from benchmarks.equal_work import ANSWER, MESSAGES, MODEL, PARAMETERS, Library, NullExporter, figures, stream_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-CHUNKS = 52
-MESSAGES: Any = [{"role": "user", "content": "Where is my order?"}]
-ATTRIBUTES = {f"benchmark.attribute.{i}": "a text of some length" if i % 2 else i for i in range(20)}
-HEAD = {"id": "chatcmpl-9dVqGhx3", "created": 1_764_000_000, "model": "gpt-4o-2024-08-06"}
-USAGE = {"prompt_tokens": 1200, "completion_tokens": 300, "total_tokens": 1500}
-ANSWER = {
-    **HEAD,
-    "object": "chat.completion",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "On its way."}, "finish_reason": "stop"}],
-    "usage": USAGE,
-}
-
-
-class NullExporter(SpanExporter):
-    """Takes spans and drops them, but remembers the last."""
-
-    last: ReadableSpan | None = None
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Keep the last, drop the others."""
-        self.last = spans[-1]
-        return SpanExportResult.SUCCESS
-
-    def shutdown(self) -> None:
-        """Nothing to end."""
-
+    from collections.abc import Callable, Iterator
 
 EXPORTER = NullExporter()
 PROCESSOR = BatchSpanProcessor(EXPORTER)
@@ -65,16 +38,8 @@ TRACER_PROVIDER = TracerProvider()
 TRACER_PROVIDER.add_span_processor(PROCESSOR)
 METER_PROVIDER = MeterProvider([InMemoryMetricReader()])
 
-
-def _chunk(delta: dict[str, Any], finish_reason: str | None = None, **extra: Any) -> str:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    return "data: " + json.dumps({**HEAD, "object": "chat.completion.chunk", "choices": [choice], **extra}) + "\n\n"
-
-
 BODY = json.dumps(ANSWER).encode()
-STREAM = "".join(
-    [*(_chunk({"content": " on"}) for _ in range(CHUNKS - 1)), _chunk({}, "stop", usage=USAGE), "data: [DONE]\n\n"]
-).encode()
+STREAM = "".join(f"{line}\n\n" for line in stream_lines()).encode()
 
 
 def answer(request: httpx.Request) -> httpx.Response:
@@ -151,19 +116,7 @@ LIBRARIES: dict[str, Callable[[Any], Any]] = {
 def chats(client: openai.OpenAI) -> Callable[[int], None]:
     def run(count: int) -> None:
         for _ in range(count):
-            client.chat.completions.create(model="gpt-4o", messages=MESSAGES, temperature=0.2, max_tokens=500)
-
-    return run
-
-
-def chats_in_bare_spans(client: openai.OpenAI) -> Callable[[int], None]:
-    tracer = TRACER_PROVIDER.get_tracer("benchmark")
-    chat = chats(client)
-
-    def run(count: int) -> None:
-        for _ in range(count):
-            with tracer.start_as_current_span("chat gpt-4o", attributes=ATTRIBUTES):
-                chat(1)
+            client.chat.completions.create(model=MODEL, messages=MESSAGES, **PARAMETERS)
 
     return run
 
@@ -171,9 +124,7 @@ def chats_in_bare_spans(client: openai.OpenAI) -> Callable[[int], None]:
 def streams(client: openai.OpenAI) -> Callable[[int], None]:
     def run(count: int) -> None:
         for _ in range(count):
-            for _chunk in client.chat.completions.create(
-                model="gpt-4o", messages=MESSAGES, temperature=0.2, max_tokens=500, stream=True
-            ):
+            for _chunk in client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True, **PARAMETERS):
                 pass
 
     return run
@@ -183,30 +134,8 @@ def main() -> None:
     name, rounds = sys.argv[1], int(sys.argv[2])
     logging.disable(logging.ERROR)
     client = make_client()
-
-    def watching() -> Any:
-        return LIBRARIES[name](client)
-
-    chat, bare = Line("a chat", "watched chat", "chat"), Line("a bare span", "chat in a bare span", "chat")
-    chunk = Line("a chunk", "watched stream", "stream", per=CHUNKS)
-    with watching():
-        chats(client)(1)
-    PROCESSOR.force_flush()
-    if EXPORTER.last is None:
-        raise RuntimeError(f"{name} made no span")
-    attributes = len(EXPORTER.last.attributes or ())
-    timings = measure(
-        [
-            Case("chat", chats(client)),
-            Case("chat in a bare span", chats_in_bare_spans(client)),
-            Case("watched chat", chats(client), watching),
-            Case("stream", streams(client)),
-            Case("watched stream", streams(client), watching),
-        ],
-        rounds,
-    )
-    figures = {"chat_us": timings.best(chat), "ratio": timings.ratio(chat, bare), "chunk_us": timings.best(chunk)}
-    print(json.dumps({**figures, "attributes": attributes}))
+    library = Library(chats(client), streams(client), lambda: LIBRARIES[name](client), TRACER_PROVIDER, EXPORTER)
+    print(json.dumps(figures(library, rounds)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Other libraries on equal work: the same chat through the openai client, each library in an environment of its own.
 
 The environments are made below the user's cache directory, once for each set of pinned packages. What is measured runs
-there (`peer_run.py`): unwatched, in a bare SDK span, and watched by the library, turn by turn in one process.
+there (`peer_run.py`): unwatched, watched by the library, and beside them a bare SDK span, turn by turn in one process.
+We are measured first, in this process and in the same way, on the same answer through Kaizen's client.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import venv
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks import equal_work, scenes
+
 REPOSITORY = Path(__file__).parent.parent
 COMMON = ("openai==2.54.0", "httpx==0.28.1", "opentelemetry-sdk==1.45.2")
 TIMEOUT_S = 900
+OURS = "kaizen-otel"
 ROUNDS_FOR_ONE = 4
 """Rounds of a library for each of ours: its cases are few, and the calls around it ten times as long."""
 
@@ -40,8 +44,10 @@ PEERS = (
 
 
 def measure_all(rounds: int) -> list[dict[str, Any]]:
-    """Measure every library that installs here; one that does not is said so."""
-    return [_measure(peer, rounds) for peer in PEERS]
+    """Measure us, and every library that installs here; one that does not is said so."""
+    with scenes.answering_at_once():
+        ours = equal_work.figures(scenes.ours(), rounds * ROUNDS_FOR_ONE)
+    return [{"peer": OURS, "packages": ["LlmClient"], **ours}, *(_measure(peer, rounds) for peer in PEERS)]
 
 
 def _measure(peer: Peer, rounds: int) -> dict[str, Any]:
@@ -79,7 +85,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 def markdown(measured: list[dict[str, Any]]) -> str:
     """The table: what each library adds to one chat, and to each chunk of a streamed one."""
     lines = [
-        "| library | + µs a chat | of a bare span around it | attributes | + µs a streamed chunk |",
+        "| library | + µs a chat | of a bare span | attributes | + µs a streamed chunk |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for one in measured:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,20 @@ from kaizen.llm.deployment import LlmDeployment
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from benchmarks.equal_work import (
+    ANSWER,
+    ATTRIBUTES,
+    CHUNKS,
+    MESSAGES,
+    MODEL,
+    PARAMETERS,
+    Library,
+    NullExporter,
+    bare_spans,
+    stream_lines,
+)
 from kaizen_otel.demo.loopback import lift_loopback_guard
 from kaizen_otel.invocations.agent import AgentRequest
 from kaizen_otel.invocations.call import CallRequest
@@ -24,30 +35,12 @@ from kaizen_otel.telemetry import Telemetry
 from kaizen_processors.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-
-    from opentelemetry.sdk.trace import ReadableSpan
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from kaizen_otel.invocations.call import CallInvocation
 
     Work = Callable[[int], None]
     AsyncWork = Callable[[int], Coroutine[Any, Any, None]]
-
-ATTRIBUTES = {f"benchmark.attribute.{i}": "a text of some length" if i % 2 else i for i in range(20)}
-MESSAGES = [{"role": "user", "content": "Where is my order?"}]
-CHUNKS = 52
-
-
-class NullExporter(SpanExporter):
-    """Takes spans and drops them."""
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Drop them."""
-        del spans
-        return SpanExportResult.SUCCESS
-
-    def shutdown(self) -> None:
-        """Nothing to end."""
 
 
 def tracer_provider(**options: Any) -> TracerProvider:
@@ -59,14 +52,7 @@ def tracer_provider(**options: Any) -> TracerProvider:
 
 def bare_span() -> Work:
     """The yardstick: a span with 20 attributes, made by the SDK alone."""
-    tracer = tracer_provider().get_tracer("benchmark")
-
-    def run(count: int) -> None:
-        for _ in range(count):
-            with tracer.start_as_current_span("chat gpt-4o", attributes=ATTRIBUTES):
-                pass
-
-    return run
+    return bare_spans(tracer_provider().get_tracer("benchmark"))
 
 
 def invocations(telemetry: Telemetry) -> Work:
@@ -128,32 +114,6 @@ def left_behind(telemetry: Telemetry) -> Callable[[], Any]:
 
 # -- real Kaizen, no network --------------------------------------------------------------------------------------
 
-ANSWER = {
-    "id": "chatcmpl-9dVqGhx3",
-    "object": "chat.completion",
-    "created": 1_764_000_000,
-    "model": "gpt-4o-2024-08-06",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "On its way."}, "finish_reason": "stop"}],
-    "usage": {
-        "prompt_tokens": 1200,
-        "completion_tokens": 300,
-        "total_tokens": 1500,
-        "prompt_tokens_details": {"cached_tokens": 200, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
-    },
-}
-
-
-def _line(delta: dict[str, Any], finish_reason: str | None = None, **extra: Any) -> str:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    head = {key: ANSWER[key] for key in ("id", "created", "model")}
-    return "data: " + json.dumps({**head, "object": "chat.completion.chunk", "choices": [choice], **extra})
-
-
-def _lines(chunks: int) -> list[str]:
-    text = [_line({"content": " on"}) for _ in range(chunks - 1)]
-    return [*text, _line({}, "stop", usage=ANSWER["usage"]), "data: [DONE]"]
-
 
 class _Response:
     status_code = 200
@@ -172,7 +132,7 @@ class InstantTransport:
 
     def __init__(self, chunks: int = CHUNKS) -> None:
         self._response = _Response()
-        self._lines = _lines(chunks)
+        self._lines = stream_lines(chunks)
 
     async def post(self, url: str, **_: Any) -> _Response:
         """Answer a chat."""
@@ -188,7 +148,7 @@ class InstantTransport:
 
 def make_client() -> Any:
     """A client of OpenAI's API. The address is a number: nothing is looked up, and nothing is connected to."""
-    deployment = LlmDeployment.openai(api_key="sk-benchmark", model="gpt-4o", base_url="https://8.8.8.8/v1")
+    deployment = LlmDeployment.openai(api_key="sk-benchmark", model=MODEL, base_url="https://8.8.8.8/v1")
     return LlmClient.from_deployment(deployment)
 
 
@@ -197,7 +157,7 @@ def completions(client: Any, transport: InstantTransport) -> AsyncWork:
 
     async def run(count: int) -> None:
         for _ in range(count):
-            await client.complete(MESSAGES, temperature=0.2, max_tokens=500, http_client=transport)
+            await client.complete(MESSAGES, http_client=transport, **PARAMETERS)
 
     return run
 
@@ -209,7 +169,7 @@ def completions_in_bare_spans(client: Any, transport: InstantTransport) -> Async
     async def run(count: int) -> None:
         for _ in range(count):
             with tracer.start_as_current_span("chat gpt-4o", attributes=ATTRIBUTES):
-                await client.complete(MESSAGES, temperature=0.2, max_tokens=500, http_client=transport)
+                await client.complete(MESSAGES, http_client=transport, **PARAMETERS)
 
     return run
 
@@ -219,7 +179,7 @@ def streams(client: Any, transport: InstantTransport) -> AsyncWork:
 
     async def run(count: int) -> None:
         for _ in range(count):
-            async for _chunk in client.stream(MESSAGES, temperature=0.2, max_tokens=500, http_client=transport):
+            async for _chunk in client.stream(MESSAGES, http_client=transport, **PARAMETERS):
                 pass
 
     return run
@@ -232,6 +192,16 @@ def in_a_loop(work: AsyncWork) -> Work:
         asyncio.run(work(count))
 
     return run
+
+
+def ours() -> Library:
+    """Us, on what other libraries are measured on: Kaizen's client in the place of the provider's."""
+    client, transport = make_client(), InstantTransport()
+    exporter, provider = NullExporter(), TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    watching = watched_by(make_telemetry(tracer_provider=provider))
+    chats, streamed = completions(client, transport), streams(client, transport)
+    return Library(in_a_loop(chats), in_a_loop(streamed), watching, provider, exporter)
 
 
 # -- a whole agent ------------------------------------------------------------------------------------------------

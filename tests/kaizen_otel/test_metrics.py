@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
 
 import kaizen_otel
 from kaizen_otel.demo.script import ModelRequest, Reply
+from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.patches.switch import active
-from kaizen_otel.settings import SettingsError
+from kaizen_otel.settings import Settings, SettingsError
+from kaizen_otel.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +88,55 @@ def test_deferred_histograms_lose_nothing(kaizen_offline: ModelServer, kaizen_te
     (point,) = kaizen_telemetry.metrics()["kaizen.execution.duration"]
     assert point.count == 2
     assert len(kaizen_offline.requests) == 2
+
+
+@pytest.mark.parametrize("conventions", [41, 42])
+@pytest.mark.parametrize("deferred", [False, True], ids=["at once", "deferred"])
+def test_the_exemplars_of_client_histograms_point_at_the_span_of_their_call(
+    conventions: Literal[41, 42], deferred: bool
+) -> None:
+    reader = InMemoryMetricReader()
+    settings = Settings(
+        conventions=conventions,
+        deferred_histograms=deferred,
+        tracer_provider=TracerProvider(),
+        meter_provider=MeterProvider([reader]),
+    )
+    telemetry = Telemetry(settings)
+    with telemetry.call(lambda: CallRequest("chat", "openai", "gpt-4o")) as call:
+        call.observe(_answer)
+    telemetry.flush()
+
+    assert isinstance(call, CallInvocation)
+    span_context = call.span.get_span_context()
+    points = _histogram_points(reader)
+    telemetry.shutdown()
+    assert len(points) == 3  # tokens in, tokens out, duration
+    for point in points:
+        assert point.attributes is not None
+        assert point.attributes["gen_ai.request.model"] == "gpt-4o"
+        assert point.attributes["gen_ai.response.model"] == "gpt-4o-2024-08-06"
+        assert [(exemplar.trace_id, exemplar.span_id) for exemplar in point.exemplars] == [
+            (span_context.trace_id, span_context.span_id)
+        ]
+
+
+def _answer(call: CallInvocation) -> None:
+    call.response_model = "gpt-4o-2024-08-06"
+    call.usage.input_tokens, call.usage.output_tokens = 1200, 300
+
+
+def _histogram_points(reader: InMemoryMetricReader) -> list[HistogramDataPoint]:
+    data = reader.get_metrics_data()
+    assert data is not None
+    return [
+        point
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+        if isinstance(point, HistogramDataPoint)
+    ]
 
 
 @pytest.mark.kaizen_otel(conventions=42)

@@ -19,7 +19,7 @@ from kaizen.llm.client import LlmClient
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NoOpTracerProvider
 
-from benchmarks import equal_work, parts, peers, scenes
+from benchmarks import equal_work, parts, peers, scenes, sdk_parts
 from benchmarks.harness import CLOCKS, Case, Line, Table, Timings, measure, write_between_markers
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def of_model_calls() -> tuple[list[Case], list[Table]]:
     client, transport = scenes.make_client(), scenes.InstantTransport()
     chats = scenes.completions(client, transport)
     cases = [
+        *sdk_parts.cases(),
         Case(BARE_SPAN.case, scenes.bare_span()),
         Case("chat", scenes.in_a_loop(chats)),
         Case(BARE_SPAN_IN_PLACE.case, scenes.in_a_loop(scenes.completions_in_bare_spans(client, transport))),
@@ -72,7 +73,7 @@ def of_model_calls() -> tuple[list[Case], list[Table]]:
     cases.append(Case("left behind", scenes.in_a_loop(chats), scenes.left_behind(scenes.make_telemetry())))
     in_place.append(Line("a wrapper that somebody kept, after `uninstrument()`", "left behind", "chat"))
     return cases, [
-        Table("A model call: the invocation", alone, BARE_SPAN),
+        Table("A model call: the invocation", [*alone, *sdk_parts.LINES], BARE_SPAN),
         Table("A model call: through `LlmClient.complete`", in_place, BARE_SPAN_IN_PLACE),
     ]
 

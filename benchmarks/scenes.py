@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     AsyncWork = Callable[[int], Coroutine[Any, Any, None]]
 
 
-def tracer_provider(**options: Any) -> TracerProvider:
+def tracer_provider(exporter: NullExporter | None = None, **options: Any) -> TracerProvider:
     """A provider with a batch processor, as in production, that sends nowhere."""
     provider = TracerProvider(**options)
-    provider.add_span_processor(BatchSpanProcessor(NullExporter()))
+    provider.add_span_processor(BatchSpanProcessor(exporter or NullExporter()))
     return provider
 
 
@@ -197,8 +197,8 @@ def in_a_loop(work: AsyncWork) -> Work:
 def ours() -> Library:
     """Us, on what other libraries are measured on: Kaizen's client in the place of the provider's."""
     client, transport = make_client(), InstantTransport()
-    exporter, provider = NullExporter(), TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    exporter = NullExporter()
+    provider = tracer_provider(exporter)
     watching = watched_by(make_telemetry(tracer_provider=provider))
     chats, streamed = completions(client, transport), streams(client, transport)
     return Library(in_a_loop(chats), in_a_loop(streamed), watching, provider, exporter)

@@ -48,13 +48,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table: what a case costs beyond its base, for each of the `per` things it does at a time."""
+    """One line of a table: what a case costs beyond its base, for each of the `per` things it does at a time.
+
+    `beyond` is another line whose cost is in it and does not count.
+    """
 
     what: str
     case: str
     base: str | None = None
     budget: float | None = None
     per: int = 1
+    beyond: Line | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,18 @@ class Timings:
     def best(self, line: Line) -> float:
         """Microseconds, case and base both at their least disturbed."""
         below = 0.0 if line.base is None else min(self.of[line.base])
-        return (min(self.of[line.case]) - below) / line.per
+        apart = 0.0 if line.beyond is None else self.best(line.beyond)
+        return (min(self.of[line.case]) - below - apart) / line.per
 
     def rounds(self, line: Line) -> list[float]:
         """Microseconds in each round."""
-        bases = [0.0] * len(self.of[line.case]) if line.base is None else self.of[line.base]
-        return [(mine - below) / line.per for mine, below in zip(self.of[line.case], bases, strict=True)]
+        nothing = [0.0] * len(self.of[line.case])
+        bases = nothing if line.base is None else self.of[line.base]
+        apart = nothing if line.beyond is None else self.rounds(line.beyond)
+        return [
+            (mine - below - other) / line.per
+            for mine, below, other in zip(self.of[line.case], bases, apart, strict=True)
+        ]
 
     def ratio(self, line: Line, unit: Line) -> float:
         """How many of another line this one costs, both at their best."""

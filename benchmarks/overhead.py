@@ -94,9 +94,11 @@ def of_parts() -> tuple[list[Case], list[Table]]:
         Case("watched agent", runs, watched, count=2, clock="threads"),
         *parts.cases(),
     ]
+    of_two = Line("a stream of two chunks, as a whole", "watched short stream", "short stream")
     lines = [
         Line("a streamed chunk: what a stream of 52 costs, by chunk", "watched stream", "stream", 3, equal_work.CHUNKS),
-        Line("a stream of two chunks, as a whole", "watched short stream", "short stream"),
+        of_two,
+        Line("each of the other 50 chunks", "watched stream", "stream", per=equal_work.CHUNKS - 2, beyond=of_two),
         *parts.LINES,
     ]
     whole = [

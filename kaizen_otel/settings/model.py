@@ -181,7 +181,7 @@ class Settings:
     )
     deferred_histograms: bool = field(
         default=False,
-        metadata=_about(Flag(), "record histograms off the calling thread: cheaper, a moment later, without exemplars"),
+        metadata=_about(Flag(), "record histograms off the calling thread, a moment later: cheaper"),
     )
     metrics_interval_s: float | None = field(
         default=None,

@@ -133,7 +133,7 @@ READERS: dict[str, Callable[[CallInvocation, dict[Any, Any]], None]] = {
 def _surface(module_name: str, reader: Callable[[CallInvocation, dict[Any, Any]], None]) -> Surface:
     def parse_response(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = attached_scope()
-        if type(call) is CallInvocation:  # only where somebody watched when the call began
+        if type(call) is CallInvocation and not call.ended:  # a call that began is watched to its end
             try:
                 payload = args[0] if args else kwargs.get("payload")
                 if type(payload) is dict:

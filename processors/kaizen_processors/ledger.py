@@ -229,6 +229,8 @@ class Ledger:
             elif price.missing is not None:
                 self._count_missing(model, price.missing)
             for tally in tallies:
+                if not opened:
+                    tally.begun_calls += 1
                 tally.model_calls += 1
                 tally.input_tokens += input_tokens
                 tally.output_tokens += output_tokens
@@ -236,8 +238,6 @@ class Ledger:
                     tally.incomplete_calls += 1
                 else:
                     tally.cost_units += cost_units
-                if not opened:
-                    tally.begun_calls += 1
                 if model not in tally.models and len(tally.models) < _MODELS_PER_TALLY:
                     tally.models[model] = None
 

@@ -7,7 +7,9 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
+from kaizen_processors.export.batch import GZIP
 from kaizen_processors.export.endpoint import OtlpEndpoint
+from kaizen_processors.export.queue_processors import endpoint_from_environment
 from kaizen_processors.export.settings import DeliverySettings
 from kaizen_processors.export.spool import Spool
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from kaizen_otel.settings import Settings
     from kaizen_processors.export.batch import Signal
+    from kaizen_processors.export.grpc_endpoint import GrpcEndpoint
     from kaizen_processors.fence import Fence
 
 _logger = logging.getLogger("kaizen_otel")
@@ -24,7 +27,7 @@ _logger = logging.getLogger("kaizen_otel")
 class OwnDelivery(NamedTuple):
     """What a delivery queue of ours is made with, in the order of `otlp_span_queue`'s arguments."""
 
-    endpoint: OtlpEndpoint
+    endpoint: OtlpEndpoint | GrpcEndpoint
     settings: DeliverySettings
     spool: Spool | None
 
@@ -35,14 +38,16 @@ def own_delivery(settings: Settings, signal: Signal, fence: Fence) -> OwnDeliver
     Raises:
         ValueError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
     """
-    endpoint = OtlpEndpoint.from_environment(signal)
+    endpoint = endpoint_from_environment(signal)
     return OwnDelivery(endpoint, queue_settings(settings, endpoint), open_spool(settings, signal, fence))
 
 
-def queue_settings(settings: Settings, endpoint: OtlpEndpoint) -> DeliverySettings:
+def queue_settings(settings: Settings, endpoint: OtlpEndpoint | GrpcEndpoint) -> DeliverySettings:
     """Sizes and times of a queue to this endpoint."""
+    # Batches for gRPC wait as gzip whatever the channel does with them: the spool's batches fit either transport.
+    compression = endpoint.compression if isinstance(endpoint, OtlpEndpoint) else GZIP
     return DeliverySettings(
-        queue_bytes=settings.queue_bytes, compression=endpoint.compression, shutdown_s=settings.exit_timeout_s
+        queue_bytes=settings.queue_bytes, compression=compression, shutdown_s=settings.exit_timeout_s
     )
 
 

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.context import Context
+    from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.resources import Resource
 
     from kaizen_otel.settings import Settings
+    from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
 
 SCOPE_NAME = "kaizen_otel"
@@ -77,31 +79,25 @@ def application_has_logs() -> bool:
 class OwnLogs:
     """A private logger provider, and the queue by which its records leave."""
 
-    def __init__(self, provider: LoggerProvider, queue: Any = None) -> None:
-        """Hold both; without a queue they leave by gRPC."""
+    def __init__(self, provider: LoggerProvider, queue: DeliveryQueue[ReadableLogRecord]) -> None:
+        """Hold both."""
         self.provider = provider
         self.queue = queue
 
 
-def build_own_logs(resource: Resource, protocol: str, settings: Settings, fence: Fence) -> OwnLogs:
-    """A private logger provider that exports by OTLP; `protocol` is `grpc` or `http/protobuf`.
+def build_own_logs(resource: Resource, settings: Settings, fence: Fence) -> OwnLogs:
+    """A private logger provider that exports by OTLP.
 
     Raises:
         ValueError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
     """
-    provider = LoggerProvider(resource)
-    if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter  # noqa: PLC0415 - heavy
-        from opentelemetry.sdk._logs.export import BatchLogRecordProcessor  # noqa: PLC0415 - loaded when used
-
-        provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
-        return OwnLogs(provider)
     from kaizen_otel.delivery import own_delivery  # noqa: PLC0415 - loaded when used
     from kaizen_processors.export.queue_processors import (  # noqa: PLC0415 - loaded when used
         QueueLogRecordProcessor,
         otlp_log_queue,
     )
 
+    provider = LoggerProvider(resource)
     queue = otlp_log_queue(*own_delivery(settings, "logs", fence), fence)
     provider.add_log_record_processor(QueueLogRecordProcessor(queue))
     return OwnLogs(provider, queue)

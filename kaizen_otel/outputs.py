@@ -58,7 +58,7 @@ class OwnTraces:
     """A private tracer provider, and the queue by which its spans leave."""
 
     def __init__(self, provider: TracerProvider, queue: DeliveryQueue[ReadableSpan] | None = None) -> None:
-        """Hold both; without a queue nothing leaves by OTLP/HTTP."""
+        """Hold both; without a queue nothing leaves by OTLP."""
         self.provider = provider
         self.queue = queue
 
@@ -71,9 +71,6 @@ def build_own_traces(settings: Settings, fence: Fence) -> OwnTraces:
     """
     provider = TracerProvider(resource=_resource(settings), id_generator=settings.id_generator)
     if not otlp_wanted(settings):
-        return OwnTraces(provider)
-    if otlp_protocol("TRACES") == "grpc":
-        provider.add_span_processor(BatchSpanProcessor(_grpc_span_exporter()))
         return OwnTraces(provider)
     from kaizen_otel.delivery import own_delivery  # noqa: PLC0415 - loaded when used
     from kaizen_processors.export.queue_processors import (  # noqa: PLC0415 - loaded when used
@@ -98,7 +95,7 @@ def build_own_events(settings: Settings, fence: Fence) -> OwnLogs | None:
     if not otlp_wanted(settings, "LOGS") or application_has_logs():
         return None
     try:
-        return build_own_logs(_resource(settings), otlp_protocol("LOGS"), settings, fence)
+        return build_own_logs(_resource(settings), settings, fence)
     except ValueError as error:
         raise SettingsError(str(error)) from error
 
@@ -219,12 +216,6 @@ def otlp_protocol(signal: str) -> str:
     """The protocol that the `OTEL_EXPORTER_OTLP_*` variables ask for: `grpc`, or else `http/protobuf`."""
     name = f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"
     return (os.environ.get(name) or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf").strip().lower()
-
-
-def _grpc_span_exporter() -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - 100 ms of import
-
-    return OTLPSpanExporter()
 
 
 def _otlp_metric_exporter() -> Any:

@@ -1,10 +1,16 @@
-"""What has to begin anew in a forked child: its counts are not its parent's, and a lock may be held by nobody."""
+"""What has to begin anew in a forked child: its counts are not its parent's, and a lock may be held by nobody.
+
+And what must not be in the middle of something when the process forks.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from typing import Protocol
+from typing import Final, Protocol
+
+_IMPORT_WAIT_S: Final = 2.0
 
 
 class Forked(Protocol):
@@ -12,6 +18,18 @@ class Forked(Protocol):
 
     def after_fork_in_child(self) -> None:
         """Begin anew. Runs in the child, before anything else does."""
+        ...
+
+
+class Still(Protocol):
+    """Something that a fork must not meet in the middle of its work."""
+
+    def before_fork(self) -> None:
+        """Come to rest, soon: the application waits for it."""
+        ...
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
         ...
 
 
@@ -23,10 +41,62 @@ def begin_anew_in_children(one: Forked) -> None:
     _forked.add(one)
 
 
+_still: weakref.WeakSet[Still] = weakref.WeakSet()
+
+
+def keep_still_for_forks(one: Still) -> None:
+    """Call `one.before_fork()` before every fork while `one` lives, and `one.after_fork_in_parent()` after it."""
+    _still.add(one)
+
+
+class _Importing:
+    """Keeps forks out of the imports of our own threads.
+
+    A child that is forked while another thread imports a module can never import it: the lock of the module is held by
+    a thread that it does not have (CPython 3.11 to 3.13).
+    """
+
+    def __init__(self) -> None:
+        self.after_fork_in_child()
+        begin_anew_in_children(self)
+        keep_still_for_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._still = False
+
+    def before_fork(self) -> None:
+        self._still = self._lock.acquire(timeout=_IMPORT_WAIT_S)
+
+    def after_fork_in_parent(self) -> None:
+        if self._still:
+            self._lock.release()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+importing: Final = _Importing()
+"""`with importing:` around an import that a thread of ours does when it is needed."""
+
+
+def _before_fork() -> None:
+    for one in list(_still):
+        one.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for one in list(_still):
+        one.after_fork_in_parent()
+
+
 def _after_fork_in_child() -> None:
     for one in list(_forked):
         one.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -75,16 +75,12 @@ class OtlpEndpoint:
             ValueError: The endpoint is not an http(s) URL.
         """
         env = os.environ if environment is None else environment
-
-        def say(name: str) -> str | None:
-            own = env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", "").strip()
-            return own or env.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip() or None
-
+        say = Variables(signal, env)
         url = env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
         if not url:
             base = env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or DEFAULT_ENDPOINT
             url = f"{base.rstrip('/')}/v1/{signal}"
-        timeout_s = _timeout_s(say("TIMEOUT"))
+        timeout_s = timeout_of(say("TIMEOUT"))
         return cls(
             url=url,
             headers=parse_env_headers(say("HEADERS") or "", liberal=True),
@@ -97,7 +93,25 @@ class OtlpEndpoint:
         )
 
 
-def _timeout_s(text: str | None) -> float:
+class Variables:
+    """The `OTEL_EXPORTER_OTLP_*` variables as one signal reads them: its own variable wins over the general one."""
+
+    def __init__(
+        self, signal: Signal, environment: Mapping[str, str] | None = None, *, prefix: str = "OTEL_EXPORTER_OTLP"
+    ) -> None:
+        """Read from this environment; by default the process's."""
+        self._signal = signal.upper()
+        self._environment = os.environ if environment is None else environment
+        self._prefix = prefix
+
+    def __call__(self, name: str) -> str | None:
+        """What a variable says (`HEADERS`, `TIMEOUT` …); None when it is not set, or empty."""
+        own = self._environment.get(f"{self._prefix}_{self._signal}_{name}", "").strip()
+        return own or self._environment.get(f"{self._prefix}_{name}", "").strip() or None
+
+
+def timeout_of(text: str | None) -> float:
+    """Seconds that `OTEL_EXPORTER_OTLP_TIMEOUT` says; what is no time is logged, and the default taken."""
     if text is None:
         return DEFAULT_TIMEOUT_S
     try:

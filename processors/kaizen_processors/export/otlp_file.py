@@ -169,7 +169,7 @@ def otlp_json(request: Any) -> bytes:
 
     Protobuf's own JSON mapping differs in two points from OTLP's: names of enums, and ids in base64.
     """
-    from google.protobuf.json_format import (  # type: ignore[import-untyped]  # noqa: PLC0415 - with the first batch
+    from google.protobuf.json_format import (  # noqa: PLC0415 - with the first batch
         MessageToDict,
     )
 

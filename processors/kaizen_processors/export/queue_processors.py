@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, TypeVar
+import logging
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
+from kaizen_processors.export.batch import GZIP
 from kaizen_processors.export.delivery import DeliveryQueue, on_delivery_thread
-from kaizen_processors.export.endpoint import OtlpEndpoint
-from kaizen_processors.export.sender import OtlpHttpSender
+from kaizen_processors.export.endpoint import OtlpEndpoint, Variables
+from kaizen_processors.export.grpc_endpoint import GrpcEndpoint
+from kaizen_processors.export.sender import OtlpHttpSender, Sender
 from kaizen_processors.export.settings import DeliverySettings
 
 if TYPE_CHECKING:
@@ -25,16 +28,21 @@ if TYPE_CHECKING:
     from kaizen_processors.export.spool import Spool
     from kaizen_processors.fence import Fence
 
+_logger = logging.getLogger("kaizen_otel")
+
 Item = TypeVar("Item")
+
+_GRPC: Final = "grpc"
+_HTTP: Final = "http/protobuf"
 
 
 def otlp_span_queue(
-    endpoint: OtlpEndpoint | None = None,
+    endpoint: OtlpEndpoint | GrpcEndpoint | None = None,
     settings: DeliverySettings | None = None,
     spool: Spool | None = None,
     fence: Fence | None = None,
 ) -> DeliveryQueue[ReadableSpan]:
-    """A queue that delivers spans by OTLP/HTTP; without an endpoint, as the `OTEL_EXPORTER_OTLP_*` variables say.
+    """A queue that delivers spans by OTLP; without an endpoint, as the `OTEL_EXPORTER_OTLP_*` variables say.
 
     Raises:
         ValueError: The variables name no usable endpoint.
@@ -45,12 +53,12 @@ def otlp_span_queue(
 
 
 def otlp_log_queue(
-    endpoint: OtlpEndpoint | None = None,
+    endpoint: OtlpEndpoint | GrpcEndpoint | None = None,
     settings: DeliverySettings | None = None,
     spool: Spool | None = None,
     fence: Fence | None = None,
 ) -> DeliveryQueue[ReadableLogRecord]:
-    """A queue that delivers log records by OTLP/HTTP, like `otlp_span_queue`."""
+    """A queue that delivers log records by OTLP, like `otlp_span_queue`."""
     from kaizen_processors.export.otlp import LogBatchEncoder  # noqa: PLC0415 - loaded when used
 
     return _otlp_queue(LogBatchEncoder, "logs", endpoint, settings, spool, fence)
@@ -59,21 +67,42 @@ def otlp_log_queue(
 def _otlp_queue(
     new_encoder: Callable[[], BatchEncoder[Item]],
     signal: Signal,
-    endpoint: OtlpEndpoint | None,
+    endpoint: OtlpEndpoint | GrpcEndpoint | None,
     settings: DeliverySettings | None,
     spool: Spool | None,
     fence: Fence | None,
 ) -> DeliveryQueue[Item]:
-    where = OtlpEndpoint.from_environment(signal) if endpoint is None else endpoint
-    how = DeliverySettings(compression=where.compression) if settings is None else settings
-    return DeliveryQueue(new_encoder, OtlpHttpSender(where, signal), signal, how, spool, fence=fence)
+    where = endpoint_from_environment(signal) if endpoint is None else endpoint
+    sender: Sender
+    if isinstance(where, GrpcEndpoint):
+        from kaizen_processors.export.grpc_sender import OtlpGrpcSender  # noqa: PLC0415 - loaded when used
+
+        sender, sealed_by = OtlpGrpcSender(where, signal), GZIP
+    else:
+        sender, sealed_by = OtlpHttpSender(where, signal), where.compression
+    how = DeliverySettings(compression=sealed_by) if settings is None else settings
+    return DeliveryQueue(new_encoder, sender, signal, how, spool, fence=fence)
+
+
+def endpoint_from_environment(signal: Signal) -> OtlpEndpoint | GrpcEndpoint:
+    """Where the `OTEL_EXPORTER_OTLP_*` variables send a signal, and how: OTLP/HTTP unless they say `grpc`.
+
+    Raises:
+        ValueError: They name no usable endpoint.
+    """
+    protocol = (Variables(signal)("PROTOCOL") or _HTTP).lower()
+    if protocol == _GRPC:
+        return GrpcEndpoint.from_environment(signal)
+    if protocol != _HTTP:
+        _logger.warning("OTEL_EXPORTER_OTLP_PROTOCOL: %r is not available; using %s", protocol, _HTTP)
+    return OtlpEndpoint.from_environment(signal)
 
 
 class QueueSpanProcessor(SpanProcessor):
     """Delivers the sampled spans of a provider through a queue.
 
     Args:
-        queue: The queue; it ends with the provider. By default one for OTLP/HTTP as the environment says.
+        queue: The queue; it ends with the provider. By default one for OTLP as the environment says.
 
     Example:
         >>> provider.add_span_processor(QueueSpanProcessor())
@@ -105,7 +134,7 @@ class QueueLogRecordProcessor(LogRecordProcessor):
     """Delivers the log records of a provider through a queue.
 
     Args:
-        queue: The queue; it ends with the provider. By default one for OTLP/HTTP as the environment says.
+        queue: The queue; it ends with the provider. By default one for OTLP as the environment says.
     """
 
     def __init__(self, queue: DeliveryQueue[ReadableLogRecord] | None = None) -> None:

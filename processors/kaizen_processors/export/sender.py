@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from kaizen_processors.export.retry import retry_after_s
-from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.forking import begin_anew_in_children, importing
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _PAYLOAD_TOO_LARGE: Final = 413
 _BAD_REQUEST: Final = 400
 _TOO_LARGE_WORDS: Final = b"too large"
 _MAX_ANSWER_BYTES: Final = 64 * 1024
-_USER_AGENT: Final = "kaizen-otel"
+USER_AGENT: Final = "kaizen-otel"
 
 
 class Verdict(Enum):
@@ -96,18 +96,19 @@ class OtlpHttpSender:
 
     def send(self, payload: bytes, encoding: str, timeout_s: float | None = None) -> Outcome:
         """Send one request. Network failures are outcomes, not exceptions."""
-        from urllib3 import Timeout  # noqa: PLC0415 - 85 ms of import, on the sending thread
-        from urllib3.exceptions import (  # noqa: PLC0415 - see above
-            ConnectTimeoutError,
-            HTTPError,
-            NameResolutionError,
-            NewConnectionError,
-            ProxyError,
-        )
+        with importing:
+            from urllib3 import Timeout  # noqa: PLC0415 - 85 ms of import, on the sending thread
+            from urllib3.exceptions import (  # noqa: PLC0415 - see above
+                ConnectTimeoutError,
+                HTTPError,
+                NameResolutionError,
+                NewConnectionError,
+                ProxyError,
+            )
 
         endpoint = self._endpoint
         limit_s = endpoint.timeout_s if timeout_s is None else min(timeout_s, endpoint.timeout_s)
-        headers = {"user-agent": _USER_AGENT, **{key.lower(): value for key, value in endpoint.headers.items()}}
+        headers = {"user-agent": USER_AGENT, **{key.lower(): value for key, value in endpoint.headers.items()}}
         headers["content-type"] = "application/x-protobuf"
         if encoding:
             headers["content-encoding"] = encoding
@@ -173,7 +174,7 @@ def classify(status: int, retry_after: str | None, body: bytes, signal: Signal) 
     """
     detail = f"status {status}"
     if status in _OK:
-        return Outcome(Verdict.DELIVERED, detail, rejected=_rejected(body, signal))
+        return Outcome(Verdict.DELIVERED, detail, rejected=rejected_items(body, signal))
     if status in RETRYABLE:
         return Outcome(Verdict.RETRY, detail, retry_after_s=retry_after_s(retry_after, time.time()))
     if status == _PAYLOAD_TOO_LARGE or (status == _BAD_REQUEST and _TOO_LARGE_WORDS in body.lower()):
@@ -181,23 +182,22 @@ def classify(status: int, retry_after: str | None, body: bytes, signal: Signal) 
     return Outcome(Verdict.REFUSED, detail)
 
 
-def _rejected(body: bytes, signal: Signal) -> int:
+def rejected_items(body: bytes, signal: Signal) -> int:
+    """How many items a `partial_success` names, in the body of a good answer."""
     if not body:
         return 0
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: PLC0415 - loaded when used
-
-    try:
-        if signal == "traces":
-            from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 - loaded when used
-                ExportTraceServiceResponse,
-            )
-
-            spans = ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans
-            return max(0, int(spans))
+    with importing:
+        from google.protobuf.message import DecodeError  # noqa: PLC0415 - loaded when used
         from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (  # noqa: PLC0415 - loaded when used
             ExportLogsServiceResponse,
         )
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 - loaded when used
+            ExportTraceServiceResponse,
+        )
 
+    try:
+        if signal == "traces":
+            return max(0, int(ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans))
         return max(0, int(ExportLogsServiceResponse.FromString(body).partial_success.rejected_log_records))
     except DecodeError:
         return 0  # some backends answer 200 with a text or JSON body

@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from kaizen_processors.export.delivery import DeliveryQueue
 from kaizen_processors.export.endpoint import OtlpEndpoint
+from kaizen_processors.export.grpc_endpoint import GrpcEndpoint
 from kaizen_processors.export.otlp import SpanBatchEncoder
 from kaizen_processors.export.retry import Backoff
 from kaizen_processors.export.sender import OtlpHttpSender
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kaizen_processors.clock import Clock
+    from kaizen_processors.export.batch import Signal
     from kaizen_processors.export.sender import Sender
     from kaizen_processors.export.spool import Spool
 
@@ -43,6 +45,13 @@ def names(first: int, end: int) -> list[str]:
 
 def sender_to(url: str, timeout_s: float = 10.0) -> OtlpHttpSender:
     return OtlpHttpSender(OtlpEndpoint(f"{url}/v1/traces", timeout_s=timeout_s), "traces")
+
+
+def endpoint_of(url: str, signal: Signal) -> OtlpEndpoint | GrpcEndpoint:
+    """Where a test's backend is: `http://…` of `Backend`, or `grpc://…` of `GrpcBackend`."""
+    if url.startswith("grpc://"):
+        return GrpcEndpoint(url.removeprefix("grpc://"), insecure=True)
+    return OtlpEndpoint(f"{url}/v1/{signal}")
 
 
 def soon() -> Backoff:

@@ -5,28 +5,32 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.processors.delivery.backend import HANG, Backend, Reply, unused_url
+from tests.processors.delivery.grpc_backend import GrpcBackend, GrpcReply
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 WORK = """
 import os
 import sys
+import threading
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.queue_processors import QueueSpanProcessor, otlp_span_queue
 from kaizen_processors.export.settings import DeliverySettings
+from tests.processors.delivery.support import endpoint_of
 
-endpoint = OtlpEndpoint(sys.argv[1] + "/v1/traces")
+endpoint = endpoint_of(sys.argv[1], "traces")
 processor = QueueSpanProcessor(otlp_span_queue(endpoint, DeliverySettings(interval_s=30.0)))
 provider = TracerProvider()
 provider.add_span_processor(processor)
@@ -68,6 +72,32 @@ def fork(kind):
         os.waitpid(child, 0)
 
 
+def exporting(kind):
+    # Forks again and again while a thread of the parent exports without a pause.
+    enough = threading.Event()
+    made = []
+
+    def make():
+        while not enough.is_set():
+            work(f"p{len(made)}")
+            made.append(len(made))
+            assert processor.force_flush()
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    for number in range(1, 61):
+        child = os.fork()
+        if child == 0:
+            work(number)
+            sys.exit()
+        _, status = os.waitpid(child, 0)
+        assert status == 0, status
+    enough.set()
+    maker.join()
+    assert processor.force_flush()
+    print(len(made))
+
+
 def ended_before(kind):
     provider.shutdown()
     process(kind)
@@ -95,17 +125,16 @@ atexit.register(lambda: print(time.monotonic() - ended[0], flush=True))  # the f
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
-from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.queue_processors import (
     QueueLogRecordProcessor,
     QueueSpanProcessor,
     otlp_log_queue,
     otlp_span_queue,
 )
+from tests.processors.delivery.support import endpoint_of
 
-endpoint = OtlpEndpoint(sys.argv[1] + "/v1/traces")
-queue = otlp_span_queue(endpoint)
-logs = otlp_log_queue(OtlpEndpoint(sys.argv[1] + "/v1/logs"))
+queue = otlp_span_queue(endpoint_of(sys.argv[1], "traces"))
+logs = otlp_log_queue(endpoint_of(sys.argv[1], "logs"))
 provider, log_provider = TracerProvider(), LoggerProvider()
 provider.add_span_processor(QueueSpanProcessor(queue))
 log_provider.add_log_record_processor(QueueLogRecordProcessor(logs))
@@ -120,11 +149,10 @@ THREADLESS = """
 import sys
 import threading
 
-from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.queue_processors import otlp_span_queue
-from tests.processors.delivery.support import span
+from tests.processors.delivery.support import endpoint_of, span
 
-queue = otlp_span_queue(OtlpEndpoint(sys.argv[1] + "/v1/traces"))
+queue = otlp_span_queue(endpoint_of(sys.argv[1], "traces"))
 
 
 def refuse(self):
@@ -134,6 +162,65 @@ def refuse(self):
 threading.Thread.start = refuse
 for number in range(20):
     queue.put(span(number))
+"""
+
+
+FORKS = """
+import os
+import sys
+import time
+
+from kaizen_processors.export.queue_processors import otlp_span_queue
+from tests.processors.delivery.support import endpoint_of, span
+
+queue = otlp_span_queue(endpoint_of(sys.argv[1], "traces"))
+queue.put(span(0))
+queue.force_flush(0.5)
+for _ in range(20):
+    began_s = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    print(time.monotonic() - began_s)
+    os.waitpid(child, 0)
+"""
+
+
+FORKED_SENDER = """
+import os
+import signal
+import sys
+import threading
+
+from kaizen_processors.export.grpc_sender import OtlpGrpcSender
+from kaizen_processors.export.sender import OtlpHttpSender, Verdict
+from tests.processors.delivery.support import endpoint_of
+
+endpoint = endpoint_of(sys.argv[1], "traces")
+sender = (OtlpGrpcSender if sys.argv[1].startswith("grpc") else OtlpHttpSender)(endpoint, "traces")
+enough = threading.Event()
+outcomes = set()
+
+
+def send():
+    while not enough.is_set():
+        outcomes.add(sender.send(b"", "").verdict)
+
+
+sending = threading.Thread(target=send, daemon=True)
+sending.start()
+ends = []
+for _ in range(150):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(sender.send(b"", "", 5.0).verdict is not Verdict.DELIVERED)
+    ends.append(os.waitpid(child, 0)[1])
+    assert not ends[-1], ends
+enough.set()
+sending.join()
+assert outcomes == {Verdict.DELIVERED}, outcomes
+print(*ends)
 """
 
 
@@ -152,6 +239,21 @@ def run(text: str, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+TRANSPORTS = ["http", "grpc"]
+
+
+@contextmanager
+def backend_of(transport: str, *, hangs: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """The URL of a running backend, and the names of what it has taken."""
+    if transport == "http":
+        with Backend(default=Reply(HANG) if hangs else None) as backend:
+            yield backend.url, backend.taken
+    else:
+        with GrpcBackend(default=GrpcReply(HANG) if hangs else None) as over_grpc:
+            yield f"grpc://{over_grpc.target}", over_grpc.taken
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(
     ("way", "kind"),
     [
@@ -165,11 +267,33 @@ def run(text: str, folder: Path, *arguments: str) -> str:
         ("used_before", "fork"),
     ],
 )
-def test_children_deliver_everything_once(way: str, kind: str, tmp_path: Path) -> None:
-    with Backend() as backend:
-        run(WORK, tmp_path, backend.url, way, kind)
+def test_children_deliver_everything_once(way: str, kind: str, transport: str, tmp_path: Path) -> None:
+    with backend_of(transport) as (url, taken):
+        run(WORK, tmp_path, url, way, kind)
         own = ["s0", "s100"] if way == "used_before" else ["s0"]
-        assert sorted(backend.taken) == sorted([*own, *(f"s{number}" for number in range(1, 9))])
+        assert sorted(taken) == sorted([*own, *(f"s{number}" for number in range(1, 9))])
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_children_forked_in_the_middle_of_exports_end_well_and_deliver(transport: str, tmp_path: Path) -> None:
+    with backend_of(transport) as (url, taken):
+        made = int(run(WORK, tmp_path, url, "exporting", "none"))
+        expected = {*(f"s{number}" for number in range(61)), *(f"sp{number}" for number in range(made))}
+        assert set(taken) == expected
+        assert len(taken) == len(expected)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_fork_at_any_moment_of_a_request_leaves_both_sides_well(transport: str, tmp_path: Path) -> None:
+    with backend_of(transport) as (url, _):
+        ends = run(FORKED_SENDER, tmp_path, url).split()
+    assert ends == ["0"] * 150
+
+
+def test_a_fork_waits_for_a_hanging_call_once_and_shortly(tmp_path: Path) -> None:
+    with backend_of("grpc", hangs=True) as (url, _):
+        forked_s = [float(text) for text in run(FORKS, tmp_path, url).split()]
+    assert sum(forked_s) < 10  # 20 forks; each of them would wait a quarter of a second, or the call's ten
 
 
 def test_a_queue_that_has_ended_stays_ended_in_children(tmp_path: Path) -> None:
@@ -178,30 +302,38 @@ def test_a_queue_that_has_ended_stays_ended_in_children(tmp_path: Path) -> None:
         assert backend.taken == ["s0"]
 
 
-def test_a_process_that_just_ends_has_delivered(tmp_path: Path) -> None:
-    with Backend() as backend:
-        run(EXIT, tmp_path, backend.url)
-        assert len(backend.taken) == 201
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_process_that_just_ends_has_delivered(transport: str, tmp_path: Path) -> None:
+    with backend_of(transport) as (url, taken):
+        run(EXIT, tmp_path, url)
+        assert len(taken) == 201
 
 
-def test_a_dead_endpoint_does_not_hold_the_exit_up(tmp_path: Path) -> None:
-    assert float(run(EXIT, tmp_path, unused_url())) < 2.5
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_dead_endpoint_does_not_hold_the_exit_up(transport: str, tmp_path: Path) -> None:
+    url = unused_url() if transport == "http" else unused_url().replace("http", "grpc")
+    assert float(run(EXIT, tmp_path, url)) < 2.5
 
 
-def test_a_hanging_endpoint_holds_the_exit_up_for_two_seconds_whatever_the_number_of_queues(tmp_path: Path) -> None:
-    with Backend(default=Reply(HANG)) as backend:
-        assert float(run(EXIT, tmp_path, backend.url)) < 3.0
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_hanging_endpoint_holds_the_exit_up_for_two_seconds_whatever_the_number_of_queues(
+    transport: str, tmp_path: Path
+) -> None:
+    with backend_of(transport, hangs=True) as (url, _):
+        assert float(run(EXIT, tmp_path, url)) < 3.0
 
 
-def test_a_process_that_can_start_no_thread_still_delivers(tmp_path: Path) -> None:
-    with Backend() as backend:
-        run(THREADLESS, tmp_path, backend.url)
-        assert len(backend.taken) == 20
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_process_that_can_start_no_thread_still_delivers(transport: str, tmp_path: Path) -> None:
+    with backend_of(transport) as (url, taken):
+        run(THREADLESS, tmp_path, url)
+        assert len(taken) == 20
 
 
-def test_a_process_that_can_start_no_thread_ends_with_a_hanging_endpoint(tmp_path: Path) -> None:
-    with Backend(default=Reply(HANG)) as backend:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_process_that_can_start_no_thread_ends_with_a_hanging_endpoint(transport: str, tmp_path: Path) -> None:
+    with backend_of(transport, hangs=True) as (url, taken):
         began_s = time.monotonic()
-        run(THREADLESS, tmp_path, backend.url)
+        run(THREADLESS, tmp_path, url)
         assert time.monotonic() - began_s < 20
-        assert backend.taken == []
+        assert taken == []

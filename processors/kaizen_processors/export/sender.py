@@ -97,6 +97,8 @@ class OtlpHttpSender:
     def send(self, payload: bytes, encoding: str, timeout_s: float | None = None) -> Outcome:
         """Send one request. Network failures are outcomes, not exceptions."""
         with importing:
+            import encodings.idna  # noqa: F401, PLC0415 - what urllib3 imports by itself with the first connection
+
             from urllib3 import Timeout  # noqa: PLC0415 - 85 ms of import, on the sending thread
             from urllib3.exceptions import (  # noqa: PLC0415 - see above
                 ConnectTimeoutError,

@@ -187,8 +187,8 @@ for _ in range(20):
 
 
 FORKED_SENDER = """
+import faulthandler
 import os
-import signal
 import sys
 import threading
 
@@ -213,7 +213,7 @@ ends = []
 for _ in range(150):
     child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        faulthandler.dump_traceback_later(20, exit=True)
         os._exit(sender.send(b"", "", 5.0).verdict is not Verdict.DELIVERED)
     ends.append(os.waitpid(child, 0)[1])
     assert not ends[-1], ends

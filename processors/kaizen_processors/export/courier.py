@@ -10,7 +10,7 @@ from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.export.accounts import DropReason
 from kaizen_processors.export.batch import SealedBatch
 from kaizen_processors.export.sender import Outcome, Verdict
-from kaizen_processors.export.splitting import halves, trimmed
+from kaizen_processors.export.splitting import halves, trimmed_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -213,7 +213,7 @@ class Courier:
         parts: Sequence[SealedBatch] = ()
         try:
             parts = halves(batch, self._signal)
-            if not parts and not batch.trimmed and (shorter := trimmed(batch, self._signal)) is not None:
+            if not parts and not batch.trimmed and (shorter := trimmed_batch(batch, self._signal)) is not None:
                 parts = (shorter,)
         except Exception as error:  # noqa: BLE001 - what cannot be cut is dropped, and counted
             self._fence.caught("delivery.split", error)

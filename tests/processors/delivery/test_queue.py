@@ -8,6 +8,8 @@ import time
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
 
 from kaizen_processors.export.sender import Outcome, Verdict
 from tests.processors.delivery.backend import CLOSE, HANG, RESET, Backend, Reply, unused_url
@@ -120,14 +122,25 @@ def test_one_huge_item_is_shortened_and_the_others_are_whole() -> None:
         assert queue.counts().exported == 3
 
 
-def test_an_item_that_no_shortening_helps_is_dropped_alone() -> None:
+def test_an_item_that_nothing_helps_is_dropped_alone() -> None:
     with Backend(max_bytes=2_000) as backend, queue_to(backend.url) as queue:
         queue.put(span(0))
-        queue.put(span(1, **{f"key{number}": number for number in range(200)}))
+        context = span(1).context
+        queue.put(ReadableSpan("s1", context=context, resource=Resource({"huge": "h" * 5_000}), start_time=1))
         queue.put(span(2))
         assert not queue.force_flush(20)
         assert backend.taken == ["s0", "s2"]
         assert queue.counts().dropped == {"too_large": 1}
+
+
+def test_an_item_larger_than_a_request_costs_nobody_else_anything() -> None:
+    with Backend() as backend, queue_to(backend.url, request_bytes=20_000) as queue:
+        fill(queue, 5)
+        queue.put(span(5, text="x" * 1_000_000))
+        fill(queue, 10, first=6)
+        assert queue.force_flush(20)
+        assert backend.taken == names(0, 10)
+        assert max(backend.sizes) <= 20_000
 
 
 def test_no_request_is_larger_than_the_limit_before_compression() -> None:

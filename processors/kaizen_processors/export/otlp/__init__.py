@@ -14,7 +14,6 @@ from kaizen_processors.export.otlp.batch import (
     encode_logs,
     encode_spans,
 )
-from kaizen_processors.export.otlp.trim import trimmed, trimmed_log
 
 __all__ = [
     "EncodedBatch",
@@ -22,6 +21,4 @@ __all__ = [
     "SpanBatchEncoder",
     "encode_logs",
     "encode_spans",
-    "trimmed",
-    "trimmed_log",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Link, Status
+from opentelemetry.trace import Link
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -60,19 +60,11 @@ class OwnParts:
 
 
 class SpanCopy(ReadableSpan):
-    """A span with parts of our own. They may be changed until the copy is handed on."""
+    """A span with parts of our own."""
 
     def __init__(self, name: str | None, own: OwnParts, **parts: Any) -> None:
         super().__init__(name or "", attributes=own.attributes.values, events=own.events, links=own.links, **parts)
         self.own = own
-
-    def rename(self, name: str) -> None:
-        """Give it another name."""
-        self._name = name
-
-    def describe(self, description: str) -> None:
-        """Give its status another description."""
-        self._status = Status(self._status.status_code, description)
 
     @property
     def dropped_attributes(self) -> int:

@@ -1,171 +1,168 @@
-"""Spans and log records that are larger than a request may be: copies without their largest values.
+"""A span or log record that is larger than a request may be: made smaller, so that it is not lost.
 
-What is dropped is counted where it was (`dropped_attributes_count` of the span, event or link), a text that is cut says
-so at its end. Names, times, ids and the order of what stays are kept.
+Long texts are cut first, all of them to the same length, and say so at their end: the beginning of a prompt is worth
+more than a hundred small attributes, and they are worth more than its middle. What is then still too large loses its
+largest attributes, then whole events and links, each counted where it was (`dropped_attributes_count` …). Ids, times
+and the order of what stays are kept.
+
+It works on the encoded request, since the same is wanted when an item is packed and when a backend has refused it.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from kaizen_processors.export.otlp.batch import LogBatchEncoder, SpanBatchEncoder
-from kaizen_processors.export.otlp.mend import mended_log, mended_span
-from kaizen_processors.export.otlp.spans import event_field, link_field
-from kaizen_processors.export.otlp.values import any_value, attribute_fields
+from kaizen_processors.export.otlp.messages import item_lists, parsed
 from kaizen_processors.redaction.copying import cut
-from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from opentelemetry._logs import LogRecord
-    from opentelemetry.sdk._logs import ReadableLogRecord
-    from opentelemetry.sdk.trace import ReadableSpan
+    from kaizen_processors.export.batch import Signal
 
-    from kaizen_processors.export.otlp.copies import EventCopy, LinkCopy, OwnAttributes, OwnParts
-
-_ANY_TAG: Final = b"\x4a"
-_COUNT_BYTES: Final = 6
-"""What a count of missing values may take, at most."""
-_MARK_BYTES: Final = 48
 _MIN_TEXT_BYTES: Final = 256
+"""Texts are not cut below this: what is still too large then is large for another reason."""
+_MARK_BYTES: Final = 48
+"""What the note of a cut may take, at most."""
+_FRAME_BYTES: Final = 2
+"""Tag and length of a part, at least."""
 
 
-class _Cut(NamedTuple):
-    """One thing that can be made smaller: the bytes that it takes, and how to cut it by as many as needed."""
+def trimmed(payload: bytes, signal: Signal, max_bytes: int) -> bytes:
+    """Make a request of one span or log record measure at most `max_bytes`, or as little as it can.
+
+    Raises:
+        google.protobuf.message.DecodeError: The payload is no request of that signal.
+    """
+    if len(payload) <= max_bytes:
+        return payload
+    request = parsed(payload, signal)
+    items = [item for items in item_lists(request, signal) for item in items]
+    texts = [text for item in items for text in _texts(item, signal)]
+    _cut_texts(texts, len(payload) - max_bytes)
+    for parts in (_attributes, _body, _events_and_links):
+        while (excess := request.ByteSize() - max_bytes) > 0:
+            found = [part for item in items for part in parts(item, signal)]
+            if not found:
+                break
+            _drop_largest(found, excess)
+    made: bytes = request.SerializeToString()
+    return made
+
+
+class _Text(NamedTuple):
+    """A text or bytes, and where it stands."""
+
+    owner: Any
+    field: str
+    size_bytes: int
+
+    def shorten(self, kept_bytes: int) -> None:
+        """Keep so many bytes of it, its note included."""
+        whole = getattr(self.owner, self.field)
+        if isinstance(whole, bytes):
+            setattr(self.owner, self.field, whole[:kept_bytes])
+            return
+        start = whole.encode()[: kept_bytes - _MARK_BYTES].decode(errors="ignore")
+        setattr(self.owner, self.field, cut(start, len(start), len(whole)))
+
+
+def _cut_texts(texts: list[_Text], excess: int) -> None:
+    """Cut the longest texts, all to one length, until `excess` bytes are saved; never below the least length."""
+    texts.sort(key=lambda text: text.size_bytes, reverse=True)
+    taken, level = 0, _MIN_TEXT_BYTES
+    for count, text in enumerate(texts, 1):
+        taken += text.size_bytes
+        # The length of the first `count` texts that saves enough, when the next is not longer than that.
+        level = (taken - excess) // count
+        if level >= (texts[count].size_bytes if count < len(texts) else 0):
+            break
+    level = max(level, _MIN_TEXT_BYTES)
+    for text in texts:
+        if text.size_bytes > level:
+            text.shorten(level)
+
+
+def _texts(item: Any, signal: Signal) -> Iterator[_Text]:
+    if signal == "traces":
+        yield _field(item, "name")
+        yield _field(item.status, "message")
+        for part in (*item.events, *item.links):
+            yield from _values(part.attributes)
+        for event in item.events:
+            yield _field(event, "name")
+    else:
+        yield _field(item, "severity_text")
+        yield _field(item, "event_name")
+        yield from _deep(item.body)
+    yield from _values(item.attributes)
+
+
+def _field(owner: Any, field: str) -> _Text:
+    whole = getattr(owner, field)
+    return _Text(owner, field, len(whole if isinstance(whole, bytes) else whole.encode()))
+
+
+def _values(attributes: Iterable[Any]) -> Iterator[_Text]:
+    for attribute in attributes:
+        yield from _deep(attribute.value)
+
+
+def _deep(value: Any) -> Iterator[_Text]:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        for one in value.array_value.values:
+            yield from _deep(one)
+    elif kind == "kvlist_value":
+        yield from _values(value.kvlist_value.values)
+    elif kind in {"string_value", "bytes_value"}:
+        yield _field(value, kind)
+
+
+class _Part(NamedTuple):
+    """Something that may be left out."""
 
     size_bytes: int
-    apply: Callable[[int], int]
-    """Takes the bytes that are too many, gives those that it saved."""
+    drop: Callable[[], None]
 
 
-def trimmed(span: ReadableSpan, max_bytes: int) -> ReadableSpan:
-    """Give a span whose batch, of this span alone, takes at most `max_bytes`: itself, or a copy without the largest.
-
-    Attributes go first, the span's own and those of its events and links, the largest first; a long name or status
-    description is cut; then go whole events and links. Never raises: a span whose resource alone is too large comes
-    back as small as it gets, and one that cannot be encoded at all comes back as it is.
-    """
-    try:
-        return _trimmed_span(span, max_bytes)
-    except Exception:  # noqa: BLE001 - it has no valid ids: the batch counts it
-        return span
-
-
-def trimmed_log(record: ReadableLogRecord, max_bytes: int) -> ReadableLogRecord:
-    """Give a log record whose batch, of this record alone, takes at most `max_bytes`; see `trimmed`.
-
-    The body is cut when it is the largest: a text to what there is room for, anything else to the name of its type.
-    """
-    try:
-        return _trimmed_log(record, max_bytes)
-    except Exception:  # noqa: BLE001 - it is no log record: the batch counts it
-        return record
-
-
-def _trimmed_span(span: ReadableSpan, max_bytes: int) -> ReadableSpan:
-    copy = mended_span(span)
-    excess = SpanBatchEncoder().add(copy) - max_bytes
-    if excess <= 0:
-        return span
-    owners = [copy.own.attributes, *(event.own for event in copy.own.events), *(link.own for link in copy.own.links)]
-    cuts = [cut for owner in owners for cut in _attribute_cuts(owner)]
-    cuts.append(_text_cut(copy.name, copy.rename))
-    cuts.append(_text_cut(copy.status.description, copy.describe))
-    _apply(cuts, excess)
-    excess = SpanBatchEncoder().add(copy) - max_bytes
-    if excess > 0:
-        _apply(_part_cuts(copy.own), excess)
-    return copy
-
-
-def _trimmed_log(readable: ReadableLogRecord, max_bytes: int) -> ReadableLogRecord:
-    copy = mended_log(readable)
-    excess = LogBatchEncoder().add(copy) - max_bytes
-    if excess <= 0:
-        return readable
-    record = copy.log_record
-    cuts = [*_attribute_cuts(copy.own), _body_cut(record)]
-    cuts.append(_text_cut(record.severity_text, partial(setattr, record, "severity_text")))
-    cuts.append(_text_cut(record.event_name, partial(setattr, record, "event_name")))
-    _apply(cuts, excess)
-    return copy
-
-
-def _apply(cuts: Iterable[_Cut], excess: int) -> None:
-    for largest in sorted(cuts, key=lambda each: each.size_bytes, reverse=True):
+def _drop_largest(parts: list[_Part], excess: int) -> None:
+    for part in sorted(parts, key=lambda each: each.size_bytes, reverse=True):
         if excess <= 0:
             return
-        excess -= largest.apply(excess)
+        part.drop()
+        excess -= part.size_bytes
 
 
-def _attribute_cuts(own: OwnAttributes) -> Iterator[_Cut]:
-    for key, value in own.values.items():
-        yield _attribute_cut(own, key, len(attribute_fields(_ANY_TAG, {key: value})))
+def _attributes(item: Any, signal: Signal) -> Iterator[_Part]:
+    owners = (item, *item.events, *item.links) if signal == "traces" else (item,)
+    for owner in owners:
+        yield from _parts(owner, owner.attributes, "dropped_attributes_count")
 
 
-def _attribute_cut(own: OwnAttributes, key: str, size_bytes: int) -> _Cut:
-    def drop(_: int) -> int:
-        del own.values[key]
-        own.lost += 1
-        return size_bytes - _COUNT_BYTES
-
-    return _Cut(size_bytes, drop)
+def _events_and_links(item: Any, signal: Signal) -> Iterator[_Part]:
+    if signal == "traces":
+        yield from _parts(item, item.events, "dropped_events_count")
+        yield from _parts(item, item.links, "dropped_links_count")
 
 
-def _text_cut(text: str | None, replace: Callable[[str], None]) -> _Cut:
-    encoded = (text or "").encode()
+def _parts(owner: Any, parts: Any, count: str) -> Iterator[_Part]:
+    for part in list(parts):
 
-    def shorten(excess: int) -> int:
-        kept = max(len(encoded) - excess - _MARK_BYTES, _MIN_TEXT_BYTES)
-        if kept + _MARK_BYTES >= len(encoded):
-            return 0
-        start = encoded[:kept].decode(errors="ignore")
-        replace(cut(start, len(start), len(text or "")))
-        return len(encoded) - kept - _MARK_BYTES
+        def drop(part: Any = part) -> None:
+            # By identity: equal parts are as good as each other, and `remove` would compare all of them.
+            del parts[next(place for place, one in enumerate(parts) if one is part)]
+            setattr(owner, count, getattr(owner, count) + 1)
 
-    return _Cut(len(encoded), shorten)
+        yield _Part(part.ByteSize() + _FRAME_BYTES, drop)
 
 
-def _body_cut(record: LogRecord) -> _Cut:
-    body = record.body
-    if isinstance(body, str):
-        return _text_cut(body, partial(setattr, record, "body"))
-    size_bytes = len(any_value(body))
-    name = f"[object {type_name(body)}]"
+def _body(item: Any, signal: Signal) -> Iterator[_Part]:
+    """A log record's body that is still too large is no text: no count would say that it is missing, so it is named."""
+    if signal == "logs" and (kind := item.body.WhichOneof("value")) in {"array_value", "kvlist_value"}:
+        name = "[object array]" if kind == "array_value" else "[object map]"
 
-    def replace(_: int) -> int:
-        record.body = name
-        return size_bytes - len(name.encode()) - _COUNT_BYTES
+        def replace() -> None:
+            item.body.string_value = name
 
-    return _Cut(size_bytes, replace)
-
-
-def _part_cuts(own: OwnParts) -> Iterator[_Cut]:
-    for event in own.events:
-        yield _event_cut(own, event)
-    for link in own.links:
-        yield _link_cut(own, link)
-
-
-def _event_cut(own: OwnParts, event: EventCopy) -> _Cut:
-    size_bytes = len(event_field(event))
-
-    def drop(_: int) -> int:
-        own.events.remove(event)
-        own.lost_events += 1
-        return size_bytes - _COUNT_BYTES
-
-    return _Cut(size_bytes, drop)
-
-
-def _link_cut(own: OwnParts, link: LinkCopy) -> _Cut:
-    size_bytes = len(link_field(link))
-
-    def drop(_: int) -> int:
-        own.links.remove(link)
-        own.lost_links += 1
-        return size_bytes - _COUNT_BYTES
-
-    return _Cut(size_bytes, drop)
+        yield _Part(item.body.ByteSize() - len(name), replace)

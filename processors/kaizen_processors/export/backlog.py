@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from kaizen_processors.export.accounts import Accounts, DeliveryCounts, DropReason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kaizen_processors.export.batch import SealedBatch
+    from kaizen_processors.export.settings import DeliverySettings
 
 Item = TypeVar("Item")
 
 
 class Backlog(Generic[Item]):
-    """Bounded in items before packing and in compressed bytes after it. All attributes belong to `lock`.
+    """Bounded in items and their bytes before packing, in compressed bytes after it. All attributes belong to `lock`.
 
     Args:
-        max_items: Most items that wait to be packed.
-        max_bytes: Most compressed bytes that wait to be sent.
-        wake_at: So many waiting items wake the packer.
+        settings: The bounds, and how many items or bytes wake the packer.
+        weigh: About how many bytes an item holds.
     """
 
-    def __init__(self, max_items: int, max_bytes: int, wake_at: int) -> None:
+    def __init__(self, settings: DeliverySettings, weigh: Callable[[Item], int]) -> None:
         """Start empty."""
         # Reentrant: the garbage collector may end an abandoned span while this thread holds the lock.
         self.lock = threading.RLock()
@@ -52,38 +52,73 @@ class Backlog(Generic[Item]):
         self.ended = False
         self._taken = 0
         self._unsealed_from = 0
-        self._max_items = max_items
-        self._max_bytes = max_bytes
-        self._wake_at = wake_at
+        self._weigh = weigh
+        self._weights: deque[int] = deque()
+        self._buffer_bytes = 0
+        self._chunk_bytes = 0
+        self._max_items = settings.handover_items
+        self._max_waiting_bytes = settings.handover_bytes
+        self._max_bytes = settings.queue_bytes
+        self._wake_at = settings.wake_items
+        self._wake_bytes = settings.batch_bytes
 
     # -- producers ------------------------------------------------------------------------------------------------
 
     def put(self, item: Item) -> bool:
         """Hand an item over; False when it was dropped at once (and counted)."""
+        weight = self._weigh(item)
         with self.lock:
             accounts, buffer = self.accounts, self.buffer
             accounts.put += 1
             if self.closing:
                 accounts.drop(1, DropReason.SHUTDOWN)
                 return False
-            if len(buffer) >= self._max_items:
+            held = self._buffer_bytes + self._chunk_bytes
+            if len(buffer) >= self._max_items or (held and held + weight > self._max_waiting_bytes):
                 accounts.drop(1, DropReason.QUEUE_FULL)
                 return False
             buffer.append(item)
+            self._weights.append(weight)
+            self._buffer_bytes += weight
             self.accepted += 1
-            if self.packer_idle or len(buffer) >= self._wake_at:
+            if self.packer_idle or len(buffer) >= self._wake_at or self._buffer_bytes >= self._wake_bytes:
                 self.packer_wake.notify()
         return True
 
     # -- the packer -----------------------------------------------------------------------------------------------
 
-    def take(self) -> list[Item]:
-        """All items that wait to be packed, in their order."""
+    def take(self, end: int) -> list[Item]:
+        """Items that wait to be packed, in their order, none of the place `end` or later; empty when there are none.
+
+        No more at once than a batch may hold or so: what is taken still counts as waiting until the next call, and the
+        more is let go of one by one, the earlier there is room for others.
+        """
         with self.lock:
-            chunk = list(self.buffer)
-            self.buffer.clear()
+            self._chunk_bytes = 0
+            buffer, weights, wanted = self.buffer, self._weights, end - self._taken
+            if len(buffer) <= wanted and self._buffer_bytes <= self._wake_bytes:
+                chunk = list(buffer)
+                self._chunk_bytes, self._buffer_bytes = self._buffer_bytes, 0
+                buffer.clear()
+                weights.clear()
+            else:
+                chunk = []
+                while buffer and len(chunk) < wanted and self._chunk_bytes < self._wake_bytes:
+                    chunk.append(buffer.popleft())
+                    self._chunk_bytes += weights.popleft()
+                self._buffer_bytes -= self._chunk_bytes
             self._taken += len(chunk)
             return chunk
+
+    @property
+    def pack_wanted(self) -> bool:
+        """Whether so much waits to be packed that it should not wait longer."""
+        return len(self.buffer) >= self._wake_at or self._buffer_bytes >= self._wake_bytes
+
+    @property
+    def waiting_bytes(self) -> int:
+        """About how many bytes the items hold that are not packed yet."""
+        return self._buffer_bytes + self._chunk_bytes
 
     @property
     def flush_wanted(self) -> bool:
@@ -124,6 +159,7 @@ class Backlog(Generic[Item]):
     def packer_died(self) -> None:
         """Account for what a packer held that did not live to seal it."""
         with self.lock:
+            self._chunk_bytes = 0
             lost = self._taken - self._unsealed_from
             self._unsealed_from = self._taken
             self.drop(lost, DropReason.FAILED)
@@ -203,6 +239,8 @@ class Backlog(Generic[Item]):
             self.accounts.drop(self.accounts.pending, DropReason.SHUTDOWN)
             self.ended = self.closing = True
             self.buffer.clear()
+            self._weights.clear()
+            self._buffer_bytes = 0
             self.sealed.clear()
             self.sealed_bytes = 0
             self.packer_wake.notify_all()

@@ -19,6 +19,7 @@ from kaizen_processors.export.endings import end_with_process, time_left_s
 from kaizen_processors.export.packer import Packer
 from kaizen_processors.export.retry import Backoff
 from kaizen_processors.export.settings import DeliverySettings
+from kaizen_processors.export.weight import log_weight, span_weight
 from kaizen_processors.fence import Fence
 from kaizen_processors.forking import begin_anew_in_children
 
@@ -75,6 +76,7 @@ class DeliveryQueue(Generic[Item]):
         self._new_encoder = new_encoder
         self._sender = sender
         self._signal = signal
+        self._weigh: Callable[[Any], int] = span_weight if signal == "traces" else log_weight
         self._settings = DeliverySettings() if settings is None else settings
         self._spool = spool
         self._fence = Fence() if fence is None else fence
@@ -91,7 +93,7 @@ class DeliveryQueue(Generic[Item]):
         ended = self._backlog.closing if hasattr(self, "_backlog") else False
         made = self._new_backoff
         backoff = Backoff(settings.retry_base_s, cap_s=settings.retry_cap_s) if made is None else made()
-        self._backlog: Backlog[Item] = Backlog(settings.handover_items, settings.queue_bytes, settings.wake_items)
+        self._backlog: Backlog[Item] = Backlog(settings, self._weigh)
         self._backlog.accounts.on_first_drop = self._on_first_drop
         self._packer = Packer(self._backlog, self._new_encoder, self._signal, settings, self._fence, self._spool)
         self._courier = Courier(

@@ -67,14 +67,15 @@ class Packer(Generic[Item]):
     def pack(self) -> None:
         """Pack what is there now, and seal what is due."""
         backlog = self._backlog
-        chunk = backlog.take()
-        if backlog.full and not backlog.closing and self._spool is None and chunk:
-            # No room for what they would become: not worth encoding.
-            backlog.drop(len(chunk), DropReason.QUEUE_FULL)
-            self._consumed += len(chunk)
-            chunk = []
-        for item in chunk:
-            self._add(item)
+        end = backlog.accepted
+        while chunk := backlog.take(end):
+            if backlog.full and not backlog.closing and self._spool is None:
+                # No room for what they would become: not worth encoding.
+                backlog.drop(len(chunk), DropReason.QUEUE_FULL)
+                self._consumed += len(chunk)
+            else:
+                for item in chunk:
+                    self._add(item)
         late = time.monotonic() - self._opened_s >= self._settings.interval_s
         if self._consumed and (late or backlog.flush_wanted):
             self._seal()
@@ -146,6 +147,6 @@ class Packer(Generic[Item]):
                     self._opened_s = time.monotonic()
                     continue
                 left_s = self._opened_s + self._settings.interval_s - time.monotonic()
-                if waiting >= self._settings.wake_items or left_s <= 0 or backlog.flush_wanted:
+                if backlog.pack_wanted or left_s <= 0 or backlog.flush_wanted:
                     return
                 backlog.packer_wake.wait(left_s)

@@ -17,6 +17,7 @@ class DeliverySettings:
     Attributes:
         queue_bytes: Most compressed bytes that wait to be sent. 16 MiB hold 30 s at 2,000 spans/s and more.
         handover_items: Most items that wait to be encoded.
+        handover_bytes: Most bytes that these hold, estimated by the lengths of their texts.
         batch_items: A batch is sealed with this many items.
         batch_bytes: … or when it measures this much, uncompressed.
         request_bytes: No request is larger than this, uncompressed: larger ones are cut, an item alone is shortened.
@@ -30,6 +31,7 @@ class DeliverySettings:
 
     queue_bytes: int = 16 * MIB
     handover_items: int = 8_192
+    handover_bytes: int = 64 * MIB
     batch_items: int = 512
     batch_bytes: int = 3 * MIB
     request_bytes: int = 4 * MIB
@@ -46,7 +48,8 @@ class DeliverySettings:
         Raises:
             ValueError: A size or time is not positive.
         """
-        for name in ("queue_bytes", "handover_items", "batch_items", "batch_bytes", "request_bytes", "wake_items"):
+        sizes = ("queue_bytes", "handover_items", "handover_bytes", "batch_items", "batch_bytes", "request_bytes")
+        for name in (*sizes, "wake_items"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
         for name in ("interval_s", "shutdown_s", "retry_base_s", "retry_cap_s"):

@@ -224,6 +224,25 @@ print(*ends)
 """
 
 
+LARGE = """
+import resource
+import sys
+
+from kaizen_processors.export.queue_processors import otlp_span_queue
+from tests.processors.delivery.support import endpoint_of, span
+
+queue = otlp_span_queue(endpoint_of(sys.argv[1], "traces"))
+queue.put(span(0))
+queue.force_flush(0.5)
+before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for number in range(2_048):
+    queue.put(span(number, text=f"{number:04}" * 250_000))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) // 1024)
+counts = queue.counts()
+assert counts.pending + counts.dropped["queue_full"] == counts.put == 2_049, counts
+"""
+
+
 def run(text: str, folder: Path, *arguments: str) -> str:
     program = folder / "program.py"
     program.write_text(text, "utf-8")
@@ -300,6 +319,12 @@ def test_a_queue_that_has_ended_stays_ended_in_children(tmp_path: Path) -> None:
     with Backend() as backend:
         run(WORK, tmp_path, backend.url, "ended_before", "fork")
         assert backend.taken == ["s0"]
+
+
+def test_two_thousand_spans_of_a_megabyte_stay_within_the_bounds_while_the_backend_hangs(tmp_path: Path) -> None:
+    with backend_of("http", hangs=True) as (url, _):
+        grown_mib = int(run(LARGE, tmp_path, url))
+    assert 0 < grown_mib < 64 + 64  # what waits to be encoded, and what encodes it
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

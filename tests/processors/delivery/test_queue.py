@@ -11,9 +11,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
+from kaizen_processors.export.delivery import DeliveryQueue
+from kaizen_processors.export.otlp import SpanBatchEncoder
 from kaizen_processors.export.sender import Outcome, Verdict
 from tests.processors.delivery.backend import CLOSE, HANG, RESET, Backend, Reply, unused_url
-from tests.processors.delivery.support import balanced, fill, names, queue_to, sender_to, span
+from tests.processors.delivery.support import FAST, balanced, fill, names, queue_to, sender_to, span
 
 
 class HeldSender:
@@ -188,6 +190,45 @@ def test_the_handover_is_bounded_while_nobody_encodes() -> None:
             fill(queue, 80)
         assert queue.counts().dropped == {"queue_full": 30}
         assert balanced(queue)
+
+
+def test_the_handover_is_bounded_in_bytes_too() -> None:
+    with queue_to(HeldSender(), handover_bytes=1_000_000) as queue:
+        with queue._backlog.lock:
+            for number in range(80):
+                queue.put(span(number, text="x" * 98_000))
+            assert 900_000 < queue._backlog.waiting_bytes <= 1_000_000
+        assert queue.counts().dropped == {"queue_full": 70}
+        assert balanced(queue)
+
+
+def test_an_item_larger_than_the_handover_finds_room_when_nothing_waits() -> None:
+    with Backend() as backend, queue_to(backend.url, handover_bytes=10_000) as queue:
+        queue.put(span(0, text="x" * 50_000))
+        assert queue.force_flush(20)
+        assert backend.taken == ["s0"]
+
+
+def test_what_is_being_packed_counts_as_waiting() -> None:
+    taken: list[int] = []
+
+    class SlowEncoder(SpanBatchEncoder):
+        def add(self, item: ReadableSpan) -> int:
+            taken.append(backlog.waiting_bytes)
+            return super().add(item)
+
+    held = HeldSender()
+    queue = DeliveryQueue(SlowEncoder, held, "traces", FAST)
+    backlog = queue._backlog
+    with backlog.lock:
+        for number in range(10):
+            queue.put(span(number, text="x" * 1_000_000))
+        queue.hasten()
+    assert held.entered.acquire(timeout=20)
+    held.let_go.release()
+    queue.shutdown(0.05)
+    assert taken[0] > 10_000_000
+    assert min(taken) > 0
 
 
 def test_put_returns_while_the_backend_hangs() -> None:

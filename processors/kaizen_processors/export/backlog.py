@@ -139,7 +139,7 @@ class Backlog(Generic[Item]):
     def offer(self, batch: SealedBatch) -> bool:
         """Queue a sealed batch; False when there is no room for it: the newest give way. One always finds room."""
         with self.lock:
-            size = len(batch.payload)
+            size = batch.size_bytes
             # Once full, a smaller batch must not slip in past a larger one: room is made by settling only.
             if self.sealed and (self.full or self.sealed_bytes + size > self._max_bytes):
                 self.full = True
@@ -175,7 +175,7 @@ class Backlog(Generic[Item]):
             batch.settled = True
             self.sealed.popleft()
             self.sealed.extendleft(reversed(parts))
-            self.sealed_bytes += sum(len(part.payload) for part in parts) - len(batch.payload)
+            self.sealed_bytes += sum(part.size_bytes for part in parts) - batch.size_bytes
 
     def settle(
         self, batch: SealedBatch, *, exported: int = 0, spooled: int = 0, dropped: int = 0, reason: str = ""
@@ -187,7 +187,7 @@ class Backlog(Generic[Item]):
             batch.settled = True
             if self.sealed and self.sealed[0] is batch:
                 self.sealed.popleft()
-                self.sealed_bytes -= len(batch.payload)
+                self.sealed_bytes -= batch.size_bytes
                 self.full = False
             self.accounts.exported += exported
             self.accounts.spooled += spooled

@@ -9,6 +9,8 @@ import io
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kaizen_processors.export.spool import SpoolRecord
 
 Signal = Literal["traces", "logs"]
@@ -26,8 +28,8 @@ class EncodedBatch(Protocol):
     """What an encoder hands out at the end of a batch."""
 
     @property
-    def payload(self) -> bytes:
-        """The serialised `Export…ServiceRequest`."""
+    def payload(self) -> Any:
+        """The serialised `Export…ServiceRequest`; or the items, for an exporter that wants them as they are."""
         ...
 
     @property
@@ -66,13 +68,27 @@ class BatchEncoder(Protocol[Item_contra]):
 class SealedBatch:
     """One request, ready to send: compressed, with the number of its items and the queue place of the first of them."""
 
-    __slots__ = ("attempts", "encoding", "failures", "first_seq", "items", "payload", "record", "settled", "trimmed")
+    __slots__ = (
+        "attempts", "encoding", "failures", "first_seq", "items",
+        "payload", "record", "settled", "size_bytes", "trimmed",
+    )  # fmt: skip
 
     def __init__(
-        self, payload: bytes, encoding: str, items: int, first_seq: int, record: SpoolRecord | None = None
+        self,
+        payload: Any,
+        encoding: str,
+        items: int,
+        first_seq: int,
+        record: SpoolRecord | None = None,
+        *,
+        size_bytes: int | None = None,
     ) -> None:
-        """Hold a compressed request; `record` says where in the spool it came from."""
+        """Hold a compressed request; `record` says where in the spool it came from.
+
+        For an exporter that wants the items as they are, `payload` is these, and `size_bytes` says what they hold.
+        """
         self.payload = payload
+        self.size_bytes = len(payload) if size_bytes is None else size_bytes
         self.encoding = encoding
         self.items = items
         self.first_seq = first_seq
@@ -81,6 +97,22 @@ class SealedBatch:
         self.trimmed = False
         self.attempts = 0
         self.failures = 0
+
+
+class Cutter(Protocol):
+    """Makes sealed batches of what an encoder has collected, and smaller ones of those that are too large."""
+
+    def sealed(self, encoded: EncodedBatch, first_seq: int) -> list[SealedBatch]:
+        """The batches to send."""
+        ...
+
+    def halves(self, batch: SealedBatch) -> Sequence[SealedBatch]:
+        """A batch cut in two; empty when it holds but one item."""
+        ...
+
+    def trimmed(self, batch: SealedBatch) -> SealedBatch | None:
+        """A batch of one item, made smaller; None when that cannot be done."""
+        ...
 
 
 def zstd_available() -> bool:

@@ -10,14 +10,13 @@ from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.export.accounts import DropReason
 from kaizen_processors.export.batch import SealedBatch
 from kaizen_processors.export.sender import Outcome, Verdict
-from kaizen_processors.export.splitting import halves, trimmed_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kaizen_processors.clock import Clock
     from kaizen_processors.export.backlog import Backlog
-    from kaizen_processors.export.batch import Signal
+    from kaizen_processors.export.batch import Cutter
     from kaizen_processors.export.retry import Backoff
     from kaizen_processors.export.sender import Sender
     from kaizen_processors.export.spool import Spool
@@ -45,7 +44,7 @@ class Courier:
         self,
         backlog: Backlog[Any],
         sender: Sender,
-        signal: Signal,
+        cutter: Cutter,
         backoff: Backoff,
         fence: Fence,
         spool: Spool | None = None,
@@ -55,7 +54,7 @@ class Courier:
         """Deliver this backlog with this sender."""
         self._backlog = backlog
         self._sender = sender
-        self._signal = signal
+        self._cutter = cutter
         self._backoff = backoff
         self._fence = fence
         self._spool = spool
@@ -212,8 +211,8 @@ class Courier:
     def _shrink(self, batch: SealedBatch) -> None:
         parts: Sequence[SealedBatch] = ()
         try:
-            parts = halves(batch, self._signal)
-            if not parts and not batch.trimmed and (shorter := trimmed_batch(batch, self._signal)) is not None:
+            parts = self._cutter.halves(batch)
+            if not parts and not batch.trimmed and (shorter := self._cutter.trimmed(batch)) is not None:
                 parts = (shorter,)
         except Exception as error:  # noqa: BLE001 - what cannot be cut is dropped, and counted
             self._fence.caught("delivery.split", error)

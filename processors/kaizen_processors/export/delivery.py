@@ -19,6 +19,7 @@ from kaizen_processors.export.endings import end_with_process, time_left_s
 from kaizen_processors.export.packer import Packer
 from kaizen_processors.export.retry import Backoff
 from kaizen_processors.export.settings import DeliverySettings
+from kaizen_processors.export.splitting import OtlpCutter
 from kaizen_processors.export.weight import log_weight, span_weight
 from kaizen_processors.fence import Fence
 from kaizen_processors.forking import begin_anew_in_children
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from kaizen_processors.clock import Clock
     from kaizen_processors.export.accounts import DeliveryCounts
-    from kaizen_processors.export.batch import BatchEncoder, SealedBatch, Signal
+    from kaizen_processors.export.batch import BatchEncoder, Cutter, SealedBatch, Signal
     from kaizen_processors.export.sender import Sender
     from kaizen_processors.export.spool import Spool
 
@@ -58,9 +59,11 @@ class DeliveryQueue(Generic[Item]):
         fence: Counts our own failures.
         clock: Times retries. Deadlines of `force_flush` and `shutdown` are always real.
         backoff: Makes the delays between attempts; by default as the settings say.
+        cutter: Makes sealed batches; by default OTLP requests.
+        gather: Has those who hold items back hand them over; called before a flush and before the end.
     """
 
-    def __init__(  # noqa: PLR0913 - the last four are for tests and for sharing
+    def __init__(  # noqa: PLR0913 - the last ones are for tests and for sharing
         self,
         new_encoder: Callable[[], BatchEncoder[Item]],
         sender: Sender,
@@ -71,11 +74,12 @@ class DeliveryQueue(Generic[Item]):
         fence: Fence | None = None,
         clock: Clock = SYSTEM_CLOCK,
         backoff: Callable[[], Backoff] | None = None,
+        cutter: Cutter | None = None,
+        gather: Callable[[], None] | None = None,
     ) -> None:
         """Prepare; threads start at the first put."""
         self._new_encoder = new_encoder
         self._sender = sender
-        self._signal = signal
         self._weigh: Callable[[Any], int] = span_weight if signal == "traces" else log_weight
         self._settings = DeliverySettings() if settings is None else settings
         self._spool = spool
@@ -83,6 +87,8 @@ class DeliveryQueue(Generic[Item]):
         self._clock = clock
         self._new_backoff = backoff
         self._on_first_drop: Callable[[str], None] | None = None
+        self._cutter = OtlpCutter(signal, self._settings) if cutter is None else cutter
+        self._gather = gather
         self.after_fork_in_child()
         begin_anew_in_children(self)
         end_with_process(self)
@@ -95,9 +101,9 @@ class DeliveryQueue(Generic[Item]):
         backoff = Backoff(settings.retry_base_s, cap_s=settings.retry_cap_s) if made is None else made()
         self._backlog: Backlog[Item] = Backlog(settings, self._weigh)
         self._backlog.accounts.on_first_drop = self._on_first_drop
-        self._packer = Packer(self._backlog, self._new_encoder, self._signal, settings, self._fence, self._spool)
+        self._packer = Packer(self._backlog, self._new_encoder, self._cutter, settings, self._fence, self._spool)
         self._courier = Courier(
-            self._backlog, self._sender, self._signal, backoff, self._fence, self._spool, clock=self._clock
+            self._backlog, self._sender, self._cutter, backoff, self._fence, self._spool, clock=self._clock
         )
         self._packing: threading.Thread | None = None
         self._sending: threading.Thread | None = None
@@ -154,6 +160,7 @@ class DeliveryQueue(Generic[Item]):
             since the flush before.
         """
         deadline_s = time.monotonic() + timeout_s
+        self._call_in()
         backlog = self._backlog
         with backlog.lock:
             told = self._drops_told
@@ -182,6 +189,7 @@ class DeliveryQueue(Generic[Item]):
         Returns:
             True when everything that was pending has been exported or spooled.
         """
+        self._call_in()
         settings, backlog = self._settings, self._backlog
         limit_s = time_left_s(settings.shutdown_s if timeout_s is None else timeout_s, settings.shutdown_s)
         deadline_s = time.monotonic() + limit_s
@@ -205,6 +213,11 @@ class DeliveryQueue(Generic[Item]):
         if self._spool is not None:
             self._spool.close()
         return backlog.accounts.dropped_total == self._drops_told
+
+    def _call_in(self) -> None:
+        if self._gather is not None and not self._backlog.closing:
+            with self._fence("delivery.gather"):
+                self._gather()
 
     def _deliver(self, target: int, deadline_s: float) -> None:
         self._courier.hurry()

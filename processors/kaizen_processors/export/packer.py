@@ -6,14 +6,12 @@ import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kaizen_processors.export.accounts import DropReason
-from kaizen_processors.export.batch import SealedBatch, compress
-from kaizen_processors.export.splitting import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kaizen_processors.export.backlog import Backlog
-    from kaizen_processors.export.batch import BatchEncoder, Signal
+    from kaizen_processors.export.batch import BatchEncoder, Cutter, SealedBatch
     from kaizen_processors.export.settings import DeliverySettings
     from kaizen_processors.export.spool import Spool
     from kaizen_processors.fence import Fence
@@ -32,7 +30,7 @@ class Packer(Generic[Item]):
         self,
         backlog: Backlog[Item],
         new_encoder: Callable[[], BatchEncoder[Item]],
-        signal: Signal,
+        cutter: Cutter,
         settings: DeliverySettings,
         fence: Fence,
         spool: Spool | None = None,
@@ -40,7 +38,7 @@ class Packer(Generic[Item]):
         """Pack for this backlog; what finds no room goes to the spool, if there is one."""
         self._backlog = backlog
         self._new_encoder = new_encoder
-        self._signal = signal
+        self._cutter = cutter
         self._settings = settings
         self._fence = fence
         self._spool = spool
@@ -125,11 +123,7 @@ class Packer(Generic[Item]):
         self._backlog.drop(left_out, DropReason.ENCODING)
         if not encoded.items:
             return []
-        encoding, first = self._settings.compression, self._backlog.unsealed_from
-        return [
-            SealedBatch(compress(payload, encoding), encoding, items, first)
-            for payload, items in pieces(encoded.payload, encoded.items, self._signal, self._settings.request_bytes)
-        ]
+        return self._cutter.sealed(encoded, self._backlog.unsealed_from)
 
     def _wait(self) -> None:
         """Wait until enough items are there, the first of them has waited long enough, or somebody flushes.

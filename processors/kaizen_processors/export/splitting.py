@@ -12,7 +12,38 @@ from kaizen_processors.export.otlp.messages import groups, item_lists, parsed
 from kaizen_processors.export.otlp.trim import trimmed
 
 if TYPE_CHECKING:
-    from kaizen_processors.export.batch import Signal
+    from kaizen_processors.export.batch import EncodedBatch, Signal
+    from kaizen_processors.export.settings import DeliverySettings
+
+
+class OtlpCutter:
+    """Batches of OTLP requests.
+
+    Args:
+        signal: `traces` or `logs`.
+        settings: Says how large a request may be, and how it is compressed.
+    """
+
+    def __init__(self, signal: Signal, settings: DeliverySettings) -> None:
+        """Cut requests of this signal."""
+        self._signal = signal
+        self._settings = settings
+
+    def sealed(self, encoded: EncodedBatch, first_seq: int) -> list[SealedBatch]:
+        """The request, cut where it is larger than one may be."""
+        settings = self._settings
+        return [
+            SealedBatch(compress(payload, settings.compression), settings.compression, items, first_seq)
+            for payload, items in pieces(encoded.payload, encoded.items, self._signal, settings.request_bytes)
+        ]
+
+    def halves(self, batch: SealedBatch) -> tuple[SealedBatch, ...]:
+        """Two requests, each with half of the items in their order; empty when there is but one item."""
+        return halves(batch, self._signal)
+
+    def trimmed(self, batch: SealedBatch) -> SealedBatch | None:
+        """The only item, made smaller to a quarter of its size; None when that cannot be done."""
+        return trimmed_batch(batch, self._signal)
 
 
 def halves(batch: SealedBatch, signal: Signal) -> tuple[SealedBatch, ...]:

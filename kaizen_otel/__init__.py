@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kaizen_otel.performance_monitor import PerformanceMonitor
     from kaizen_otel.realtime import RealTimeMetrics
     from kaizen_otel.transparency import ExecutionTrace, KaizenTransparencyInterface, WorkflowMonitor, WorkflowTracker
+    from kaizen_processors.export.wrapping import wrap_exporter
     from kaizen_processors.snapshots import PerformanceSnapshot
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "snapshot",
     "stats",
     "uninstrument",
+    "wrap_exporter",
 ]
 
 _LOADED_WHEN_USED = {
@@ -70,6 +72,7 @@ _LOADED_WHEN_USED = {
     "RealTimeMetrics": "kaizen_otel.realtime",
     "WorkflowMonitor": "kaizen_otel.transparency",
     "WorkflowTracker": "kaizen_otel.transparency",
+    "wrap_exporter": "kaizen_processors.export.wrapping",
 }
 
 

@@ -8,6 +8,8 @@ processor, once for the provider's life, and no exporter.
 from __future__ import annotations
 
 import os
+import sys
+import time
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -258,9 +260,13 @@ class Providers:
     # -- the end --------------------------------------------------------------------------------------------------
 
     def flush(self, timeout_s: float) -> bool:
-        """Flush our own providers; an application's are its own."""
+        """Flush our own providers, and the exporters that the application wrapped; its providers are its own."""
         self._recorder.drain()
         done = True
+        deadline_s = time.monotonic() + timeout_s
+        for exporter in (*_wrapped_exporters("traces"), *_wrapped_exporters("logs")):
+            left_s = max(0.0, deadline_s - time.monotonic())
+            done = exporter.force_flush(int(left_s * 1_000)) and done
         own_meter = None if self._own_metrics is None else self._own_metrics.provider
         own_logger = None if self._own_logs is None else self._own_logs.provider
         for provider in (self._own_tracer_provider, own_meter, own_logger):
@@ -308,3 +314,8 @@ class Providers:
             return None  # its spans are the ones around: no attributes need to be made for them
         tracer: Tracer = provider.get_tracer(SCOPE_NAME, __version__, self._schema_url)
         return tracer
+
+
+def _wrapped_exporters(signal: str) -> list[Any]:
+    wrapping = sys.modules.get("kaizen_processors.export.wrapping")  # not loaded: nothing was wrapped
+    return [] if wrapping is None else wrapping.wrapped_exporters(signal)

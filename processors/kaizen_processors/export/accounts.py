@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,18 @@ class DeliveryCounts:
     def dropped_total(self) -> int:
         """Items dropped for whatever reason."""
         return sum(self.dropped.values())
+
+    def __add__(self, other: DeliveryCounts) -> DeliveryCounts:
+        """The figures of two queues together."""
+        return DeliveryCounts(
+            **{one.name: _sum(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)}
+        )
+
+
+def _sum(left: Any, right: Any) -> Any:
+    if isinstance(left, dict):
+        return {key: left.get(key, 0) + right.get(key, 0) for key in left | right}
+    return left + right
 
 
 class Accounts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord
@@ -41,6 +41,8 @@ def otlp_span_queue(
     settings: DeliverySettings | None = None,
     spool: Spool | None = None,
     fence: Fence | None = None,
+    *,
+    gather: Callable[[], None] | None = None,
 ) -> DeliveryQueue[ReadableSpan]:
     """A queue that delivers spans by OTLP; without an endpoint, as the `OTEL_EXPORTER_OTLP_*` variables say.
 
@@ -49,7 +51,7 @@ def otlp_span_queue(
     """
     from kaizen_processors.export.otlp import SpanBatchEncoder  # noqa: PLC0415 - loaded when used
 
-    return _otlp_queue(SpanBatchEncoder, "traces", endpoint, settings, spool, fence)
+    return _otlp_queue(SpanBatchEncoder, "traces", endpoint, settings, spool, fence=fence, gather=gather)
 
 
 def otlp_log_queue(
@@ -57,11 +59,13 @@ def otlp_log_queue(
     settings: DeliverySettings | None = None,
     spool: Spool | None = None,
     fence: Fence | None = None,
+    *,
+    gather: Callable[[], None] | None = None,
 ) -> DeliveryQueue[ReadableLogRecord]:
     """A queue that delivers log records by OTLP, like `otlp_span_queue`."""
     from kaizen_processors.export.otlp import LogBatchEncoder  # noqa: PLC0415 - loaded when used
 
-    return _otlp_queue(LogBatchEncoder, "logs", endpoint, settings, spool, fence)
+    return _otlp_queue(LogBatchEncoder, "logs", endpoint, settings, spool, fence=fence, gather=gather)
 
 
 def _otlp_queue(
@@ -70,7 +74,7 @@ def _otlp_queue(
     endpoint: OtlpEndpoint | GrpcEndpoint | None,
     settings: DeliverySettings | None,
     spool: Spool | None,
-    fence: Fence | None,
+    **given: Any,
 ) -> DeliveryQueue[Item]:
     where = endpoint_from_environment(signal) if endpoint is None else endpoint
     sender: Sender
@@ -81,7 +85,7 @@ def _otlp_queue(
     else:
         sender, sealed_by = OtlpHttpSender(where, signal), where.compression
     how = DeliverySettings(compression=sealed_by) if settings is None else settings
-    return DeliveryQueue(new_encoder, sender, signal, how, spool, fence=fence)
+    return DeliveryQueue(new_encoder, sender, signal, how, spool, **given)
 
 
 def endpoint_from_environment(signal: Signal) -> OtlpEndpoint | GrpcEndpoint:

@@ -265,8 +265,9 @@ class Providers:
         done = True
         deadline_s = time.monotonic() + timeout_s
         for exporter in (*_wrapped_exporters("traces"), *_wrapped_exporters("logs")):
-            left_s = max(0.0, deadline_s - time.monotonic())
-            done = exporter.force_flush(int(left_s * 1_000)) and done
+            if not exporter.queue.ended:  # then it has told whoever ended it
+                left_s = max(0.0, deadline_s - time.monotonic())
+                done = exporter.force_flush(int(left_s * 1_000)) and done
         own_meter = None if self._own_metrics is None else self._own_metrics.provider
         own_logger = None if self._own_logs is None else self._own_logs.provider
         for provider in (self._own_tracer_provider, own_meter, own_logger):

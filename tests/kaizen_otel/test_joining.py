@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 from opentelemetry.trace import NoOpTracerProvider
@@ -15,10 +15,13 @@ from opentelemetry.trace import NoOpTracerProvider
 import kaizen_otel
 from kaizen_otel.invocations.call import CallRequest
 from kaizen_otel.patches.switch import active
+from kaizen_processors.export.settings import DeliverySettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from opentelemetry.sdk.trace import ReadableSpan
 
 
 def _call(input_tokens: int = 100) -> None:
@@ -67,6 +70,40 @@ def test_stats_say_that_the_application_owns_the_export() -> None:
     kaizen_otel.instrument(tracer_provider=provider)
 
     assert kaizen_otel.stats()["export"] == "app-owned"
+
+
+class Failing(InMemorySpanExporter):
+    fails = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self.fails:
+            raise RuntimeError
+        return super().export(spans)
+
+
+@pytest.mark.usefixtures("clean")
+def test_what_a_wrapped_exporter_delivers_is_in_the_stats_and_part_of_a_flush() -> None:
+    exporter, failing = InMemorySpanExporter(), Failing()
+    provider = TracerProvider(shutdown_on_exit=False)
+    wrapped = kaizen_otel.wrap_exporter(exporter)
+    provider.add_span_processor(BatchSpanProcessor(wrapped, schedule_delay_millis=3_600_000))
+    soon = DeliverySettings(retry_base_s=0.01, retry_cap_s=0.01)
+    provider.add_span_processor(SimpleSpanProcessor(kaizen_otel.wrap_exporter(failing, soon)))
+    kaizen_otel.instrument(tracer_provider=provider)
+    _call()
+    assert kaizen_otel.flush()
+    assert len(exporter.get_finished_spans()) == 1
+    counts = kaizen_otel.stats()["delivery"]["traces"]
+    assert wrapped.queue.counts().exported == 1
+    assert counts.exported >= 2  # others of this process may be among them
+    assert counts.put == counts.exported + counts.spooled + counts.dropped_total + counts.pending
+    failing.fails = True
+    _call()
+    assert not kaizen_otel.flush()
+    assert kaizen_otel.stats()["delivery"]["traces"].dropped["failed"] >= 1
+    _call()
+    provider.shutdown()
+    assert kaizen_otel.flush()  # what has ended has told its owner
 
 
 @pytest.mark.usefixtures("clean")

@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 import kaizen_otel
+from tests.processors.delivery.grpc_backend import GrpcBackend, GrpcReply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +153,22 @@ def test_spans_and_metrics_leave_by_the_protocol_that_the_variables_name(
     assert {"kaizen.agent.executions", "kaizen.cost.usd", "kaizen.execution.duration"} <= otlp.metrics
     assert otlp.services == {"desk"}
     assert kaizen_otel.stats()["export"] == "own"
+    assert kaizen_otel.stats()["delivery"]["traces"].exported >= 5  # others of this process may be among them
+
+
+def test_events_leave_by_grpc_through_a_queue_of_their_own(
+    kaizen_offline: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del kaizen_offline
+    with GrpcBackend(*[GrpcReply("UNAVAILABLE")] * 2) as backend:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", backend.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc")
+        kaizen_otel.instrument()
+        kaizen_otel.record_evaluation("helpful", score=0.9, execution_id="0" * 32)
+        assert kaizen_otel.flush()
+        assert [request[""] for request in backend.requests] == ["/v1/logs"] * 3
+        assert kaizen_otel.stats()["delivery"]["logs"].exported == 1
+        kaizen_otel.uninstrument()
 
 
 @pytest.mark.parametrize("otlp", ["http/protobuf"], indirect=True)

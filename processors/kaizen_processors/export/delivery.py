@@ -148,6 +148,11 @@ class DeliveryQueue(Generic[Item]):
         return self._spool
 
     @property
+    def ended(self) -> bool:
+        """Whether it was shut down."""
+        return self._backlog.closing
+
+    @property
     def fence(self) -> Fence:
         """The count of our own failures."""
         return self._fence

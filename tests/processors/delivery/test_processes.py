@@ -224,6 +224,52 @@ print(*ends)
 """
 
 
+WRAPPED = """
+import atexit
+import multiprocessing
+import os
+import sys
+import time
+
+ended = []
+atexit.register(lambda: print(time.monotonic() - ended[0], flush=True))  # the first registered runs last
+
+from opentelemetry.sdk.trace import TracerProvider, export
+
+from kaizen_processors.export import wrap_exporter
+
+
+class FileExporter(export.SpanExporter):
+    def export(self, spans):
+        if sys.argv[1] == "hangs":
+            time.sleep(3600)
+        file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(file, "".join(span.name + "\\n" for span in spans).encode())
+        os.close(file)
+        return export.SpanExportResult.SUCCESS
+
+
+provider = TracerProvider()
+provider.add_span_processor(getattr(export, sys.argv[2])(wrap_exporter(FileExporter())))
+tracer = provider.get_tracer("test")
+
+
+def work(number):
+    with tracer.start_as_current_span(f"s{number}"):
+        pass
+
+
+if __name__ == "__main__":
+    work(0)
+    context = multiprocessing.get_context(sys.argv[3])
+    children = [context.Process(target=work, args=(number,)) for number in range(1, 9)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    atexit.register(lambda: ended.append(time.monotonic()))
+"""
+
 LARGE = """
 import resource
 import sys
@@ -319,6 +365,17 @@ def test_a_queue_that_has_ended_stays_ended_in_children(tmp_path: Path) -> None:
     with Backend() as backend:
         run(WORK, tmp_path, backend.url, "ended_before", "fork")
         assert backend.taken == ["s0"]
+
+
+@pytest.mark.parametrize("processor", ["BatchSpanProcessor", "SimpleSpanProcessor"])
+@pytest.mark.parametrize("kind", ["fork", "spawn"])
+def test_children_with_a_wrapped_exporter_deliver_everything_once(kind: str, processor: str, tmp_path: Path) -> None:
+    run(WRAPPED, tmp_path, str(tmp_path / "taken"), processor, kind)
+    assert sorted((tmp_path / "taken").read_text().split()) == [f"s{number}" for number in range(9)]
+
+
+def test_a_wrapped_exporter_that_hangs_does_not_hold_the_exit_up(tmp_path: Path) -> None:
+    assert float(run(WRAPPED, tmp_path, "hangs", "BatchSpanProcessor", "fork")) < 4.0
 
 
 def test_two_thousand_spans_of_a_megabyte_stay_within_the_bounds_while_the_backend_hangs(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def _http_endpoint(exporter: Any) -> OtlpEndpoint | None:
             exporter._client_cert,  # noqa: SLF001
         )
     certificate = _bundle(how.verify)
-    if certificate is None or not _plain(how.session):
+    if certificate is None or not _plain(how.session, how.headers):
         return None
     certificate_file, key_file = (how.cert, None) if how.cert is None or isinstance(how.cert, str) else how.cert
     ours = {"content-type", "content-encoding", "user-agent"}
@@ -104,11 +104,12 @@ def _bundle(verify: Any) -> str | None:
     return verify if isinstance(verify, str) and Path(verify).is_file() else None
 
 
-def _plain(session: Any) -> bool:
+def _plain(session: Any, headers: dict[str, str]) -> bool:
     """Whether a session of `requests` has nothing of the application's own: no credentials, adapters or headers."""
     requests: Any = sys.modules["requests"]
     fresh = requests.Session()
-    usual = {key.lower() for key in fresh.headers} | {"content-type", "content-encoding", "user-agent"}
+    # Up to 1.44 the exporter puts its own headers into the session.
+    usual = {key.lower() for key in (*fresh.headers, *headers)} | {"content-type", "content-encoding", "user-agent"}
     return bool(
         type(session) is requests.Session
         and session.auth is None

@@ -50,7 +50,10 @@ def uninstrument() -> None:
 
 
 def flush(timeout_s: float = 30.0) -> bool:
-    """Wait for evaluators and write out what our own outputs hold; False when something is left after `timeout_s`."""
+    """Wait for evaluators and write out what our own outputs and wrapped exporters hold.
+
+    False when something is left after `timeout_s`, or was dropped since the flush before.
+    """
     telemetry = active()
     return True if telemetry is None else telemetry.flush(timeout_s)
 

@@ -8,6 +8,8 @@ import importlib.util
 import io
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
+from kaizen_processors.forking import importing
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -139,4 +141,5 @@ def decompress(payload: bytes, encoding: str) -> bytes:
 
 
 def _zstandard() -> Any:
-    return importlib.import_module("zstandard")  # optional
+    with importing:
+        return importlib.import_module("zstandard")  # optional

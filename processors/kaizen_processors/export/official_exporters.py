@@ -20,17 +20,15 @@ from kaizen_processors.export.grpc_endpoint import DEFLATE, GrpcEndpoint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kaizen_processors.export.batch import Signal
-
 _ROOT: Final = "opentelemetry.exporter.otlp.proto"
-_HTTP: Final[dict[tuple[str, str], Signal]] = {
-    (f"{_ROOT}.http.trace_exporter", "OTLPSpanExporter"): "traces",
-    (f"{_ROOT}.http._log_exporter", "OTLPLogExporter"): "logs",
-}
-_GRPC: Final[dict[tuple[str, str], Signal]] = {
-    (f"{_ROOT}.grpc.trace_exporter", "OTLPSpanExporter"): "traces",
-    (f"{_ROOT}.grpc._log_exporter", "OTLPLogExporter"): "logs",
-}
+_HTTP: Final = (
+    (f"{_ROOT}.http.trace_exporter", "OTLPSpanExporter"),
+    (f"{_ROOT}.http._log_exporter", "OTLPLogExporter"),
+)
+_GRPC: Final = (
+    (f"{_ROOT}.grpc.trace_exporter", "OTLPSpanExporter"),
+    (f"{_ROOT}.grpc._log_exporter", "OTLPLogExporter"),
+)
 
 
 def endpoint_of(exporter: object) -> OtlpEndpoint | GrpcEndpoint | None:
@@ -45,7 +43,7 @@ def endpoint_of(exporter: object) -> OtlpEndpoint | GrpcEndpoint | None:
     return None
 
 
-def _is_one_of(known: dict[tuple[str, str], Signal], exporter: object) -> bool:
+def _is_one_of(known: tuple[tuple[str, str], ...], exporter: object) -> bool:
     # Looked up, not imported: whoever has such an exporter has imported its module.
     return any(
         (module := sys.modules.get(name)) is not None and type(exporter) is getattr(module, kind, None)

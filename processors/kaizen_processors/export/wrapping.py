@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
 
 from opentelemetry.sdk._logs import ReadableLogRecord
@@ -13,6 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from kaizen_processors.export.delivery import DeliveryQueue, on_delivery_thread
+from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.official_exporters import batches_above, endpoint_of
 from kaizen_processors.export.passing import CLOSE_S, ExporterSender, ItemCollector, ItemCutter, in_time
 from kaizen_processors.export.queue_processors import otlp_log_queue, otlp_span_queue
@@ -60,6 +62,8 @@ class _Wrapped(Generic[Item]):
         if endpoint is not None:
             self.sends = "otlp"
             make: Any = otlp_span_queue if signal == "traces" else otlp_log_queue
+            if settings is not None and isinstance(endpoint, OtlpEndpoint):
+                settings = replace(settings, compression=endpoint.compression)
             self.queue = make(endpoint, settings, spool, fence, gather=self._gather)
         elif spool is not None:
             raise ValueError(
@@ -155,7 +159,7 @@ def wrap_exporter(
 
     Args:
         exporter: A span or log record exporter, which is the wrapper's from now on: it is shut down with it.
-        settings: Sizes and times; by default `DeliverySettings()`.
+        settings: Sizes and times; by default `DeliverySettings()`. Compression is the exporter's.
         spool: Where batches go that cannot be delivered at once; for official OTLP exporters only.
 
     Raises:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
-from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import (
-    BatchLogRecordProcessor,
     InMemoryLogRecordExporter,
     SimpleLogRecordProcessor,
 )
@@ -36,161 +28,15 @@ from kaizen_processors.export.passing import MAX_TRIES
 from kaizen_processors.export.queue_processors import QueueSpanProcessor
 from kaizen_processors.export.settings import DeliverySettings
 from kaizen_processors.export.spool import Spool
-from tests.processors.delivery.backend import Backend, Reply, unused_url
-from tests.processors.delivery.grpc_backend import GrpcBackend, GrpcReply
+from tests.processors.delivery.backend import unused_url
+from tests.processors.delivery.scripted import PROCESSORS, SOON, Scripted, make, provider_with
 from tests.processors.delivery.support import balanced, names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from kaizen_processors.export.wrapping import WrappedLogRecordExporter, WrappedSpanExporter
-
-SOON = DeliverySettings(interval_s=30.0, retry_base_s=0.01, retry_cap_s=0.02, shutdown_s=1.0)
-PROCESSORS: list[Callable[[SpanExporter], Any]] = [BatchSpanProcessor, SimpleSpanProcessor]
-
-
-class Scripted(SpanExporter):
-    """Does one thing of its script for each batch, then takes the rest."""
-
-    def __init__(self, *script: Any) -> None:
-        self.script = list(script)
-        self.taken: list[str] = []
-        self.batches = 0
-        self.entered = threading.Semaphore(0)
-        self.let_go = threading.Event()
-        self.ended = 0
-
-    def export(self, spans: Sequence[ReadableSpan]) -> Any:
-        self.batches += 1
-        self.entered.release()
-        step = self.script.pop(0) if self.script else SpanExportResult.SUCCESS
-        if step == "hang":
-            self.let_go.wait()
-        elif isinstance(step, BaseException):
-            raise step
-        if step is not SpanExportResult.FAILURE:
-            self.taken += [span.name for span in spans]
-        return step
-
-    def shutdown(self) -> None:
-        self.ended += 1
-
-
-@contextmanager
-def provider_with(
-    exporter: SpanExporter, processor: Callable[[SpanExporter], Any] = SimpleSpanProcessor
-) -> Iterator[TracerProvider]:
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(processor(exporter))
-    try:
-        yield provider
-    finally:
-        if isinstance(exporter, Scripted):
-            exporter.let_go.set()
-        provider.shutdown()
-
-
-def make(provider: TracerProvider, end: int, first: int = 0) -> None:
-    for number in range(first, end):
-        provider.get_tracer("test").start_span(f"s{number}").end()
-
-
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_an_official_http_exporter_is_replaced_by_our_delivery(processor: Callable[[SpanExporter], Any]) -> None:
-    with Backend(*[Reply(503)] * 3) as backend:
-        theirs = OTLPSpanExporter(f"{backend.url}/v1/traces", headers={"X-Key": "1"}, compression=Compression.Gzip)
-        exporter = wrap_exporter(theirs, SOON)
-        with provider_with(exporter, processor) as provider:
-            make(provider, 100)
-            assert exporter.force_flush()
-            assert backend.taken == names(0, 100)
-            assert (exporter.sends, exporter.queue.counts().exported, exporter.queue.counts().retries) == (
-                "otlp", 100, 3,
-            )  # fmt: skip
-    request = backend.requests[-1]
-    assert (request["x-key"], request["content-encoding"], request["user-agent"]) == ("1", "gzip", "kaizen-otel")
-
-
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_an_official_grpc_exporter_is_replaced_by_our_delivery(processor: Callable[[SpanExporter], Any]) -> None:
-    with GrpcBackend(*[GrpcReply("UNAVAILABLE")] * 3) as backend:
-        exporter = wrap_exporter(GrpcSpanExporter(backend.url, headers={"x-key": "1"}), SOON)
-        with provider_with(exporter, processor) as provider:
-            make(provider, 100)
-            assert exporter.force_flush()
-            assert backend.taken == names(0, 100)
-            assert (exporter.sends, exporter.queue.counts().exported) == ("otlp", 100)
-    assert backend.requests[-1]["x-key"] == "1"
-
-
-@pytest.mark.parametrize("processor", [BatchLogRecordProcessor, SimpleLogRecordProcessor])
-@pytest.mark.parametrize("transport", ["http", "grpc"])
-def test_log_records_go_the_same_way(transport: str, processor: Any) -> None:
-    with Backend() as http, GrpcBackend() as grpc:
-        exporter: WrappedLogRecordExporter = wrap_exporter(
-            OTLPLogExporter(f"{http.url}/v1/logs") if transport == "http" else GrpcLogExporter(grpc.url)
-        )
-        provider = LoggerProvider(shutdown_on_exit=False)
-        provider.add_log_record_processor(processor(exporter))
-        for number in range(10):
-            provider.get_logger("test").emit(body=f"line {number}")
-        assert exporter.force_flush()
-        assert (http.taken or grpc.taken) == [f"line {number}" for number in range(10)]
-        assert (exporter.sends, exporter.queue.counts().exported) == ("otlp", 10)
-        provider.shutdown()
-
-
-def test_what_an_official_exporter_was_told_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    authorities = tmp_path / "ca.pem"
-    authorities.write_text("x")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "a=1")
-    theirs = OTLPSpanExporter(
-        "https://collector:4318/v1/traces", str(authorities), "key.pem", "cert.pem", timeout=7, compression=None
-    )
-    endpoint: Any = wrap_exporter(theirs).queue._sender
-    endpoint = endpoint._endpoint
-    assert (endpoint.url, dict(endpoint.headers), endpoint.timeout_s, endpoint.compression) == (
-        "https://collector:4318/v1/traces", {"a": "1"}, 7, "",
-    )  # fmt: skip
-    assert (endpoint.certificate, endpoint.client_certificate, endpoint.client_key) == (
-        str(authorities), "cert.pem", "key.pem",
-    )  # fmt: skip
-
-
-class Subclass(OTLPSpanExporter):
-    """It may do anything."""
-
-
-def session_with(**given: Any) -> requests.Session:
-    session = requests.Session()
-    for name, value in given.items():
-        setattr(session, name, value)
-    return session
-
-
-def mounted() -> requests.Session:
-    session = requests.Session()
-    session.mount("https://", type("Own", (requests.adapters.HTTPAdapter,), {})())
-    return session
-
-
-@pytest.mark.parametrize(
-    "theirs",
-    [
-        Subclass,
-        lambda: OTLPSpanExporter(session=session_with(auth=("user", "secret"))),
-        lambda: OTLPSpanExporter(session=session_with(proxies={"https": "http://proxy"})),
-        lambda: OTLPSpanExporter(session=session_with(headers={"x-session": "1"})),
-        lambda: OTLPSpanExporter(session=mounted()),
-        lambda: OTLPSpanExporter(session=type("Signing", (requests.Session,), {})()),
-        lambda: OTLPSpanExporter(certificate_file="/nowhere/ca.pem"),
-    ],
-)
-def test_an_official_exporter_with_something_of_the_applications_own_sends_by_itself(
-    theirs: Callable[[], SpanExporter],
-) -> None:
-    assert wrap_exporter(theirs()).sends == "exporter"
+    from kaizen_processors.export.wrapping import WrappedSpanExporter
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)

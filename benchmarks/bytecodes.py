@@ -85,7 +85,7 @@ def count(case: Case) -> Counter[str]:
 
 
 def _part_of(path: str) -> str | None:
-    best = ("", None)
+    best: tuple[str, str | None] = ("", None)
     for part, beginnings in PARTS.items():
         for beginning in beginnings:
             if f"/{beginning}" in path and len(beginning) > len(best[0]):

@@ -26,7 +26,6 @@ from kaizen_otel.outputs import (
     build_own_metrics,
     build_own_traces,
     local_outputs,
-    otlp_protocol,
     otlp_wanted,
 )
 from kaizen_processors.meters import Instruments
@@ -73,6 +72,7 @@ class Providers:
         self.settled = False  # whether the application's provider was found: until then each new tree looks again
         self._own_tracer_provider: TracerProvider | None = None
         self._span_queue: DeliveryQueue[ReadableSpan] | None = None
+        self._watched: weakref.WeakSet[DeliveryQueue[Any]] = weakref.WeakSet()
         self._own_metrics: OwnMetrics | None = None
         self._alerts: SelfAlerts | None = None
         self._recorder: HistogramRecorder = DirectRecorder()
@@ -212,13 +212,20 @@ class Providers:
     # -- what became of it ----------------------------------------------------------------------------------------
 
     def delivery(self) -> dict[str, Any]:
-        """What became of every span and event that was handed to a queue of ours, by signal."""
-        return {signal: queue.counts() for signal, queue in self._queues().items()}
+        """What became of every span and event that was handed to a queue of ours, by signal.
+
+        The queues of exporters that the application wrapped are among them.
+        """
+        found: dict[str, Any] = {}
+        for signal, queue in self._queues():
+            counts = queue.counts()
+            found[signal] = found[signal] + counts if signal in found else counts
+        return found
 
     def watch_delivery(self, alerts: SelfAlerts) -> None:
         """Have it told when items begin to be dropped, in queues that are made later, too."""
         self._alerts = alerts
-        for signal, queue in self._queues().items():
+        for signal, queue in self._queues():
             self._watch(signal, queue, alerts)
 
     def _watch(self, signal: str, queue: DeliveryQueue[Any], alerts: SelfAlerts) -> None:
@@ -228,7 +235,7 @@ class Providers:
 
     def queues(self) -> list[QueueReading]:
         """The figures of our queues, for the metrics about telemetry."""
-        return [self._reading(signal, queue) for signal, queue in self._queues().items()]
+        return [self._reading(signal, queue) for signal, queue in self._queues()]
 
     def failures(self) -> Mapping[str, int]:
         """Telemetry failures so far, by cause."""
@@ -238,9 +245,18 @@ class Providers:
         """Type names of the observers that are switched off."""
         return [type_name(observer) for observer in self._pipeline.disabled]
 
-    def _queues(self) -> dict[str, DeliveryQueue[Any]]:
-        queues = {"traces": self._span_queue, "logs": None if self._own_logs is None else self._own_logs.queue}
-        return {signal: queue for signal, queue in queues.items() if queue is not None}
+    def _queues(self) -> list[tuple[str, DeliveryQueue[Any]]]:
+        own = self._own_queues()
+        wrapped = [(signal, one.queue) for signal in ("traces", "logs") for one in _wrapped_exporters(signal)]
+        for signal, queue in wrapped:
+            if self._alerts is not None and queue not in self._watched:
+                self._watched.add(queue)
+                self._watch(signal, queue, self._alerts)
+        return own + wrapped
+
+    def _own_queues(self) -> list[tuple[str, DeliveryQueue[Any]]]:
+        own = (("traces", self._span_queue), ("logs", None if self._own_logs is None else self._own_logs.queue))
+        return [(signal, queue) for signal, queue in own if queue is not None]
 
     def _reading(self, signal: str, queue: DeliveryQueue[Any]) -> QueueReading:
         spool = queue.spool
@@ -250,7 +266,7 @@ class Providers:
                 size_bytes = spool.size_bytes()
         return QueueReading(
             signal=signal,
-            protocol="grpc" if otlp_protocol(signal.upper()) == "grpc" else "http",
+            component_type=queue.component_type,
             counts=queue.counts(),
             limit_bytes=queue.limit_bytes,
             spool_bytes=size_bytes,
@@ -264,10 +280,9 @@ class Providers:
         self._recorder.drain()
         done = True
         deadline_s = time.monotonic() + timeout_s
-        for exporter in (*_wrapped_exporters("traces"), *_wrapped_exporters("logs")):
-            if not exporter.queue.ended:  # then it has told whoever ended it
-                left_s = max(0.0, deadline_s - time.monotonic())
-                done = exporter.force_flush(int(left_s * 1_000)) and done
+        for exporter in _all_wrapped():
+            left_s = max(0.0, deadline_s - time.monotonic())
+            done = exporter.force_flush(int(left_s * 1_000)) and done
         own_meter = None if self._own_metrics is None else self._own_metrics.provider
         own_logger = None if self._own_logs is None else self._own_logs.provider
         for provider in (self._own_tracer_provider, own_meter, own_logger):
@@ -290,8 +305,9 @@ class Providers:
             for provider in (self._own_tracer_provider, own_meter, own_logger)
             if provider is not None
         ]
+        jobs += [partial(exporter.force_flush, int(timeout_s * 1_000)) for exporter in _all_wrapped()]
         if final:
-            jobs += [partial(queue.shutdown, timeout_s) for queue in self._queues().values()]
+            jobs += [partial(queue.shutdown, timeout_s) for _, queue in self._queues()]
         return jobs
 
     def shutdown(self) -> None:
@@ -315,6 +331,11 @@ class Providers:
             return None  # its spans are the ones around: no attributes need to be made for them
         tracer: Tracer = provider.get_tracer(SCOPE_NAME, __version__, self._schema_url)
         return tracer
+
+
+def _all_wrapped() -> list[Any]:
+    """Wrapped exporters that have not ended; those have told whoever ended them."""
+    return [one for signal in ("traces", "logs") for one in _wrapped_exporters(signal) if not one.queue.ended]
 
 
 def _wrapped_exporters(signal: str) -> list[Any]:

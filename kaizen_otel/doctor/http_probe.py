@@ -170,8 +170,8 @@ def _taken(answer: Answer, sample: Sample, variable: str, url: str) -> Finding:
 
 
 def _partial(answer: Answer, signal: str) -> Any:
-    from google.protobuf.json_format import Parse, ParseError  # type: ignore[import-untyped]  # noqa: PLC0415 - 20 ms
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: PLC0415 - same
+    from google.protobuf.json_format import Parse, ParseError  # noqa: PLC0415 - 20 ms
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - same
 
     try:
         if answer.content_type == "application/json":

@@ -36,8 +36,8 @@ class QueueReading(NamedTuple):
     """One delivery queue at one moment. `spool_*` are None where there is no spool."""
 
     signal: str
-    protocol: str
-    """`http` or `grpc`."""
+    component_type: str
+    """What sends: `otlp_http`, `otlp_grpc`, or the type's name of an exporter that was wrapped."""
     counts: DeliveryCounts
     limit_bytes: int
     spool_bytes: int | None = None
@@ -48,7 +48,7 @@ class Health(Protocol):
     """Where the figures come from."""
 
     def queues(self) -> list[QueueReading]:
-        """Our queues, at most one of each signal."""
+        """Our queues, those of wrapped exporters among them."""
         ...
 
     def failures(self) -> Mapping[str, int]:
@@ -107,8 +107,7 @@ class SelfInstruments:
 
 def _exported(signal: str) -> Read:
     def read(health: Health) -> Iterable[Observation]:
-        for queue in _of(health, signal):
-            counts, kind = queue.counts, f"otlp_{queue.protocol}_{_OFFICIAL_WORDS[signal]}_exporter"
+        for kind, counts in _together(_of(health, signal), _component_type):
             labels = {official.OTEL_COMPONENT_NAME: f"{kind}/0", official.OTEL_COMPONENT_TYPE: kind}
             # An export from disk ends when the backend has taken it, so what was only spooled is not in here.
             yield Observation(counts.exported + counts.replayed, labels)
@@ -127,7 +126,7 @@ def _queue_size(signal: str) -> Read:
     }
 
     def read(health: Health) -> Iterable[Observation]:
-        return [Observation(queue.counts.pending, labels) for queue in _of(health, signal)]
+        return [Observation(counts.pending, labels) for _, counts in _together(_of(health, signal), _signal)]
 
     return read
 
@@ -136,20 +135,42 @@ def _of(health: Health, signal: str) -> list[QueueReading]:
     return [queue for queue in health.queues() if queue.signal == signal]
 
 
+def _signal(queue: QueueReading) -> str:
+    return queue.signal
+
+
+def _component_type(queue: QueueReading) -> str:
+    kind = queue.component_type
+    return f"{kind}_{_OFFICIAL_WORDS[queue.signal]}_exporter" if kind.startswith("otlp_") else kind
+
+
+def _together(
+    queues: Iterable[QueueReading], key: Callable[[QueueReading], str]
+) -> Iterable[tuple[str, DeliveryCounts]]:
+    """The counts of queues that are one to whoever reads the metric: there is one series for each key."""
+    found: dict[str, DeliveryCounts] = {}
+    for queue in queues:
+        name = key(queue)
+        found[name] = found[name] + queue.counts if name in found else queue.counts
+    return found.items()
+
+
 def _each(figure: Callable[[QueueReading], int | None]) -> Read:
     def read(health: Health) -> Iterable[Observation]:
+        sums: dict[str, int] = {}
         for queue in health.queues():
             value = figure(queue)
             if value is not None:
-                yield Observation(value, {"signal": queue.signal})
+                sums[queue.signal] = sums.get(queue.signal, 0) + value
+        return [Observation(value, {"signal": signal}) for signal, value in sums.items()]
 
     return read
 
 
 def _dropped(health: Health) -> Iterable[Observation]:
-    for queue in health.queues():
-        for reason, items in sorted(_dropped_by_reason(queue.counts).items()):
-            yield Observation(items, {"signal": queue.signal, official.ERROR_TYPE: reason})
+    for signal, counts in _together(health.queues(), _signal):
+        for reason, items in sorted(_dropped_by_reason(counts).items()):
+            yield Observation(items, {"signal": signal, official.ERROR_TYPE: reason})
 
 
 def _dropped_by_reason(counts: DeliveryCounts) -> dict[str, int]:

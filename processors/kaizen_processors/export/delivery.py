@@ -23,6 +23,7 @@ from kaizen_processors.export.splitting import OtlpCutter
 from kaizen_processors.export.weight import log_weight, span_weight
 from kaizen_processors.fence import Fence
 from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +142,11 @@ class DeliveryQueue(Generic[Item]):
     def limit_bytes(self) -> int:
         """Most compressed bytes that wait to be sent."""
         return self._settings.queue_bytes
+
+    @property
+    def component_type(self) -> str:
+        """What sends the batches: `otlp_http`, `otlp_grpc`, or the type's name of an exporter that was wrapped."""
+        return str(getattr(self._sender, "component_type", type_name(self._sender)))
 
     @property
     def spool(self) -> Spool | None:

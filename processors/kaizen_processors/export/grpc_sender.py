@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from kaizen_processors.export.batch import GZIP, decompress
 from kaizen_processors.export.grpc_endpoint import DEFLATE
@@ -57,6 +57,9 @@ class OtlpGrpcSender:
         endpoint: Where to send.
         signal: `traces` or `logs`.
     """
+
+    component_type: ClassVar[str] = "otlp_grpc"
+    """See `OtlpHttpSender`."""
 
     def __init__(self, endpoint: GrpcEndpoint, signal: Signal) -> None:
         """Prepare; nothing is opened before the first request."""

@@ -110,6 +110,7 @@ class ExporterSender:
     def __init__(self, exporter: Any, fence: Fence) -> None:
         """Hand over to this exporter, and shut it down at the end."""
         self._exporter = exporter
+        self.component_type = type_name(exporter)
         self._fence = fence
         self._failed = 0
         self._closed = False

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -81,6 +81,9 @@ class OtlpHttpSender:
         endpoint: Where to send.
         signal: `traces` or `logs`.
     """
+
+    component_type: ClassVar[str] = "otlp_http"
+    """How OpenTelemetry's conventions name exporters of this kind, before the signal's word."""
 
     def __init__(self, endpoint: OtlpEndpoint, signal: Signal) -> None:
         """Prepare; nothing is opened before the first request."""

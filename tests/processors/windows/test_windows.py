@@ -97,7 +97,7 @@ def test_periods_lie_end_to_end_and_hold_everything_once(
 @pytest.mark.parametrize(("period_s", "count"), [(9.0, 1), (60.0, 0), (3_600.0, 25)])
 def test_periods_are_slots_of_the_last_day(period_s: float, count: int) -> None:
     with pytest.raises(ValueError, match="periods are at least 10 s and at most 24 hours"):
-        Windows(still_clock()).periods(ANN, period_s, count)
+        Watched().windows.periods(ANN, period_s, count)
 
 
 def test_a_record_touches_one_slot_and_a_tick_adds_it_up() -> None:

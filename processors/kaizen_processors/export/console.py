@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from kaizen_processors.clock import SYSTEM_CLOCK, Clock
 from kaizen_processors.fence import Fence
+from kaizen_processors.forking import importing
 from kaizen_processors.trace_tree import DISPLAY_ATTRIBUTES, SpanNode, Trace, build_traces, walk
 
 if TYPE_CHECKING:
@@ -136,8 +137,9 @@ class ConsoleTree:
                     self._write(trace, title)
 
     def _write(self, trace: Trace, title: str) -> None:
-        from kaizen_processors.export.figures import glyphs_for  # noqa: PLC0415 - rich is loaded when something is printed
-        from kaizen_processors.export.tree_view import TreeView, render  # noqa: PLC0415 - same
+        with importing:  # rich is loaded when something is printed
+            from kaizen_processors.export.figures import glyphs_for  # noqa: PLC0415 - as above
+            from kaizen_processors.export.tree_view import TreeView, render  # noqa: PLC0415 - as above
 
         file = self._file if self._file is not None else sys.stderr
         if file is None:  # pythonw and some daemons have no streams

@@ -11,6 +11,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 
 from kaizen_processors.export.otlp_file import JsonLinesFile, export_lines, otlp_json
 from kaizen_processors.fence import Fence
+from kaizen_processors.forking import importing
 
 if TYPE_CHECKING:
     import os
@@ -57,6 +58,7 @@ class OtlpJsonLogFileExporter(LogRecordExporter):
 
 
 def _encode_logs(batch: Sequence[ReadableLogRecord]) -> bytes:
-    from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs  # noqa: PLC0415 - protobuf: 40 ms
+    with importing:  # protobuf: 40 ms
+        from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs  # noqa: PLC0415 - as above
 
     return otlp_json(encode_logs(batch))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from kaizen_processors.export import figures
+from kaizen_processors.forking import importing
 from kaizen_processors.trace_totals import Cost, Totals, call_cost, totals_of
 from kaizen_processors.trace_tree import walk
 from kaizen_semconv import attributes as ka
@@ -359,7 +360,8 @@ def render(lines: Iterable[Text], *, color: bool) -> str:
     """The lines as a string, each ended by a newline; `color` adds ANSI colours that every terminal has."""
     if not color:
         return "".join(f"{line.plain.rstrip()}\n" for line in lines)
-    from rich.console import Console  # noqa: PLC0415 - 20 ms of import, for terminals only
+    with importing:
+        from rich.console import Console  # noqa: PLC0415 - 20 ms of import, for terminals only
 
     buffer = io.StringIO()
     console = Console(

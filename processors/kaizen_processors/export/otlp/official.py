@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from kaizen_processors.forking import importing
+
 if TYPE_CHECKING:
     from opentelemetry.util.types import AnyValue
 
@@ -18,10 +20,11 @@ def official_value(value: object) -> bytes:
         Exception: It does not know the type either (seen in 1.43 to 1.45: `Exception`).
     """
     # Imported when used: with protobuf it costs 40 ms, and most processes never come here.
-    from opentelemetry._logs import LogRecord  # noqa: PLC0415 - as above
-    from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs  # noqa: PLC0415 - as above
-    from opentelemetry.sdk._logs import ReadableLogRecord  # noqa: PLC0415 - as above
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - as above
+    with importing:
+        from opentelemetry._logs import LogRecord  # noqa: PLC0415 - as above
+        from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs  # noqa: PLC0415 - as above
+        from opentelemetry.sdk._logs import ReadableLogRecord  # noqa: PLC0415 - as above
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - as above
 
     record = ReadableLogRecord(LogRecord(body=cast("AnyValue", value)), Resource.get_empty())
     (resource,) = encode_logs([record]).resource_logs

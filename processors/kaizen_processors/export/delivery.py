@@ -40,12 +40,13 @@ _SPOOL_RESERVE_S: Final = 0.4
 _SPOOL_RESERVE_PART: Final = 0.25
 _PAUSE_S: Final = 0.02
 
-_own_threads = threading.local()
+# Not a `threading.local`: made before gevent patches a process, it would be one and the same for all greenlets.
+_delivering: set[int] = set()
 
 
 def on_delivery_thread() -> bool:
     """Whether the calling thread delivers telemetry: what it does must not become telemetry again."""
-    return getattr(_own_threads, "delivering", False)
+    return threading.get_ident() in _delivering
 
 
 class DeliveryQueue(Generic[Item]):
@@ -90,12 +91,19 @@ class DeliveryQueue(Generic[Item]):
         self._on_first_drop: Callable[[str], None] | None = None
         self._cutter = OtlpCutter(signal, self._settings) if cutter is None else cutter
         self._gather = gather
-        self.after_fork_in_child()
+        self._begin()
         begin_anew_in_children(self)
         end_with_process(self)
 
     def after_fork_in_child(self) -> None:
         """Begin empty: what the parent holds is the parent's to deliver. What had ended stays ended."""
+        _delivering.clear()  # the parent's threads are not here, but their numbers may be given again
+        self._begin()
+        self._inherited = True
+
+    def _begin(self) -> None:
+        self._inherited = False
+        self._beginning = threading.Lock()
         settings = self._settings
         ended = self._backlog.closing if hasattr(self, "_backlog") else False
         made = self._new_backoff
@@ -257,6 +265,11 @@ class DeliveryQueue(Generic[Item]):
 
     def _run(self) -> bool:
         """Have both threads run; also when one has died. False when one cannot start."""
+        if self._inherited:
+            with self._beginning:
+                if self._inherited:
+                    # With locks of now: workers of gunicorn have gevent patch `threading` after they were forked.
+                    self._begin()
         with self._backlog.lock:
             if self._running or self._backlog.ended:
                 return self._running
@@ -278,7 +291,7 @@ class DeliveryQueue(Generic[Item]):
         return thread
 
     def _guarded(self, run: Callable[[], None], backlog: Backlog[Any]) -> None:
-        _own_threads.delivering = True
+        _delivering.add(threading.get_ident())
         _suppress_instrumentation()
         try:
             run()
@@ -295,6 +308,7 @@ class DeliveryQueue(Generic[Item]):
                     self._run()  # somebody may be waiting for what is left
             if backlog.ended and run == self._courier.run:
                 self._sender.close()
+            _delivering.discard(threading.get_ident())
 
 
 def _alive(thread: threading.Thread | None) -> bool:

@@ -123,7 +123,10 @@ class QueueSpanProcessor(SpanProcessor):
         """Hand over a sampled span."""
         context = span.context
         if context is not None and context.trace_flags.sampled and not on_delivery_thread():
-            self.queue.put(span)
+            try:
+                self.queue.put(span)
+            except Exception as error:  # noqa: BLE001 - the fence: the application ends its span here
+                self.queue.fence.caught("delivery.put", error)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Deliver what has ended; True only when all of it was exported or spooled."""
@@ -149,16 +152,10 @@ class QueueLogRecordProcessor(LogRecordProcessor):
         """Hand a copy over: other processors may go on to change the record, and its context may be large."""
         if on_delivery_thread():
             return
-        record = copy.copy(log_record.log_record)
-        record.context = Context()
-        self.queue.put(
-            ReadableLogRecord(
-                log_record=record,
-                resource=Resource.get_empty() if log_record.resource is None else log_record.resource,
-                instrumentation_scope=log_record.instrumentation_scope,
-                limits=log_record.limits,
-            )
-        )
+        try:
+            self.queue.put(_own_copy(log_record))
+        except Exception as error:  # noqa: BLE001 - the fence: the application logs here
+            self.queue.fence.caught("delivery.put", error)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Deliver what was emitted; True only when all of it was exported or spooled."""
@@ -167,3 +164,14 @@ class QueueLogRecordProcessor(LogRecordProcessor):
     def shutdown(self) -> None:
         """Deliver what was emitted, within the settings' time, and end."""
         self.queue.shutdown()
+
+
+def _own_copy(log_record: ReadWriteLogRecord) -> ReadableLogRecord:
+    record = copy.copy(log_record.log_record)
+    record.context = Context()
+    return ReadableLogRecord(
+        log_record=record,
+        resource=Resource.get_empty() if log_record.resource is None else log_record.resource,
+        instrumentation_scope=log_record.instrumentation_scope,
+        limits=log_record.limits,
+    )

@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-oldest check lint types contracts generated format coverage install clean
+.PHONY: help demo test test-faults test-oldest check lint types contracts generated format coverage install clean
 
 help:  ## what there is to run
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +16,10 @@ demo: $(VENV)/.demo  ## real Kaizen agents, their trace tree, tokens, cost and q
 	@$(BIN)/kaizen-otel demo
 
 test: $(STAMP)  ## all tests that need nothing but the package index (under 10 minutes)
-	$(PYTEST) tests --ignore=tests/backends
+	$(PYTEST) tests --ignore=tests/backends --ignore=tests/faults
+
+test-faults: $(STAMP) collector  ## delivery under every fault that we know of (under 12 minutes; needs Go)
+	$(PYTEST) tests/faults -n 6
 
 test-oldest: $(VENV)-oldest/.installed  ## the same on the oldest supported dependencies
 	$(VENV)-oldest/bin/python -m pytest tests/kaizen_otel tests/processors tests/properties -p no:cacheprovider
@@ -43,7 +46,7 @@ format: $(STAMP)  ## let ruff format and sort
 
 coverage: $(STAMP)  ## branch coverage of the Python lanes
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest tests --ignore=tests/backends -q
+	$(BIN)/coverage run -m pytest tests --ignore=tests/backends --ignore=tests/faults -q
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -6,14 +6,17 @@ import gzip
 import socket
 import struct
 import threading
+import zlib
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
 OK = 200
@@ -29,18 +32,34 @@ class Reply:
     what: int | str = OK
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    delay_s: float = 0.0
+    """How long the answer takes."""
 
 
 class Backend:
-    """`script` answers the first requests, then `default` the others. Only what was answered 2xx counts as taken."""
+    """`script` answers the first requests, then `default` the others. Only what was answered 2xx counts as taken.
 
-    def __init__(self, *script: Reply, default: Reply | None = None, max_bytes: int | None = None) -> None:
+    What cannot be read as HTTP with OTLP in it is in `broken`, and answered 400. With `tls` it speaks HTTPS. With
+    `keep`, the uncompressed requests that it took are in `bodies`.
+    """
+
+    def __init__(
+        self,
+        *script: Reply,
+        default: Reply | None = None,
+        max_bytes: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        keep: bool = False,
+    ) -> None:
         self.script = list(script)
         self.default = default or Reply()
         self.max_bytes = max_bytes
         self.taken: list[str] = []
         self.requests: list[dict[str, str]] = []
         self.sizes: list[int] = []
+        self.broken: list[str] = []
+        self.keep = keep
+        self.bodies: list[bytes] = []
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         backend = self
@@ -50,6 +69,10 @@ class Backend:
 
             def do_POST(self) -> None:
                 backend._answer(self)
+
+            def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+                backend.broken.append(f"{code} {message}")
+                super().send_error(code, message, explain)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
                 """Stay silent."""
@@ -61,8 +84,13 @@ class Backend:
             def handle_error(self, request: Any, client_address: Any) -> None:
                 """A client that went away is part of the tests."""
 
+            def finish_request(self, request: Any, client_address: Any) -> None:
+                # Shaken hands on the connection's own thread: a client that refuses our certificate stops nobody else.
+                with request if tls is None else tls.wrap_socket(request, server_side=True) as connection:
+                    super().finish_request(connection, client_address)
+
         self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     def __enter__(self) -> Self:
@@ -89,9 +117,13 @@ class Backend:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["content-length"]))
-        if handler.headers.get("content-encoding") == "gzip":
-            body = gzip.decompress(body)
-        names = item_names(handler.path, body)
+        try:
+            if handler.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            names = item_names(handler.path, body)
+        except (OSError, EOFError, zlib.error, DecodeError) as error:
+            handler.send_error(400, f"unreadable: {error}")
+            return
         with self._changed:
             self.requests.append({name.lower(): value for name, value in handler.headers.items()} | {"": handler.path})
             self.sizes.append(len(body))
@@ -100,7 +132,10 @@ class Backend:
                 reply = Reply(413)
             if isinstance(reply.what, int) and reply.what < 300:
                 self.taken += names
+                self.bodies += [body] if self.keep else []
             self._changed.notify_all()
+        if reply.delay_s:
+            self._stopped.wait(reply.delay_s)
         if reply.what == HANG:
             self._stopped.wait()
             handler.close_connection = True

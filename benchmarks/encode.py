@@ -1,9 +1,11 @@
 """What a span costs to encode and compress: our OTLP encoder beside the official one, in one run, turn by turn.
 
-Run from the repository: python -m benchmarks.encode [--rounds 60] [--write]
+Run from the repository: python -m benchmarks.encode [--rounds 60] [--seconds 60] [--write]
 
 Both encoders start from finished SDK spans and end with the bytes of a request, which are compared before anything is
 measured. Batches have 512 items. zstd needs the package `zstandard`, or Python 3.14.
+
+Then comes the rate that one core holds (`held_rate.py`): six runs of a minute; `--seconds 0` leaves them out.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
+from benchmarks import held_rate
 from benchmarks.harness import Case, Line, Timings, measure, write_between_markers
 from kaizen_processors.export.otlp import encode_logs, encode_spans
 
@@ -40,6 +43,15 @@ batches of 512. Both encoders give the same bytes.
 
 <!-- encode -->
 <!-- /encode -->
+"""
+RATE_SECTION = "held rate"
+RATE_INTRODUCTION = """
+What that comes to: an application on one core makes model-call spans at a steady rate, and a backend on another core
+takes them. Held is a rate that the application keeps, with everything delivered. 2,000, 4,000, 6,000, 8,000, 12,000 and
+16,000 spans/s were the choice, tried by halving.
+
+<!-- held rate -->
+<!-- /held rate -->
 """
 BATCH = 512
 TURNS = 4
@@ -208,15 +220,21 @@ def table(rounds: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each rate that is tried; 0: try none")
     parser.add_argument("--write", action="store_true", help=f"put the table into {DOCUMENT.name}")
     options = parser.parse_args()
-    text = table(options.rounds)
-    print(text)
-    if options.write:
-        if f"<!-- {SECTION} -->" not in DOCUMENT.read_text(encoding="utf-8"):
+    show(table(options.rounds), SECTION, INTRODUCTION, write=options.write)
+    if options.seconds:
+        show(held_rate.table(options.seconds), RATE_SECTION, RATE_INTRODUCTION, write=options.write)
+
+
+def show(text: str, section: str, introduction: str, *, write: bool) -> None:
+    print(text, flush=True)
+    if write:
+        if f"<!-- {section} -->" not in DOCUMENT.read_text(encoding="utf-8"):
             with DOCUMENT.open("a", encoding="utf-8") as document:
-                document.write(INTRODUCTION)
-        write_between_markers(DOCUMENT, SECTION, text)
+                document.write(introduction)
+        write_between_markers(DOCUMENT, section, text)
 
 
 if __name__ == "__main__":

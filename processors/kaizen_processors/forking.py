@@ -5,6 +5,7 @@ And what must not be in the middle of something when the process forks.
 
 from __future__ import annotations
 
+import logging  # noqa: F401 - see the end of this file
 import os
 import threading
 import weakref
@@ -98,5 +99,7 @@ def _after_fork_in_child() -> None:
         one.after_fork_in_child()
 
 
+# What was registered last runs first before a fork. `logging` holds its lock over a fork, and whoever imports a module
+# makes loggers: had it registered after us, we would wait here for an import that waits for that lock.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.forking import begin_anew_in_children
-from kaizen_processors.ledger import OVERFLOW
 from kaizen_processors.pipeline import Observer
+from kaizen_processors.window_keys import WindowKeys
 from kaizen_processors.window_sums import WindowSums
 from kaizen_processors.window_tiers import SLOT_S, Tiers
 
@@ -50,11 +50,6 @@ SLOT_NS: Final = SLOT_S * NS
 
 _UNTENDED: Final = 60
 """Closed slots that may wait for a tick; when nobody ticks, who opens the next one rolls them up."""
-
-_FORGET_AFTER: Final = 25 * 3_600 // SLOT_S
-_FORGET_EVERY: Final = 300 // SLOT_S
-
-_OVERFLOW_KEY: Final = (OVERFLOW, OVERFLOW)
 
 _AT_A_TIME: Final = 64
 """Open cells that are copied under the lock at once, so that no caller waits long."""
@@ -117,7 +112,7 @@ class Windows(Observer):
         self._open_slot = 0
         self._open_until_ns = self._began_ns
         self._pending: list[tuple[int, Cells]] = []
-        self._keys = _Keys(self._max_keys)
+        self._keys = WindowKeys(self._max_keys)
         self._tiers = Tiers(self._max_bytes)
         self._overflowed = 0
         self._too_late = 0
@@ -233,7 +228,7 @@ class Windows(Observer):
                 self._tiers.close(number, cells)
             self._tiers.advance(now_slot)
             with self._lock:
-                self._keys.forget(now_slot - _FORGET_AFTER)
+                self._keys.forget_old(now_slot)
         finally:
             self._rolling = False
         return now_slot
@@ -269,7 +264,7 @@ class Windows(Observer):
             else:
                 start = max(start, self._tiers.folded_until)
                 with self._lock:
-                    keys = self._keys.of(group)
+                    keys = self._keys.of(*group)
                 tables = self._tiers.between(start, now_slot)
                 _add_closed(sums, tables, keys, with_latency=with_latency)
                 self._add_live(sums, keys)
@@ -319,7 +314,7 @@ class Windows(Observer):
                 self._add_live_of_all(sums)
             return sums
         with self._lock:
-            keys = self._keys.of(group)
+            keys = self._keys.of(*group)
         _add_closed(sums, self._tiers.between(start, now_slot, end), keys, with_latency=True)
         if end is None:
             self._add_live(sums, keys)
@@ -365,46 +360,3 @@ def _add_closed(sums: WindowSums, tables: Iterable[Table], keys: list[Key], *, w
             cell = cells.get(key)
             if cell is not None:
                 sums.add(cell, with_latency=with_latency)
-
-
-class _Keys:
-    """The keys counted apart. Written under the lock of `Windows`."""
-
-    __slots__ = ("_by_agent", "_by_model", "_forgot_at", "_max_keys", "last_slot")
-
-    def __init__(self, max_keys: int) -> None:
-        self._max_keys = max_keys
-        self._forgot_at = 0
-        self.last_slot: dict[Key, int] = {}
-        self._by_agent: dict[str, dict[Key, None]] = {}
-        self._by_model: dict[str, dict[Key, None]] = {}
-
-    def admit(self, key: Key, slot: int) -> Key:
-        """Give the key to count under: the very one, or `overflow` where there are enough already."""
-        if key not in self.last_slot:
-            if len(self.last_slot) - (_OVERFLOW_KEY in self.last_slot) >= self._max_keys:
-                key = _OVERFLOW_KEY
-            self._by_agent.setdefault(key[0], {})[key] = None
-            self._by_model.setdefault(key[1], {})[key] = None
-        self.last_slot[key] = max(slot, self.last_slot.get(key, 0))
-        return key
-
-    def of(self, group: Group) -> list[Key]:
-        """The keys of a group."""
-        if group.agent is None:
-            return list(self._by_model.get(group.model or "", ()))
-        if group.model is None:
-            return list(self._by_agent.get(group.agent, ()))
-        return [(group.agent, group.model)]
-
-    def forget(self, before: int) -> None:
-        """Let go of keys that nothing was counted under since that slot: they make room for others."""
-        if before - self._forgot_at < _FORGET_EVERY:
-            return
-        self._forgot_at = before
-        for key in [key for key, slot in self.last_slot.copy().items() if slot < before]:
-            del self.last_slot[key]
-            for index, name in ((self._by_agent, key[0]), (self._by_model, key[1])):
-                index[name].pop(key, None)
-                if not index[name]:
-                    del index[name]

@@ -33,6 +33,7 @@ PARTS = {
     "ours: price": ("kaizen_processors/pricing/",),
     "ours: sums": ("kaizen_processors/ledger.py",),
     "ours: spans of other libraries": ("kaizen_processors/dialects/",),
+    "ours: windows": ("kaizen_processors/window", "kaizen_processors/sketch.py"),
     "ours: pipeline, recorder, fence": ("kaizen_processors/",),
 }
 """The longest beginning of a module's path decides; what is none of these (Kaizen, asyncio) is not shown."""
@@ -85,12 +86,12 @@ def count(case: Case) -> Counter[str]:
 
 
 def _part_of(path: str) -> str | None:
-    best: tuple[str, str | None] = ("", None)
+    best, found = "", None
     for part, beginnings in PARTS.items():
         for beginning in beginnings:
-            if f"/{beginning}" in path and len(beginning) > len(best[0]):
-                best = (beginning, part)
-    return best[1]
+            if f"/{beginning}" in path and len(beginning) > len(best):
+                best, found = beginning, part
+    return found
 
 
 def table() -> str:

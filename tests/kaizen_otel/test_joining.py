@@ -107,6 +107,23 @@ def test_what_a_wrapped_exporter_delivers_is_in_the_stats_and_part_of_a_flush() 
 
 
 @pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("final", [False, True])
+def test_what_a_wrapped_exporter_holds_is_delivered_before_a_kill(final: bool) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(
+        BatchSpanProcessor(kaizen_otel.wrap_exporter(exporter), schedule_delay_millis=3_600_000)
+    )
+    kaizen_otel.instrument(tracer_provider=provider)
+    _call()
+    telemetry = active()
+    assert telemetry is not None
+    telemetry.deliver_before_the_kill(20.0, final)
+    assert len(exporter.get_finished_spans()) == 1
+    provider.shutdown()
+
+
+@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("sampler", [ALWAYS_OFF, TraceIdRatioBased(0.1)], ids=["off", "ratio"])
 def test_unsampled_calls_are_counted_in_full(sampler: object) -> None:
     provider, exporter = _provider(sampler=sampler)

@@ -72,6 +72,9 @@ class Providers:
         self.settled = False  # whether the application's provider was found: until then each new tree looks again
         self._own_tracer_provider: TracerProvider | None = None
         self._span_queue: DeliveryQueue[ReadableSpan] | None = None
+        self._ended_before = weakref.WeakSet(
+            one for signal in ("traces", "logs") for one in _wrapped_exporters(signal) if one.queue.ended
+        )
         self._watched: weakref.WeakSet[DeliveryQueue[Any]] = weakref.WeakSet()
         self._own_metrics: OwnMetrics | None = None
         self._alerts: SelfAlerts | None = None
@@ -247,12 +250,20 @@ class Providers:
 
     def _queues(self) -> list[tuple[str, DeliveryQueue[Any]]]:
         own = self._own_queues()
-        wrapped = [(signal, one.queue) for signal in ("traces", "logs") for one in _wrapped_exporters(signal)]
+        wrapped = [(signal, one.queue) for signal in ("traces", "logs") for one in self._wrapped(signal)]
         for signal, queue in wrapped:
             if self._alerts is not None and queue not in self._watched:
                 self._watched.add(queue)
                 self._watch(signal, queue, self._alerts)
         return own + wrapped
+
+    def _wrapped(self, signal: str) -> list[Any]:
+        """The wrapped exporters of a signal; what ended before this instrumentation began is not its business."""
+        return [one for one in _wrapped_exporters(signal) if one not in self._ended_before]
+
+    def _wrapped_in_use(self) -> list[Any]:
+        """Those that have not ended; the others have told whoever ended them."""
+        return [one for signal in ("traces", "logs") for one in _wrapped_exporters(signal) if not one.queue.ended]
 
     def _own_queues(self) -> list[tuple[str, DeliveryQueue[Any]]]:
         own = (("traces", self._span_queue), ("logs", None if self._own_logs is None else self._own_logs.queue))
@@ -280,7 +291,7 @@ class Providers:
         self._recorder.drain()
         done = True
         deadline_s = time.monotonic() + timeout_s
-        for exporter in _all_wrapped():
+        for exporter in self._wrapped_in_use():
             left_s = max(0.0, deadline_s - time.monotonic())
             done = exporter.force_flush(int(left_s * 1_000)) and done
         own_meter = None if self._own_metrics is None else self._own_metrics.provider
@@ -305,7 +316,7 @@ class Providers:
             for provider in (self._own_tracer_provider, own_meter, own_logger)
             if provider is not None
         ]
-        jobs += [partial(exporter.force_flush, int(timeout_s * 1_000)) for exporter in _all_wrapped()]
+        jobs += [partial(exporter.force_flush, int(timeout_s * 1_000)) for exporter in self._wrapped_in_use()]
         if final:
             jobs += [partial(queue.shutdown, timeout_s) for _, queue in self._queues()]
         return jobs
@@ -331,11 +342,6 @@ class Providers:
             return None  # its spans are the ones around: no attributes need to be made for them
         tracer: Tracer = provider.get_tracer(SCOPE_NAME, __version__, self._schema_url)
         return tracer
-
-
-def _all_wrapped() -> list[Any]:
-    """Wrapped exporters that have not ended; those have told whoever ended them."""
-    return [one for signal in ("traces", "logs") for one in _wrapped_exporters(signal) if not one.queue.ended]
 
 
 def _wrapped_exporters(signal: str) -> list[Any]:

@@ -289,7 +289,7 @@ for number in range(2_048):
     queue.put(span(number, text=f"{number:04}" * 250_000))
 print((most_kb() - before_kb) // 1024)
 counts = queue.counts()
-assert counts.pending + counts.dropped["queue_full"] == counts.put == 2_049, counts
+assert counts.pending + counts.dropped_total == counts.put == 2_049, counts
 """
 
 

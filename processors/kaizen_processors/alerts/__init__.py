@@ -1,0 +1,1 @@
+"""Rules over rolling numbers, alerts, budgets: works on any source of numbers, with no Kaizen installed."""

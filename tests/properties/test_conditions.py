@@ -14,7 +14,7 @@ from kaizen_processors.alerts.conditions import Condition, ConditionError
 from kaizen_processors.alerts.vocabulary import MEASURES
 
 NAMES = ("error_rate", "p95_latency", "executions", "daily_cost")
-SETTINGS = settings(max_examples=300, deadline=None)
+SETTINGS = settings(max_examples=120, deadline=None)
 
 numbers = st.sampled_from(["0", "1", "2.5", "0.05", "1e3", ".5", "7_000"])
 leaves = st.one_of(st.sampled_from(NAMES), numbers)

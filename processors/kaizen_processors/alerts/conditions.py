@@ -20,9 +20,17 @@ _NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 class Finding(NamedTuple):
-    """The comparison that decided: what was compared, as written; its value; and with what."""
+    """The comparison that decided.
+
+    Attributes:
+        subject: what was compared, as written.
+        measure: the first thing measured in it.
+        value: its value.
+        threshold: what it was compared with.
+    """
 
     subject: str
+    measure: str
     value: float
     threshold: float
 
@@ -100,7 +108,7 @@ def _finding(comparison: ex.Comparison, values: Mapping[str, float | None]) -> F
     value, threshold = numbers[subject], numbers[other]
     if value is None or threshold is None:
         return None
-    return Finding(comparison.texts[subject], value, threshold)
+    return Finding(comparison.texts[subject], next(ex.names_in(comparison.operands[subject])), value, threshold)
 
 
 def _finite(value: float) -> float:

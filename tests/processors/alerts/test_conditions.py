@@ -161,13 +161,13 @@ def test_missing_data_is_neither_true_nor_false(text: str, values: list[float | 
 @pytest.mark.parametrize(
     ("text", "values", "finding"),
     [
-        ("error_rate > 0.05", [0.06], Finding("error_rate", 0.06, 0.05)),
-        ("0.05 < error_rate", [0.06], Finding("error_rate", 0.06, 0.05)),
-        ("cost_per_hour*24 > budget_limit", [5.0], Finding("cost_per_hour*24", 120.0, 100.0)),
-        ("p99_latency > p50_latency * 10", [900.0, 50.0], Finding("p99_latency", 900.0, 500.0)),
-        ("error_rate > 0.5 or p95_latency > 10", [0.1, 20.0], Finding("p95_latency", 20.0, 10.0)),
-        ("error_rate > 0.5 or p95_latency > 10", [None, 20.0], Finding("p95_latency", 20.0, 10.0)),
-        ("error_rate > 0.5", [0.1], Finding("error_rate", 0.1, 0.5)),
+        ("error_rate > 0.05", [0.06], Finding("error_rate", "error_rate", 0.06, 0.05)),
+        ("0.05 < error_rate", [0.06], Finding("error_rate", "error_rate", 0.06, 0.05)),
+        ("cost_per_hour*24 > budget_limit", [5.0], Finding("cost_per_hour*24", "cost_per_hour", 120.0, 100.0)),
+        ("p99_latency > p50_latency * 10", [900.0, 50.0], Finding("p99_latency", "p99_latency", 900.0, 500.0)),
+        ("error_rate > 0.5 or p95_latency > 10", [0.1, 20.0], Finding("p95_latency", "p95_latency", 20.0, 10.0)),
+        ("error_rate > 0.5 or p95_latency > 10", [None, 20.0], Finding("p95_latency", "p95_latency", 20.0, 10.0)),
+        ("error_rate > 0.5", [0.1], Finding("error_rate", "error_rate", 0.1, 0.5)),
         ("error_rate > 0.5", [None], None),
     ],
 )

@@ -83,8 +83,9 @@ def test_every_matcher_must_pass() -> None:
     ],
 )
 def test_a_silence_that_cannot_be_meant_is_refused(given: dict[str, Any], key: str, problem: str) -> None:
+    whole: dict[str, Any] = {"matchers": ['alertname="a"'], "ends_at": FOREVER}
     with pytest.raises(SilenceError, match=problem) as caught:
-        Silence.of(**({"matchers": ['alertname="a"'], "ends_at": FOREVER} | given))
+        Silence.of(**(whole | given))
     assert caught.value.key == key
 
 

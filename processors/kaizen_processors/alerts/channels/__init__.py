@@ -1,0 +1,3 @@
+"""Where alerts go. One file a channel, and a line in `CHANNELS`."""
+
+from __future__ import annotations

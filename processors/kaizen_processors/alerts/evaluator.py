@@ -1,0 +1,343 @@
+"""Judges rules on a tick, and tells channels what began and what is over.
+
+As in Prometheus a rule is judged for each group apart and is inactive, pending or firing (`standing.py`). Missing data
+is not true: it fires nothing, and resolves what fires. A rule whose numbers could not be read is left as it stands.
+
+An alert is its labels (the fingerprint). It is told once to each channel, again after the repeat interval while it
+fires, and once when it is over. What was told is saved before it is sent, and what was sent is saved after: a restart
+tells nothing twice, and `kill -9` between sending and saving at most repeats one delivery, with the same `id`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from kaizen_processors.alerts.alert import WORST_LIMIT, Alert, alert_of, labels_of, link_of
+from kaizen_processors.alerts.channels.dispatch import Dispatcher
+from kaizen_processors.alerts.evaluator_options import EvaluatorOptions, channels_by_name, checked_rules
+from kaizen_processors.alerts.kept import Address, Kept, Letter, StandingKey, of_section, to_section
+from kaizen_processors.alerts.standing import Standing
+from kaizen_processors.alerts.values import EVERYTHING, ExecutionRanking, Group
+from kaizen_processors.alerts.vocabulary import MEASURES
+from kaizen_processors.fence import Fence
+from kaizen_processors.forking import begin_anew_in_children
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kaizen_processors.alerts.channels.channel import Channel
+    from kaizen_processors.alerts.conditions import Finding
+    from kaizen_processors.alerts.rules import Rule
+    from kaizen_processors.alerts.silences import Silence
+    from kaizen_processors.alerts.state_file import StateFile
+    from kaizen_processors.alerts.values import Values
+
+_NS: Final = 1_000_000_000
+_SECTION: Final = "alerts"
+_SAVE_EVERY_NS: Final = 30 * _NS
+"""While anything stands its age is saved this often, so that a killed process has not to wait for `for` anew."""
+
+
+class _Judged(NamedTuple):
+    group: Group
+    answer: bool | None
+    finding: Finding | None
+
+
+class Evaluator:
+    """Rules, the numbers they ask for, and the channels that hear of it.
+
+    Args:
+        rules: each name once.
+        values: the numbers; when it is an `ExecutionRanking`, too, alerts name their worst executions.
+        channels: where alerts go.
+        state: what outlives the process; None forgets.
+        options: how alerts are told of.
+        fence: where failures are counted.
+
+    Raises:
+        RuleError: two rules have one name, or a rule names a channel that is not there.
+
+    Example:
+        >>> evaluator = Evaluator(DEFAULT_RULES, values, [CallbackChannel("print", print)])
+        >>> evaluator.tick()
+        ()
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        values: Values,
+        channels: Iterable[Channel] = (),
+        *,
+        state: StateFile | None = None,
+        options: EvaluatorOptions | None = None,
+        fence: Fence | None = None,
+    ) -> None:
+        """Restore what stood, and hand out again what was not delivered."""
+        self._options = options or EvaluatorOptions()
+        self._clock = self._options.clock
+        self._values = values
+        self._fence = fence or Fence()
+        self._channels = channels_by_name(channels)
+        self._rules = checked_rules(rules, self._channels)
+        self._state = state
+        self._begin()
+        self._dispatcher = Dispatcher(self._channels.values(), self._settled, self._options.retry)
+        if state is not None:
+            self._restore(state.section(_SECTION))
+        begin_anew_in_children(self)
+        self._hand_out([Letter(address, alert) for address, alert in self._outbox.items()])
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        self._standings: dict[StandingKey, Standing] = {}
+        self._silences: dict[str, Silence] = {}
+        self._outbox: dict[Address, Alert] = {}
+        self._saved_ns: int | None = None
+        self._groups_over_limit = 0
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing standing: the parent goes on with what did, and keeps the state file."""
+        if self._state is not None:
+            self._state.after_fork_in_child()
+            self._state = None
+        self._begin()
+
+    def tick(self) -> tuple[Alert, ...]:
+        """Judge every rule now; returns the alerts that began to fire, or were resolved, with this tick."""
+        with self._lock:
+            now_ns = self._clock.monotonic_ns()
+            changed: list[Alert] = []
+            for rule in self._rules.values():
+                with self._fence("alerts.values"):
+                    changed += self._judge(rule, now_ns)
+            told = self._due(now_ns)
+            told += self._bury()
+            self._save(now_ns, changed=bool(changed or told))
+        self._hand_out(told)
+        return tuple(changed)
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """The alerts that fire now."""
+        with self._lock:
+            return tuple(s.alert for s in self._standings.values() if s.phase == "firing" and s.alert is not None)
+
+    def pending(self) -> tuple[tuple[str, Group], ...]:
+        """Rules and groups whose condition holds, but not for long enough yet."""
+        with self._lock:
+            return tuple((key.rule, key.group) for key, s in self._standings.items() if s.phase == "pending")
+
+    def silences(self) -> tuple[Silence, ...]:
+        """The silences that are not over yet."""
+        with self._lock:
+            return tuple(self._silences.values())
+
+    def silence(self, silence: Silence) -> str:
+        """Tell nobody of alerts that it matches, while it lasts. Returns its id; it outlives a restart."""
+        with self._lock:
+            self._silences[silence.id] = silence
+            self._save(self._clock.monotonic_ns(), changed=True)
+        return silence.id
+
+    def unsilence(self, silence_id: str) -> bool:
+        """End a silence early; False when there is none with this id."""
+        with self._lock:
+            found = self._silences.pop(silence_id, None) is not None
+            if found:
+                self._save(self._clock.monotonic_ns(), changed=True)
+        return found
+
+    def replace_rules(self, rules: Iterable[Rule]) -> None:
+        """Judge by these rules from the next tick on. Alerts of rules that are gone, or mean another alert, are over.
+
+        Raises:
+            RuleError: as when it was made; the old rules stay.
+        """
+        checked = checked_rules(rules, self._channels)
+        with self._lock:
+            self._rules = checked
+            told = self._drop_orphans()
+            self._save(self._clock.monotonic_ns(), changed=True)
+        self._hand_out(told)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts for people: what stands, what each channel was sent, groups over the limit."""
+        with self._lock:
+            phases = [standing.phase for standing in self._standings.values()]
+            return {
+                "firing": phases.count("firing"),
+                "pending": phases.count("pending"),
+                "silences": len(self._silences),
+                "groups_over_limit": self._groups_over_limit,
+                "channels": self._dispatcher.counts(),
+            }
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was told is delivered or given up; False when something is left."""
+        return self._dispatcher.flush(timeout_s)
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Deliver within `timeout_s`, stop, let go of the state file. What fires stays so for the next process."""
+        self._dispatcher.close(timeout_s)
+        with self._lock:
+            self._save(self._clock.monotonic_ns(), changed=True)
+            if self._state is not None:
+                self._state.close()
+
+    # Judging
+
+    def _judge(self, rule: Rule, now_ns: int) -> list[Alert]:
+        # All numbers first: when one cannot be read, nothing of the rule moves.
+        judged = [self._answer(rule, group) for group in self._groups(rule)]
+        return [alert for one in judged if (alert := self._step(rule, one, now_ns)) is not None]
+
+    def _groups(self, rule: Rule) -> Iterable[Group]:
+        if rule.group_by == "none":
+            return (EVERYTHING,)
+        standing = dict.fromkeys(key.group for key in self._standings if key.rule == rule.name)
+        seen = dict.fromkeys(self._values.groups(rule.group_by, rule.window_s))
+        groups = tuple(standing | seen)
+        if len(groups) > self._options.max_groups:
+            self._groups_over_limit += len(groups) - self._options.max_groups
+        return groups[: self._options.max_groups]
+
+    def _answer(self, rule: Rule, group: Group) -> _Judged:
+        numbers = [self._number(name, rule, group) for name in rule.condition.names]
+        answer = rule.condition.evaluate(numbers)
+        if answer is not None and rule.min_executions:
+            executions = self._number("executions", rule, group)
+            if executions is None or executions < rule.min_executions:
+                answer = None
+        return _Judged(group, answer, rule.condition.explain(numbers) if answer else None)
+
+    def _number(self, name: str, rule: Rule, group: Group) -> float | None:
+        value = self._values.value(name, group, MEASURES[name].window_s or rule.window_s)
+        return value if value is not None and math.isfinite(value) else None
+
+    def _step(self, rule: Rule, judged: _Judged, now_ns: int) -> Alert | None:
+        key = StandingKey(rule.name, judged.group)
+        standing = self._standings.get(key)
+        if standing is None:
+            if not judged.answer:
+                return None
+            standing = self._standings[key] = Standing(now_ns)
+        before = standing.phase
+        after = standing.step(rule, judged.answer, now_ns)
+        if after == "firing" and judged.finding is not None:
+            began_ns = self._clock.time_ns() if standing.alert is None else standing.alert.starts_at_ns
+            standing.alert = alert_of(rule, judged.group, judged.finding, began_ns)
+            return standing.alert if before == "pending" else None
+        if after == "inactive" and standing.alert is not None:
+            standing.alert = standing.alert.resolved(self._clock.time_ns())
+            return standing.alert
+        return None
+
+    # Telling
+
+    def _due(self, now_ns: int) -> list[Letter]:
+        told = []
+        silences = self._lasting_silences()
+        for key, standing in self._standings.items():
+            alert = standing.alert
+            if standing.phase != "firing" or alert is None:
+                continue
+            if any(one.silences(alert.labels, self._clock.time_ns()) for one in silences):
+                continue
+            due = [name for name in self._targets(key.rule) if self._is_due(name, standing, now_ns)]
+            if due:
+                standing.alert = alert = self._with_executions(key, alert)
+            for name in due:
+                standing.told_ns[name] = now_ns
+                told.append(self._post(name, alert))
+        return told
+
+    def _is_due(self, channel: str, standing: Standing, now_ns: int) -> bool:
+        told_ns = standing.told_ns.get(channel)
+        repeat_s = self._channels[channel].repeat_s or self._options.repeat_interval_s
+        return told_ns is None or now_ns - told_ns >= repeat_s * _NS
+
+    def _tell_over(self, alert: Alert, standing: Standing) -> list[Letter]:
+        """Post it to the channels that were told that it fires and want to hear that it is over."""
+        return [self._post(name, alert) for name in standing.told_ns if self._wants_resolved(name)]
+
+    def _wants_resolved(self, channel: str) -> bool:
+        return channel in self._channels and self._channels[channel].sends_resolved
+
+    def _targets(self, rule_name: str) -> Iterable[str]:
+        return self._rules[rule_name].channels or self._channels
+
+    def _with_executions(self, key: StandingKey, alert: Alert) -> Alert:
+        if not isinstance(self._values, ExecutionRanking):
+            return alert
+        window_s = MEASURES[alert.measure].window_s or self._rules[key.rule].window_s
+        with self._fence("alerts.worst"):
+            worst = self._values.worst(alert.measure, key.group, window_s, WORST_LIMIT)
+            links = tuple(link_of(one, self._options.trace_url_template) for one in worst[:WORST_LIMIT])
+            return alert.about(links)
+        return alert
+
+    def _lasting_silences(self) -> tuple[Silence, ...]:
+        now_ns = self._clock.time_ns()
+        self._silences = {key: one for key, one in self._silences.items() if one.ends_at_ns > now_ns}
+        return tuple(self._silences.values())
+
+    def _post(self, channel: str, alert: Alert) -> Letter:
+        key = Address(channel, alert.id, alert.status)
+        self._outbox[key] = alert
+        return Letter(key, alert)
+
+    def _hand_out(self, told: Iterable[Letter]) -> None:
+        for address, alert in told:
+            self._dispatcher.tell(address.channel, alert)
+
+    def _settled(self, channel: str, alert: Alert) -> None:
+        with self._lock:
+            key = Address(channel, alert.id, alert.status)
+            if self._outbox.get(key) is alert:
+                del self._outbox[key]
+                self._save(self._clock.monotonic_ns(), changed=True)
+
+    def _bury(self) -> list[Letter]:
+        """Forget what is inactive, and tell of what fired before."""
+        told = []
+        for key, standing in tuple(self._standings.items()):
+            if standing.phase == "inactive":
+                del self._standings[key]
+                if standing.alert is not None:
+                    told += self._tell_over(standing.alert, standing)
+        return told
+
+    # What outlives the process
+
+    def _save(self, now_ns: int, *, changed: bool) -> None:
+        state = self._state
+        if state is None:
+            return
+        aged = self._standings and (self._saved_ns is None or now_ns - self._saved_ns >= _SAVE_EVERY_NS)
+        if not changed and not aged:
+            return
+        self._saved_ns = now_ns
+        with self._fence("alerts.state"):
+            kept = Kept(self._standings, self._outbox, self._silences)
+            state.save(_SECTION, to_section(kept, now_ns, self._clock.time_ns()))
+
+    def _restore(self, section: Mapping[str, Any]) -> None:
+        kept = of_section(section, self._rules, self._clock, self._fence)
+        self._standings, self._silences = kept.standings, kept.silences
+        self._outbox = {key: alert for key, alert in kept.outbox.items() if key.channel in self._channels}
+        self._drop_orphans()
+
+    def _drop_orphans(self) -> list[Letter]:
+        told = []
+        for key, standing in tuple(self._standings.items()):
+            rule, alert = self._rules.get(key.rule), standing.alert
+            same_groups = rule is not None and rule.group_by == key.group.by
+            if rule is not None and same_groups and (alert is None or alert.labels == labels_of(rule, key.group)):
+                continue
+            del self._standings[key]
+            if alert is not None:
+                told += self._tell_over(alert.resolved(self._clock.time_ns()), standing)
+        return told

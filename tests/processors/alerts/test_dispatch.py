@@ -1,0 +1,198 @@
+"""Delivery: retried, bounded, in order, and never on the evaluator's time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kaizen_processors.alerts.alert import Alert
+from kaizen_processors.alerts.channels.callback import CallbackChannel
+from kaizen_processors.alerts.channels.channel import Channel, DeliveryError
+from kaizen_processors.alerts.channels.dispatch import MAX_QUEUED, Dispatcher, RetryPolicy
+from tests.processors.alerts.support import Remembering, Scene, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+QUICK = RetryPolicy(first_s=0.001, longest_s=0.002)
+
+
+def alert(name: str = "slow", value: float = 1.0, **changes: Any) -> Alert:
+    made = Alert(
+        type=name,
+        severity="warning",
+        measure="p95_latency",
+        message=name,
+        value=value,
+        threshold=0.0,
+        status="firing",
+        labels={"alertname": name},
+        starts_at_ns=0,
+    )
+    return replace(made, **changes)
+
+
+class Gate(Channel):
+    """Lets an alert through when it is opened; until then `send` blocks."""
+
+    def __init__(self, name: str = "gate") -> None:
+        super().__init__(name)
+        self.entered = threading.Event()
+        self.open = threading.Event()
+        self.seen: list[tuple[str, float, str]] = []
+
+    def send(self, alert: Alert) -> None:
+        self.entered.set()
+        assert self.open.wait(30.0)
+        self.seen.append((alert.type, alert.value, alert.status))
+
+
+class Failing(Channel):
+    """Raises what it was given, one a call, then remembers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__("failing")
+        self.errors = list(errors)
+        self.seen: list[str] = []
+
+    def send(self, alert: Alert) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.seen.append(alert.type)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open.set()
+
+
+def test_a_channel_that_hangs_holds_up_neither_the_evaluator_nor_another_channel(gate: Gate) -> None:
+    scene = Scene(rule(), channels=[gate])
+    scene.values.set("error_rate", 0.5)
+    assert len(scene.evaluator.tick()) == 1
+    assert gate.entered.wait(10.0)
+    assert not scene.evaluator.flush(0.01)
+    assert scene.channel.told == [("high_error_rate", "firing")]
+    assert scene.evaluator.tick() == ()
+    assert scene.evaluator.stats()["channels"]["gate"] == {"sent": 0, "queued": 1, "dropped": {}}
+
+
+def test_what_may_work_later_is_tried_again() -> None:
+    channel = Failing(*[DeliveryError("unreachable", retry=True) for _ in range(5)])
+    dispatcher = Dispatcher([channel], retry=QUICK)
+    dispatcher.tell("failing", alert())
+    assert dispatcher.flush(10.0)
+    assert channel.seen == ["slow"]
+    assert dispatcher.counts() == {"failing": {"sent": 1, "queued": 0, "dropped": {}}}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(DeliveryError("refused", retry=False), "refused"), (ZeroDivisionError(), "ZeroDivisionError")],
+)
+def test_what_cannot_work_is_dropped_counted_and_the_next_goes_through(error: Exception, reason: str) -> None:
+    channel = Failing(error)
+    settled: list[tuple[str, str]] = []
+    dispatcher = Dispatcher([channel], lambda name, one: settled.append((name, one.type)), QUICK)
+    dispatcher.tell("failing", alert("one"))
+    dispatcher.tell("failing", alert("two"))
+    assert dispatcher.flush(10.0)
+    assert channel.seen == ["two"]
+    assert dispatcher.counts()["failing"]["dropped"] == {reason: 1}
+    assert settled == [("failing", "one"), ("failing", "two")]
+
+
+def test_it_gives_up_when_it_took_too_long() -> None:
+    channel = Failing(*[DeliveryError("unreachable", retry=True) for _ in range(9)])
+    dispatcher = Dispatcher([channel], retry=RetryPolicy(first_s=50.0, give_up_s=20.0))
+    dispatcher.tell("failing", alert())
+    assert dispatcher.flush(10.0)
+    assert dispatcher.counts()["failing"]["dropped"] == {"unreachable_too_long": 1}
+
+
+def test_waits_double_up_to_the_longest_and_obey_the_other_side() -> None:
+    policy = RetryPolicy(first_s=1.0, longest_s=60.0)
+    for failures, expected in ((1, 1.0), (2, 2.0), (4, 8.0), (20, 60.0)):
+        assert expected * 0.8 <= policy.wait_s(failures, None) <= expected * 1.2
+    assert policy.wait_s(1, 90.0) == 90.0
+
+
+def test_a_newer_state_of_an_alert_takes_the_older_ones_place(gate: Gate) -> None:
+    dispatcher = Dispatcher([gate])
+    dispatcher.tell("gate", alert("first"))
+    assert gate.entered.wait(10.0)
+    for value in (1.0, 2.0, 3.0):
+        dispatcher.tell("gate", alert("slow", value))
+    dispatcher.tell("gate", alert("slow", 3.0).resolved(5))
+    assert dispatcher.counts()["gate"]["queued"] == 3
+    gate.open.set()
+    assert dispatcher.flush(10.0)
+    assert gate.seen == [("first", 1.0, "firing"), ("slow", 3.0, "firing"), ("slow", 3.0, "resolved")]
+
+
+def test_the_queue_is_bounded_and_says_what_it_dropped(gate: Gate) -> None:
+    dispatcher = Dispatcher([gate])
+    dispatcher.tell("gate", alert("first"))
+    assert gate.entered.wait(10.0)
+    for number in range(MAX_QUEUED + 5):
+        dispatcher.tell("gate", alert(f"a{number}"))
+    assert dispatcher.counts()["gate"] == {"sent": 0, "queued": MAX_QUEUED + 1, "dropped": {"queue_full": 5}}
+
+
+def test_after_the_end_nothing_is_queued_and_threads_are_gone() -> None:
+    channel = Remembering()
+    dispatcher = Dispatcher([channel])
+    dispatcher.tell("memory", alert("one"))
+    dispatcher.close(10.0)
+    dispatcher.tell("memory", alert("two"))
+    assert channel.told == [("one", "firing")]
+    assert dispatcher.counts()["memory"]["dropped"] == {"closed": 1}
+    (lane,) = dispatcher._lanes.values()
+    assert lane._thread is not None
+    lane._thread.join(10.0)
+    assert not lane._thread.is_alive()
+
+
+def test_closing_does_not_wait_out_a_retry() -> None:
+    channel = Failing(*[DeliveryError("unreachable", retry=True) for _ in range(9)])
+    dispatcher = Dispatcher([channel], retry=RetryPolicy(first_s=600.0))
+    dispatcher.tell("failing", alert())
+    dispatcher.close(0.01)
+    (lane,) = dispatcher._lanes.values()
+    assert lane._thread is not None
+    lane._thread.join(10.0)
+    assert not lane._thread.is_alive()
+
+
+def test_a_handler_gets_a_dictionary_and_what_it_raises_goes_no_further() -> None:
+    seen: list[dict[str, Any]] = []
+
+    def handler(given: dict[str, Any]) -> None:
+        seen.append(given)
+        raise KeyError("mine")
+
+    dispatcher = Dispatcher([CallbackChannel("mine", handler)])
+    dispatcher.tell("mine", alert())
+    assert dispatcher.flush(10.0)
+    assert [given["type"] for given in seen] == ["slow"]
+    assert dispatcher.counts()["mine"]["dropped"] == {"KeyError": 1}
+    with pytest.raises(TypeError, match="a function of one argument"):
+        CallbackChannel("mine", "print")  # type: ignore[arg-type]  # what is wrong is the point
+
+
+def test_a_forked_child_delivers_its_own_alerts_and_not_its_parents(gate: Gate) -> None:
+    dispatcher = Dispatcher([gate, Remembering()])
+    dispatcher.tell("gate", alert("parents"))
+    assert gate.entered.wait(10.0)
+    child = os.fork()
+    if not child:
+        dispatcher.tell("memory", alert("childs"))
+        delivered = dispatcher.flush(10.0)
+        os._exit(0 if delivered and dispatcher.counts()["gate"]["queued"] == 0 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

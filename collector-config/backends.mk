@@ -3,9 +3,9 @@
 
 PYTHON ?= python3
 
-.PHONY: collector jaeger prometheus test-backends collector-sources
+.PHONY: collector jaeger prometheus promtool test-backends collector-sources
 
-test-backends: $(STAMP) collector jaeger prometheus  ## the demo through a real Collector into Jaeger and Prometheus (needs Go)
+test-backends: $(STAMP) collector jaeger prometheus promtool  ## the demo through a real Collector into Jaeger and Prometheus (needs Go)
 	$(PYTEST) tests/backends
 
 collector:  ## build the OpenTelemetry Collector of the tests; prints its path
@@ -16,6 +16,9 @@ jaeger:  ## build Jaeger; prints its path
 
 prometheus:  ## build Prometheus; prints its path
 	@$(PYTHON) tests/backends/builds.py prometheus
+
+promtool:  ## build Prometheus' tool that checks and tests rules; prints its path
+	@$(PYTHON) tests/backends/builds.py promtool
 
 # Writes collector-config/otelcol/src again from manifest.yaml; needed only after a change of the manifest.
 collector-sources:

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "compare": ("kaizen_otel.commands.compare:compare_runs", "Say whether a run is worse than an earlier one."),
     "demo": ("kaizen_otel.demo.command:demo", "Run a support desk of real Kaizen agents and show their traces."),
     "doctor": ("kaizen_otel.commands.doctor:doctor", "Check settings, versions, and whether telemetry arrives."),
+    "rules": ("kaizen_otel.commands.rules:rules", "Write rules and their unit tests for Prometheus."),
     "open": ("kaizen_otel.commands.open_file:open_file", "Show trees and totals of an OTLP-JSON file."),
 }
 

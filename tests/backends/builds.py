@@ -90,6 +90,15 @@ PROGRAMS: Final[dict[str, GoProgram]] = {
             tags=("remove_all_sd",),
             version_symbol="github.com/prometheus/common/version.Version",
         ),
+        # A module of its own: it needs clouds' clients that Prometheus is built without here.
+        GoProgram(
+            "promtool",
+            "3.13.2",
+            "promtool",
+            "github.com/prometheus/prometheus/cmd/promtool",
+            tags=("remove_all_sd",),
+            version_symbol="github.com/prometheus/common/version.Version",
+        ),
     )
 }
 

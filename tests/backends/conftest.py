@@ -17,6 +17,7 @@ from tests.backends.demo import Totals, run_demo
 from tests.backends.jaeger import JaegerClient
 from tests.backends.processes import LOOPBACK, Backend, free_ports, running
 from tests.backends.prometheus import PrometheusClient
+from tests.backends.promtool import Promtool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,12 @@ def loopback_without_proxy() -> Iterator[None]:
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, f"{LOOPBACK},localhost")
         yield
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Promtool:
+    """Prometheus' tool that checks and tests rules."""
+    return Promtool(build(PROGRAMS["promtool"]))
 
 
 @pytest.fixture(scope="session")

@@ -75,12 +75,12 @@ class Condition:
             return ex.judge(self.expression, dict(zip(self.names, values, strict=True)))
 
     def explain(self, values: Sequence[float | None]) -> Finding | None:
-        """Name the first comparison that has a value and, where there is one, is true."""
+        """Name the first comparison that speaks for the condition; without one, the first that has values."""
         by_name = dict(zip(self.names, values, strict=True))
         found = None
-        for comparison in ex.comparisons(self.expression):
+        for comparison, negated in ex.reasons(self.expression):
             finding = _finding(comparison, by_name)
-            if finding is not None and ex.judge(comparison, by_name) is True:
+            if finding is not None and ex.judge(comparison, by_name) is not negated:
                 return finding
             found = found or finding
         return found

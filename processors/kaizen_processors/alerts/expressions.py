@@ -135,13 +135,19 @@ def operand_of(node: Numeric, values: Mapping[str, float | None]) -> float | Non
 
 def comparisons(node: Logical) -> Iterator[Comparison]:
     """Every comparison, from left to right."""
+    for comparison, _ in reasons(node):
+        yield comparison
+
+
+def reasons(node: Logical, *, negated: bool = False) -> Iterator[tuple[Comparison, bool]]:
+    """Every comparison, from left to right, and whether it speaks for the whole when it is false (`not`)."""
     if isinstance(node, Comparison):
-        yield node
+        yield node, negated
     elif isinstance(node, Not):
-        yield from comparisons(node.operand)
+        yield from reasons(node.operand, negated=not negated)
     else:
         for operand in node.operands:
-            yield from comparisons(operand)
+            yield from reasons(operand, negated=negated)
 
 
 def names_in(node: Numeric | Logical) -> Iterator[str]:

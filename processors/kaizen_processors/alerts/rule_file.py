@@ -50,8 +50,12 @@ class RuleSet:
     silences: tuple[Silence, ...] = ()
 
 
-def read_rules(path: str | Path) -> RuleSet:
+def read_rules(path: str | Path, *, constants: Mapping[str, float] | None = None) -> RuleSet:
     """Read and check a file of rules.
+
+    Args:
+        path: the file.
+        constants: further constants that conditions may use.
 
     Raises:
         RuleError: it cannot be used; the message has a line for each problem, `file:line:column: what`.
@@ -61,7 +65,7 @@ def read_rules(path: str | Path) -> RuleSet:
         data, places = read_yaml(path)
     except YamlError as error:
         raise RuleError((str(error),)) from error
-    return _Reader(str(path), places).rule_set(data)
+    return _Reader(str(path), places).rule_set(data, constants)
 
 
 def rules_from(

@@ -167,6 +167,12 @@ def test_missing_data_is_neither_true_nor_false(text: str, values: list[float | 
         ("p99_latency > p50_latency * 10", [900.0, 50.0], Finding("p99_latency", "p99_latency", 900.0, 500.0)),
         ("error_rate > 0.5 or p95_latency > 10", [0.1, 20.0], Finding("p95_latency", "p95_latency", 20.0, 10.0)),
         ("error_rate > 0.5 or p95_latency > 10", [None, 20.0], Finding("p95_latency", "p95_latency", 20.0, 10.0)),
+        (
+            "not (success_rate >= 0.9 and error_rate <= 0.5)",
+            [0.5, 0.1],
+            Finding("success_rate", "success_rate", 0.5, 0.9),
+        ),
+        ("not not error_rate > 0.5", [0.6], Finding("error_rate", "error_rate", 0.6, 0.5)),
         ("error_rate > 0.5", [0.1], Finding("error_rate", "error_rate", 0.1, 0.5)),
         ("error_rate > 0.5", [None], None),
     ],

@@ -18,6 +18,30 @@ ENVIRONMENT: Final = "environment"
 EVALUATION: Final = "evaluation"
 """String. Name of the evaluator."""
 
+KAIZEN_ALERT_ID: Final = "kaizen.alert.id"
+"""String. Identity of this raising of the alert, the same when it is over."""
+
+KAIZEN_ALERT_MESSAGE: Final = "kaizen.alert.message"
+"""String. One line for people."""
+
+KAIZEN_ALERT_SEVERITY: Final = "kaizen.alert.severity"
+"""One of the values below. How bad it is."""
+
+KAIZEN_ALERT_STATUS: Final = "kaizen.alert.status"
+"""One of the values below. Whether the alert began or is over."""
+
+KAIZEN_ALERT_THRESHOLD: Final = "kaizen.alert.threshold"
+"""Double. What the rule compared it with."""
+
+KAIZEN_ALERT_TRACE_IDS: Final = "kaizen.alert.trace_ids"
+"""String[]. Traces of the worst executions that the alert is about."""
+
+KAIZEN_ALERT_TYPE: Final = "kaizen.alert.type"
+"""String. Name of the rule."""
+
+KAIZEN_ALERT_VALUE: Final = "kaizen.alert.value"
+"""Double. What the rule compared."""
+
 KAIZEN_BUSINESS_VALUE_SCORE: Final = "kaizen.business_value_score"
 """Double. Value of the result to the business, as the application reported it."""
 
@@ -160,6 +184,29 @@ STATUS: Final = "status"
 
 TOKEN_TYPE: Final = "token_type"  # noqa: S105  a key, not a secret
 """One of the values below. Which tokens were counted."""
+
+
+class KaizenAlertSeverity(StrEnum):
+    """How bad it is."""
+
+    INFO = "info"
+    """Worth knowing."""
+
+    WARNING = "warning"
+    """Somebody should look."""
+
+    CRITICAL = "critical"
+    """Somebody must look now."""
+
+
+class KaizenAlertStatus(StrEnum):
+    """Whether the alert began or is over."""
+
+    FIRING = "firing"
+    """It began."""
+
+    RESOLVED = "resolved"
+    """It is over."""
 
 
 class KaizenCallOutcome(StrEnum):

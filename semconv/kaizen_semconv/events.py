@@ -16,3 +16,5 @@ KAIZEN_TELEMETRY_ITEMS_DROPPED: Final = "kaizen.telemetry.items.dropped"
 
 KAIZEN_TELEMETRY_OBSERVER_DISABLED: Final = "kaizen.telemetry.observer.disabled"
 """An observer failed again and again and is switched off; severity ERROR."""
+KAIZEN_ALERT: Final = "kaizen.alert"
+"""A rule raised an alert, or the alert is over."""

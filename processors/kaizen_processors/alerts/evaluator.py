@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from kaizen_processors.alerts.alert import WORST_LIMIT, Alert, alert_of, labels_of, link_of
 from kaizen_processors.alerts.channels.dispatch import Dispatcher
 from kaizen_processors.alerts.evaluator_options import EvaluatorOptions, channels_by_name, checked_rules
-from kaizen_processors.alerts.kept import Address, Kept, Letter, StandingKey, of_section, to_section
+from kaizen_processors.alerts.kept import (
+    Address,
+    AlertSource,
+    Kept,
+    Letter,
+    Raised,
+    StandingKey,
+    of_section,
+    to_section,
+)
 from kaizen_processors.alerts.standing import Standing
 from kaizen_processors.alerts.values import EVERYTHING, ExecutionRanking, Group
 from kaizen_processors.alerts.vocabulary import MEASURES
@@ -84,6 +93,7 @@ class Evaluator:
         self._channels = channels_by_name(channels)
         self._rules = checked_rules(rules, self._channels)
         self._state = state
+        self._sources: tuple[AlertSource, ...] = ()
         self._begin()
         self._dispatcher = Dispatcher(self._channels.values(), self._settled, self._options.retry)
         if state is not None:
@@ -98,6 +108,7 @@ class Evaluator:
         self._outbox: dict[Address, Alert] = {}
         self._saved_ns: int | None = None
         self._groups_over_limit = 0
+        self._raised_for: dict[StandingKey, tuple[str, ...]] = {}
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing standing: the parent goes on with what did, and keeps the state file."""
@@ -114,11 +125,21 @@ class Evaluator:
             for rule in self._rules.values():
                 with self._fence("alerts.values"):
                     changed += self._judge(rule, now_ns)
+            with self._fence("alerts.sources"):
+                changed += self._take([one for source in self._sources for one in source.raised()], now_ns)
             told = self._due(now_ns)
             told += self._bury()
             self._save(now_ns, changed=bool(changed or told))
+            for source in self._sources:
+                with self._fence("alerts.state"):
+                    source.save()
         self._hand_out(told)
         return tuple(changed)
+
+    def watch(self, source: AlertSource) -> None:
+        """Tell of the alerts of this source, too: a `BudgetBook`. They are taken with every tick."""
+        with self._lock:
+            self._sources = (*self._sources, source)
 
     def alerts(self) -> tuple[Alert, ...]:
         """The alerts that fire now."""
@@ -235,6 +256,26 @@ class Evaluator:
             return standing.alert
         return None
 
+    def _take(self, found: Iterable[Raised], now_ns: int) -> list[Alert]:
+        """Let stand what the sources raise, and end what they no longer do."""
+        raised = {one.key: one for one in found}
+        changed = []
+        for key, one in raised.items():
+            standing = self._standings.get(key)
+            if standing is None or standing.alert is None or standing.alert.id != one.alert.id:
+                standing = self._standings[key] = Standing(now_ns)
+                standing.phase = "firing"
+                changed.append(one.alert)
+            standing.alert = one.alert
+            self._raised_for[key] = one.channels
+        for key, standing in self._standings.items():
+            if "/" in key.rule and key not in raised and standing.alert is not None:
+                self._raised_for.pop(key, None)
+                standing.phase = "inactive"
+                standing.alert = standing.alert.resolved(self._clock.time_ns())
+                changed.append(standing.alert)
+        return changed
+
     # Telling
 
     def _due(self, now_ns: int) -> list[Letter]:
@@ -246,7 +287,7 @@ class Evaluator:
                 continue
             if any(one.silences(alert.labels, self._clock.time_ns()) for one in silences):
                 continue
-            due = [name for name in self._targets(key.rule) if self._is_due(name, standing, now_ns)]
+            due = [name for name in self._targets(key) if self._is_due(name, standing, now_ns)]
             if due:
                 standing.alert = alert = self._with_executions(key, alert)
             for name in due:
@@ -266,11 +307,15 @@ class Evaluator:
     def _wants_resolved(self, channel: str) -> bool:
         return channel in self._channels and self._channels[channel].sends_resolved
 
-    def _targets(self, rule_name: str) -> Iterable[str]:
-        return self._rules[rule_name].channels or self._channels
+    def _targets(self, key: StandingKey) -> Iterable[str]:
+        if key in self._raised_for:
+            chosen = self._raised_for[key]
+        else:
+            chosen = self._rules[key.rule].channels if key.rule in self._rules else ()
+        return [name for name in chosen if name in self._channels] or self._channels
 
     def _with_executions(self, key: StandingKey, alert: Alert) -> Alert:
-        if not isinstance(self._values, ExecutionRanking):
+        if not alert.measure or not isinstance(self._values, ExecutionRanking):
             return alert
         window_s = MEASURES[alert.measure].window_s or self._rules[key.rule].window_s
         with self._fence("alerts.worst"):
@@ -333,6 +378,8 @@ class Evaluator:
     def _drop_orphans(self) -> list[Letter]:
         told = []
         for key, standing in tuple(self._standings.items()):
+            if "/" in key.rule:  # its source says so itself
+                continue
             rule, alert = self._rules.get(key.rule), standing.alert
             same_groups = rule is not None and rule.group_by == key.group.by
             if rule is not None and same_groups and (alert is None or alert.labels == labels_of(rule, key.group)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kaizen_processors.alerts.alert import Alert  # noqa: TC001 - a NamedTuple's field
 from kaizen_processors.alerts.silences import Matcher, Silence
@@ -12,7 +12,7 @@ from kaizen_processors.alerts.values import Group
 from kaizen_processors.alerts.vocabulary import MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kaizen_processors.alerts.rules import Rule
     from kaizen_processors.clock import Clock
@@ -39,6 +39,26 @@ class Letter(NamedTuple):
 
     address: Address
     alert: Alert
+
+
+class Raised(NamedTuple):
+    """An alert of something else than a rule, as it stands now. A rule's name has no `/`: its keys have one."""
+
+    key: StandingKey
+    alert: Alert
+    channels: tuple[str, ...]
+
+
+class AlertSource(Protocol):
+    """What raises alerts by itself: budgets."""
+
+    def raised(self) -> Sequence[Raised]:
+        """The alerts that stand now."""
+        ...
+
+    def save(self) -> None:
+        """Keep what must outlive the process."""
+        ...
 
 
 @dataclass(slots=True)

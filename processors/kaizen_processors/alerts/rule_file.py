@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from kaizen_processors.alerts.budgets import Budget
 from kaizen_processors.alerts.conditions import Condition, ConditionError
 from kaizen_processors.alerts.durations import parse_duration
 from kaizen_processors.alerts.parsing import checked_constants
@@ -20,7 +21,7 @@ from kaizen_processors.alerts.yaml_places import Way, YamlError, read_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_FILE_KEYS: Final = ("constants", "rules", "silences")
+_FILE_KEYS: Final = ("constants", "rules", "budgets", "silences")
 _RULE_KEYS: Final = (
     "name",
     "condition",
@@ -36,6 +37,7 @@ _RULE_KEYS: Final = (
     "auto_mitigation",
     "mitigation_actions",
 )
+_BUDGET_KEYS: Final = ("name", "limit_usd", "period", "timezone", "per", "at", "channels")
 _SILENCE_KEYS: Final = ("matchers", "starts_at", "ends_at", "comment", "created_by")
 _DURATIONS: Final = {"time_window": "window_s", "for": "for_s", "keep_firing_for": "keep_firing_for_s"}
 _PLAIN: Final = ("min_executions", "group_by", "severity")
@@ -47,6 +49,7 @@ class RuleSet:
     """What a file of rules says."""
 
     rules: tuple[Rule, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     silences: tuple[Silence, ...] = ()
 
 
@@ -71,7 +74,7 @@ def read_rules(path: str | Path, *, constants: Mapping[str, float] | None = None
 def rules_from(
     data: Mapping[str, Any], *, constants: Mapping[str, float] | None = None, where: str = "rules"
 ) -> RuleSet:
-    """Read and check a dictionary with the keys of a file: `rules`, `constants`, `silences`.
+    """Read and check a dictionary with the keys of a file: `rules`, `constants`, `budgets`, `silences`.
 
     Args:
         data: the dictionary.
@@ -95,14 +98,20 @@ class _Reader:
     def rule_set(self, data: object, constants: Mapping[str, float] | None = None) -> RuleSet:
         top = self._mapping(data, _FILE_KEYS, ())
         known = self._constants(top.get("constants", {}), constants or {})
-        if not top.get("rules") and not self._problems:
+        if not top.get("rules") and not top.get("budgets") and not self._problems:
             self._problem(("rules",), "there is no rule; expected a list of them")
         rules = []
         for index, given in enumerate(self._list(top.get("rules", []), ("rules",))):
             rule = self._rule(given, ("rules", index), known)
             if rule is not None:
                 rules.append(rule)
-        self._refuse_twins(rules)
+        budgets = [
+            budget
+            for index, given in enumerate(self._list(top.get("budgets", []), ("budgets",)))
+            if (budget := self._budget(given, ("budgets", index))) is not None
+        ]
+        self._refuse_twins("rules", [rule.name for rule in rules])
+        self._refuse_twins("budgets", [budget.name for budget in budgets])
         silences = [
             silence
             for index, given in enumerate(self._list(top.get("silences", []), ("silences",)))
@@ -110,7 +119,7 @@ class _Reader:
         ]
         if self._problems:
             raise RuleError(tuple(self._problems))
-        return RuleSet(tuple(rules), tuple(silences))
+        return RuleSet(tuple(rules), tuple(budgets), tuple(silences))
 
     def _constants(self, given: object, further: Mapping[str, float]) -> dict[str, float]:
         if not isinstance(given, dict):
@@ -180,12 +189,28 @@ class _Reader:
         if entry.get("auto_mitigation", False) is not False:
             self._problem((*path, "auto_mitigation"), "`auto_mitigation` is not available yet; allowed: false")
 
-    def _refuse_twins(self, rules: list[Rule]) -> None:
-        seen: set[str] = set()
-        for index, rule in enumerate(rules):
-            if rule.name in seen:
-                self._problem(("rules", index, "name"), f"there are two rules named `{rule.name}`")
-            seen.add(rule.name)
+    def _refuse_twins(self, what: str, names: list[str]) -> None:
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                self._problem((what, index, "name"), f"there are two {what} named `{name}`")
+
+    def _budget(self, given: object, path: Way) -> Budget | None:
+        before = len(self._problems)
+        entry = self._mapping(given, _BUDGET_KEYS, path)
+        for key in ("name", "limit_usd"):
+            if key not in entry and isinstance(given, dict):
+                self._problem(path, f"`{key}` is missing")
+        for key in ("at", "channels"):
+            if key in entry:
+                entry[key] = tuple(self._list(entry[key], (*path, key)))
+        if len(self._problems) > before:
+            return None
+        limit = entry["limit_usd"]
+        try:
+            return Budget(**(entry | {"limit_usd": repr(limit) if isinstance(limit, float) else limit}))
+        except RuleError as error:
+            self._from_rule(error, path)
+            return None
 
     def _silence(self, given: object, path: Way) -> Silence | None:
         entry = self._mapping(given, _SILENCE_KEYS, path)

@@ -118,7 +118,7 @@ def test_a_file_says_everything_that_a_rule_holds(tmp_path: Path) -> None:
         ("rules:\n  - error_rate > 1\n", ":2:5", "must be a mapping with `name`, `condition`"),
         ("rules: {}\n", ":1:1", "there is no rule"),
         ("rules: 5\n", ":1:1", "`rules` must be a list"),
-        ("- a\n", ":1:1", "must be a mapping with `constants`, `rules`, `silences`"),
+        ("- a\n", ":1:1", "must be a mapping with `constants`, `rules`, `budgets`, `silences`"),
         ("", ":1:1", "must be a mapping"),
         ("constants: {error_rate: 1}\nrules: []\n", ":1:13", "lower-case names"),
         ("rules: [\n", ":2:1", "is not YAML"),

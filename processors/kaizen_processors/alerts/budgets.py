@@ -1,0 +1,321 @@
+"""Budgets: what an hour, a day or a month may cost, for everything or for each agent, user or session.
+
+Money is counted in integers of 1e-24 dollars, as the ledger does, so a budget is used up by exactly its limit. At each
+percentage (80, 95, 100) an alert is raised once in a period; it is over when the period is.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from kaizen_processors.alerts.alert import Alert
+from kaizen_processors.alerts.kept import Raised, StandingKey
+from kaizen_processors.alerts.periods import PERIODS, PeriodKind, period_of
+from kaizen_processors.alerts.rules import NAME, RuleError
+from kaizen_processors.alerts.values import Group
+from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.money import format_usd, from_decimal, to_float
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kaizen_processors.alerts.state_file import StateFile
+    from kaizen_processors.clock import Clock
+
+Per = Literal["all", "agent", "user", "session"]
+PER: Final[tuple[Per, ...]] = ("all", "agent", "user", "session")
+_LABELS: Final = {"agent": "agent_name", "user": "user", "session": "session"}
+_SECTION: Final = "budgets"
+_KEPT_PERIODS: Final = 3
+"""Of each key: when the wall clock is set back, spending goes into the period that it then shows."""
+
+_CRITICAL_FROM: Final = 100
+_WARNING_FROM: Final = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a period may cost.
+
+    Attributes:
+        name: of the budget and its alerts.
+        limit_usd: dollars; a text or `Decimal` is exact.
+        period: `hourly`, `daily` or `monthly`, by the clock of `timezone`.
+        timezone: an IANA name such as `Europe/Berlin`.
+        per: one limit for `all`, or the same for each `agent`, `user` or `session`.
+        at: percentages at which an alert is raised.
+        channels: names of the channels that get it; empty for all.
+
+    Raises:
+        RuleError: a field is not what it may be.
+    """
+
+    name: str
+    limit_usd: Decimal | str | int
+    period: PeriodKind = "daily"
+    timezone: str = "UTC"
+    per: Per = "all"
+    at: tuple[int, ...] = (80, 95, 100)
+    channels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise RuleError(tuple(f"budget {self.name!r}: {key}: {what}" for key, what in problems))
+
+    @cached_property
+    def limit_units(self) -> int:
+        """The limit in 1e-24 dollars."""
+        return from_decimal(Decimal(self.limit_usd))
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The timezone."""
+        return ZoneInfo(self.timezone)
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            yield "name", "allowed: letters, digits and _, no digit first, at most 100"
+        if not self._has_limit():
+            yield "limit_usd", f"cannot be {self.limit_usd!r:.60}; allowed: dollars above 0 as text, Decimal or integer"
+        if self.period not in PERIODS:
+            yield "period", f"cannot be {self.period!r:.60}; allowed: {', '.join(PERIODS)}"
+        if self.per not in PER:
+            yield "per", f"cannot be {self.per!r:.60}; allowed: {', '.join(PER)}"
+        if not self._has_zone():
+            yield "timezone", f"{self.timezone!r:.60} is unknown; allowed: an IANA name such as Europe/Berlin, UTC"
+        if not self.at or any(type(one) is not int or not 0 < one <= 1_000 for one in self.at):  # noqa: PLR2004 - percent
+            yield "at", f"cannot be {self.at!r:.60}; allowed: whole percentages above 0"
+        elif list(self.at) != sorted(set(self.at)):
+            yield "at", "must ascend"
+
+    def _has_limit(self) -> bool:
+        if isinstance(self.limit_usd, bool) or not isinstance(self.limit_usd, Decimal | str | int):
+            return False
+        try:
+            return self.limit_units > 0
+        except (ValueError, InvalidOperation):
+            return False
+
+    def _has_zone(self) -> bool:
+        try:
+            return isinstance(self.timezone, str) and self.zone is not None
+        except (ValueError, OSError, KeyError):  # not there, not a name, or a folder of the database
+            return False
+
+
+class _Account:
+    """What one key has spent in one period, and at which percentages an alert was raised, when."""
+
+    __slots__ = ("passed", "raised", "units")
+
+    def __init__(self, units: int = 0) -> None:
+        self.units = units
+        self.passed = 0
+        """The highest percentage that needs no alert any more."""
+        self.raised: dict[int, int] = {}
+
+
+class BudgetBook:
+    """What was spent of each budget. `spend` may be called from any thread; it adds a few numbers and judges nothing.
+
+    Args:
+        budgets: each name once.
+        clock: what time it is.
+        state: what outlives the process; None forgets. What was spent since the last tick is lost with it.
+        max_keys: agents, users or sessions counted apart for each budget; what further ones spend is counted together,
+            raises nothing, and is in `stats`.
+
+    Raises:
+        RuleError: two budgets have one name.
+    """
+
+    def __init__(
+        self,
+        budgets: Iterable[Budget],
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        state: StateFile | None = None,
+        max_keys: int = 10_000,
+    ) -> None:
+        """Read again what was spent."""
+        self._budgets: dict[str, Budget] = {}
+        for budget in budgets:
+            if budget.name in self._budgets:
+                raise RuleError((f"there are two budgets named {budget.name!r}",))
+            self._budgets[budget.name] = budget
+        self._clock = clock
+        self._state = state
+        self._max_keys = max_keys
+        self._begin()
+        if state is not None:
+            self._restore(state.section(_SECTION))
+        begin_anew_in_children(self)
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()  # reentrant: collecting garbage may end a call in the middle of this
+        self._accounts: dict[str, dict[str, dict[int, _Account]]] = {name: {} for name in self._budgets}
+        self._periods: dict[str, tuple[int, int]] = {}
+        self._over_limit_units = 0
+        self._unreadable = 0
+        self._changed = False
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing spent: the parent counts what it spent, and keeps the state file."""
+        self._state = None
+        self._begin()
+
+    def spend(
+        self, cost_units: int, *, agent: str = "", user: str = "", session: str = "", time_ns: int | None = None
+    ) -> None:
+        """Count money that was spent.
+
+        Args:
+            cost_units: 1e-24 dollars.
+            agent: who spent it; empty where nobody knows, then no budget per agent counts it.
+            user: for whom; the same.
+            session: in which session; the same.
+            time_ns: when, Unix nanoseconds; None for now.
+        """
+        at_ns = self._clock.time_ns() if time_ns is None else time_ns
+        keys = {"all": "", "agent": agent, "user": user, "session": session}
+        with self._lock:
+            for budget in self._budgets.values():
+                key = keys[budget.per]
+                if key or budget.per == "all":
+                    account = self._account(budget, key, at_ns)
+                    if account is None:
+                        self._over_limit_units += cost_units
+                    else:
+                        account.units += cost_units
+            self._changed = True
+
+    def spent_units(self, name: str, key: str = "") -> int:
+        """What a key has spent of a budget in the period that it is now, in 1e-24 dollars."""
+        with self._lock:
+            budget = self._budgets[name]
+            began_ns, _ = self._period(budget, self._clock.time_ns())
+            account = self._accounts[name].get(key, {}).get(began_ns)
+            return 0 if account is None else account.units
+
+    def raised(self) -> list[Raised]:
+        """The alerts that stand now. The evaluator asks with every tick."""
+        now_ns = self._clock.time_ns()
+        with self._lock:
+            return [
+                one
+                for budget in self._budgets.values()
+                for key, accounts in tuple(self._accounts[budget.name].items())
+                for one in self._judge(budget, key, accounts, now_ns)
+            ]
+
+    def save(self) -> None:
+        """Keep what was spent. The evaluator does so with every tick.
+
+        Raises:
+            OSError: the state file could not be written.
+        """
+        with self._lock:
+            if self._state is None or not self._changed:
+                return
+            self._state.save(_SECTION, self._to_section())
+            self._changed = False
+
+    def stats(self) -> dict[str, int]:
+        """Keys that are counted, dollars that were not for want of room, records of the state that made no sense."""
+        with self._lock:
+            return {
+                "keys": sum(len(keys) for keys in self._accounts.values()),
+                "over_limit_units": self._over_limit_units,
+                "unreadable": self._unreadable,
+            }
+
+    def _account(self, budget: Budget, key: str, at_ns: int) -> _Account | None:
+        keys = self._accounts[budget.name]
+        accounts = keys.get(key)
+        if accounts is None:
+            if len(keys) >= self._max_keys:
+                return None
+            accounts = keys[key] = {}
+        began_ns, _ = self._period(budget, at_ns)
+        account = accounts.get(began_ns)
+        if account is None:
+            account = accounts[began_ns] = _Account()
+            for old_ns in sorted(accounts)[:-_KEPT_PERIODS]:
+                del accounts[old_ns]
+        return account
+
+    def _period(self, budget: Budget, at_ns: int) -> tuple[int, int]:
+        """The period of a moment: mostly that of the last one that was asked for."""
+        known = self._periods.get(budget.name)
+        if known is None or not known[0] <= at_ns < known[1]:
+            known = self._periods[budget.name] = period_of(budget.period, budget.zone, at_ns)
+        return known
+
+    def _judge(self, budget: Budget, key: str, accounts: dict[int, _Account], now_ns: int) -> Iterator[Raised]:
+        began_ns, ends_ns = self._period(budget, now_ns)
+        if max(accounts) < began_ns - (ends_ns - began_ns) * _KEPT_PERIODS:
+            del self._accounts[budget.name][key]  # long silent
+            self._changed = True
+            return
+        account = accounts.get(began_ns)
+        if account is None:
+            return
+        reached = max((one for one in budget.at if account.units * 100 >= budget.limit_units * one), default=0)
+        if reached > account.passed:
+            # Of several that were passed at once only the highest is news.
+            account.passed = reached
+            account.raised[reached] = now_ns
+            self._changed = True
+        for percent, since_ns in account.raised.items():
+            yield _raised(budget, key, account, (percent, since_ns))
+
+    def _to_section(self) -> dict[str, Any]:
+        return {
+            name: {
+                key: {str(began_ns): [one.units, one.passed, one.raised] for began_ns, one in accounts.items()}
+                for key, accounts in keys.items()
+            }
+            for name, keys in self._accounts.items()
+        }
+
+    def _restore(self, section: dict[str, Any]) -> None:
+        for name, keys in section.items():
+            for key, accounts in keys.items() if name in self._budgets and isinstance(keys, dict) else ():
+                for began, record in accounts.items() if isinstance(accounts, dict) else ():
+                    try:
+                        units, passed, raised = record
+                        account = _Account(int(units))
+                        account.passed = int(passed)
+                        account.raised = {int(percent): int(since_ns) for percent, since_ns in raised.items()}
+                        self._accounts[name].setdefault(key, {})[int(began)] = account
+                    except (ValueError, TypeError, AttributeError):
+                        self._unreadable += 1
+
+
+def _raised(budget: Budget, key: str, account: _Account, reached: tuple[int, int]) -> Raised:
+    percent, since_ns = reached
+    severity = "critical" if percent >= _CRITICAL_FROM else "warning" if percent >= _WARNING_FROM else "info"
+    of_whom = f" of {budget.per} {key}" if key else ""
+    spent, limit = format_usd(account.units), format_usd(budget.limit_units)
+    labels = {"alertname": budget.name, "severity": severity, "budget": f"{budget.period} {percent}%"}
+    if key:
+        labels[_LABELS[budget.per]] = key
+    alert = Alert(
+        type=budget.name,
+        severity=severity,
+        measure="",
+        message=f"{percent}% of the {budget.period} budget{of_whom} is spent: {spent} of {limit}",
+        value=to_float(account.units),
+        threshold=to_float(budget.limit_units * percent) / 100,
+        status="firing",
+        labels=labels,
+        starts_at_ns=since_ns,
+    )
+    return Raised(StandingKey(f"budget/{budget.name}/{percent}", Group("none", key)), alert, budget.channels)

@@ -1,4 +1,4 @@
-"""The parts that have a budget of their own, in microseconds: pricing a call, handing records over, a foreign span."""
+"""Parts that have a budget of their own, in microseconds: pricing, handing records over, foreign spans, rules."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import Case, Line
 from benchmarks.scenes import tracer_provider
+from kaizen_processors.alerts import Budget, BudgetBook, Condition
 from kaizen_processors.dialects import ForeignCalls
 from kaizen_processors.execution import CallRecord, ExecutionRecord
 from kaizen_processors.fence import Fence
@@ -43,6 +44,8 @@ LINES = [
     Line("an execution handed over: ledger, pipeline with one observer", "execution record", budget=2),
     Line("a model call parsed from another library's span, priced and counted likewise", "foreign call", budget=4),
     Line("any other span of the application, let through", "foreign span"),
+    Line("a rule's condition, judged", "condition", budget=0.5),
+    Line("money counted in two budgets, one of them for each agent", "budgets"),
 ]
 
 
@@ -64,6 +67,8 @@ def cases() -> list[Case]:
         Case("execution record", _execution_records(ledger, pipeline)),
         Case("foreign call", _spans(fence, pipeline, FOREIGN_SPAN)),
         Case("foreign span", _spans(fence, pipeline, {"http.request.method": "POST", "url.path": "/orders"})),
+        Case("condition", _judging()),
+        Case("budgets", _spending()),
     ]
 
 
@@ -71,6 +76,32 @@ def _pricing(book: PriceBook) -> Work:
     def run(count: int) -> None:
         for _ in range(count):
             book.price("openai", "gpt-4o-2024-08-06", USAGE, AT_NS, "gpt-4o")
+
+    return run
+
+
+def _judging() -> Work:
+    condition = Condition("error_rate > 0.05 and p95_latency > 10000")
+    values = (0.06, 12_000.0)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            condition.evaluate(values)
+
+    return run
+
+
+def _spending() -> Work:
+    book = BudgetBook(
+        [
+            Budget(name="all", limit_usd=1_000, timezone="Europe/Berlin"),
+            Budget(name="each", limit_usd=1_000, per="agent", timezone="Europe/Berlin"),
+        ]
+    )
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            book.spend(27 * 10**18, agent="desk")
 
     return run
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel._version import __version__
+from kaizen_otel.alert_handlers import register_alert_handler, unregister_alert_handler
 from kaizen_otel.api import (
     flush,
     get_transparency_interface,
@@ -58,10 +59,12 @@ __all__ = [
     "record_business_metrics",
     "record_evaluation",
     "record_execution_metrics",
+    "register_alert_handler",
     "snapshot",
     "stats",
     "uninstrument",
     "wrap_exporter",
+    "unregister_alert_handler",
 ]
 
 _LOADED_WHEN_USED = {

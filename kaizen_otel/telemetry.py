@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import get_current_span
 
 from kaizen_otel import log_correlation
+from kaizen_otel.alert_handlers import registered
 from kaizen_otel.content import ContentWriter
 from kaizen_otel.context import in_force
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
@@ -39,6 +40,7 @@ from kaizen_processors.usage import Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kaizen_otel.alerts import AlertDesk
     from kaizen_otel.context import InForce
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
@@ -86,9 +88,28 @@ class Telemetry:
         self.content = ContentWriter(self)
         self.quality = QualityDesk(self)
         self.performance = PerformanceDesk(self)
+        self._alerts: AlertDesk | None = None
         self._correlates_logs = settings.console if settings.log_correlation is None else settings.log_correlation
         if self._correlates_logs:
             log_correlation.install(fence=self.fence)
+        if settings.alert_rules is not None or settings.alertmanager_url is not None or registered():
+            try:
+                self._alerts = self._begin_alerts()
+            except SettingsError:
+                self.shutdown()
+                raise
+
+    @property
+    def alerts(self) -> AlertDesk:
+        """The desk that judges rules: begun when somebody wants to be told."""
+        if self._alerts is None:
+            self._alerts = self._begin_alerts()
+        return self._alerts
+
+    def _begin_alerts(self) -> AlertDesk:
+        from kaizen_otel.alerts import AlertDesk  # noqa: PLC0415 - loaded when used
+
+        return AlertDesk(self)
 
     def handle_sigterm(self) -> None:
         """Deliver on SIGTERM, when that is asked for."""
@@ -233,6 +254,7 @@ class Telemetry:
             "disabled_observers": self.providers.disabled_observers(),
             "evaluations_dropped": self.quality.stats(),
             "windows": self.performance.stats(),
+            "alerts": {} if self._alerts is None else self._alerts.stats(),
             "calls": {
                 key: {
                     "model_calls": totals.calls,
@@ -265,6 +287,9 @@ class Telemetry:
         jobs: list[Callable[[], object]] = [partial(self.pipeline.flush, left_s)]
         jobs += self.providers.last_deliveries(left_s, final=final)
         all_at_once(jobs, left_s, self.fence)
+        if self._alerts is not None:
+            written = self._alerts.flush(timeout_s) and written
+        return self.providers.flush(timeout_s) and judged and written
 
     def shutdown(self) -> None:
         """Leave the application's providers, end our own."""
@@ -275,5 +300,7 @@ class Telemetry:
         self.quality.shutdown()
         self.performance.shutdown()
         self.alerts.flush(SHUTDOWN_ALERTS_S)
+        if self._alerts is not None:
+            self._alerts.shutdown()
         self.providers.shutdown()
         self.pipeline.shutdown()

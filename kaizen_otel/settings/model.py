@@ -218,6 +218,24 @@ class Settings:
         default=False,
         metadata=_about(Flag(), "tell subscribers of `RealTimeMetrics` of each execution as it ends, not in batches"),
     )
+    alert_rules: Path | None = field(
+        default=None,
+        metadata=_about(
+            FilePath(optional=True),
+            "YAML file of rules, budgets and silences; none: the built-in rules, once somebody is told",
+        ),
+    )
+    alert_state: Path | None = field(
+        default=None,
+        metadata=_about(FilePath(optional=True), "file that keeps the alerts of this process over a restart"),
+    )
+    alertmanager_url: str | None = field(
+        default=None, metadata=_about(Text(optional=True), "send alerts to the Alertmanager at this address")
+    )
+    trace_url_template: str | None = field(
+        default=None,
+        metadata=_about(Text(optional=True), "address of a trace, with `{trace_id}` in it, for the links of alerts"),
+    )
     max_ledger_keys: int = field(
         default=2_000,
         metadata=_about(

@@ -91,6 +91,10 @@ class RecentExecutions(Observer):
                 self._said.popitem(last=False)
             return known
 
+    def records(self) -> list[ExecutionRecord]:
+        """Give the records that are kept whole, oldest first."""
+        return list(self._records.copy())
+
     def metrics(self, limit: int | None = None, agent_name: str | None = None) -> list[ExecutionMetrics]:
         """Give the newest executions, oldest first, with what was said of them later.
 

@@ -23,7 +23,7 @@ from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.money import format_usd, from_decimal, to_float
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kaizen_processors.alerts.state_file import StateFile
     from kaizen_processors.clock import Clock
@@ -183,12 +183,15 @@ class BudgetBook:
             session: in which session; the same.
             time_ns: when, Unix nanoseconds; None for now.
         """
+        self.charge(cost_units, {"all": "", "agent": agent, "user": user, "session": session}, time_ns)
+
+    def charge(self, cost_units: int, keys: Mapping[Per, str], time_ns: int | None = None) -> None:
+        """Count money in the budgets of some kinds only: those that `keys` names, each with whom to charge."""
         at_ns = self._clock.time_ns() if time_ns is None else time_ns
-        keys = {"all": "", "agent": agent, "user": user, "session": session}
         with self._lock:
             for budget in self._budgets.values():
-                key = keys[budget.per]
-                if key or budget.per == "all":
+                key = keys.get(budget.per)
+                if key or (key is not None and budget.per == "all"):
                     account = self._account(budget, key, at_ns)
                     if account is None:
                         self._over_limit_units += cost_units

@@ -10,13 +10,13 @@ tells nothing twice, and `kill -9` between sending and saving at most repeats on
 
 from __future__ import annotations
 
-import math
 import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_processors.alerts.alert import WORST_LIMIT, Alert, alert_of, labels_of, link_of
 from kaizen_processors.alerts.channels.dispatch import Dispatcher
 from kaizen_processors.alerts.evaluator_options import EvaluatorOptions, channels_by_name, checked_rules
+from kaizen_processors.alerts.judging import Judge, Judged
 from kaizen_processors.alerts.kept import (
     Address,
     AlertSource,
@@ -28,7 +28,7 @@ from kaizen_processors.alerts.kept import (
     to_section,
 )
 from kaizen_processors.alerts.standing import Standing
-from kaizen_processors.alerts.values import EVERYTHING, ExecutionRanking, Group
+from kaizen_processors.alerts.values import ExecutionRanking
 from kaizen_processors.alerts.vocabulary import MEASURES
 from kaizen_processors.fence import Fence
 from kaizen_processors.forking import begin_anew_in_children
@@ -37,22 +37,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kaizen_processors.alerts.channels.channel import Channel
-    from kaizen_processors.alerts.conditions import Finding
     from kaizen_processors.alerts.rules import Rule
     from kaizen_processors.alerts.silences import Silence
     from kaizen_processors.alerts.state_file import StateFile
-    from kaizen_processors.alerts.values import Values
+    from kaizen_processors.alerts.values import Group, Values
 
 _NS: Final = 1_000_000_000
 _SECTION: Final = "alerts"
 _SAVE_EVERY_NS: Final = 30 * _NS
 """While anything stands its age is saved this often, so that a killed process has not to wait for `for` anew."""
 
-
-class _Judged(NamedTuple):
-    group: Group
-    answer: bool | None
-    finding: Finding | None
+_FORGET_NEWS_NS: Final = 7 * 86_400 * _NS
+"""News for a channel that does not come back is kept this long."""
 
 
 class Evaluator:
@@ -89,6 +85,7 @@ class Evaluator:
         self._options = options or EvaluatorOptions()
         self._clock = self._options.clock
         self._values = values
+        self._judge_of = Judge(values, self._options.max_groups)
         self._fence = fence or Fence()
         self._channels = channels_by_name(channels)
         self._rules = checked_rules(rules, self._channels)
@@ -107,7 +104,6 @@ class Evaluator:
         self._silences: dict[str, Silence] = {}
         self._outbox: dict[Address, Alert] = {}
         self._saved_ns: int | None = None
-        self._groups_over_limit = 0
         self._raised_for: dict[StandingKey, tuple[str, ...]] = {}
 
     def after_fork_in_child(self) -> None:
@@ -135,6 +131,27 @@ class Evaluator:
                     source.save()
         self._hand_out(told)
         return tuple(changed)
+
+    def add_channel(self, channel: Channel) -> None:
+        """Tell this channel, too, from the next tick on: of what fires already unless it has heard of it.
+
+        Raises:
+            RuleError: there is a channel with its name.
+        """
+        with self._lock:
+            self._channels = channels_by_name((*self._channels.values(), channel))
+            self._dispatcher.add(channel)
+            waiting = [Letter(to, alert) for to, alert in self._outbox.items() if to.channel == channel.name]
+        self._hand_out(waiting)
+
+    def remove_channel(self, name: str) -> bool:
+        """Tell a channel no more; False when there is none with this name."""
+        with self._lock:
+            if name not in self._channels:
+                return False
+            self._channels = {other: one for other, one in self._channels.items() if other != name}
+            self._dispatcher.remove(name)
+        return True
 
     def watch(self, source: AlertSource) -> None:
         """Tell of the alerts of this source, too: a `BudgetBook`. They are taken with every tick."""
@@ -192,7 +209,7 @@ class Evaluator:
                 "firing": phases.count("firing"),
                 "pending": phases.count("pending"),
                 "silences": len(self._silences),
-                "groups_over_limit": self._groups_over_limit,
+                "groups_over_limit": self._judge_of.groups_over_limit,
                 "channels": self._dispatcher.counts(),
             }
 
@@ -212,33 +229,10 @@ class Evaluator:
 
     def _judge(self, rule: Rule, now_ns: int) -> list[Alert]:
         # All numbers first: when one cannot be read, nothing of the rule moves.
-        judged = [self._answer(rule, group) for group in self._groups(rule)]
+        judged = self._judge_of.judge(rule, [key.group for key in self._standings if key.rule == rule.name])
         return [alert for one in judged if (alert := self._step(rule, one, now_ns)) is not None]
 
-    def _groups(self, rule: Rule) -> Iterable[Group]:
-        if rule.group_by == "none":
-            return (EVERYTHING,)
-        standing = dict.fromkeys(key.group for key in self._standings if key.rule == rule.name)
-        seen = dict.fromkeys(self._values.groups(rule.group_by, rule.window_s))
-        groups = tuple(standing | seen)
-        if len(groups) > self._options.max_groups:
-            self._groups_over_limit += len(groups) - self._options.max_groups
-        return groups[: self._options.max_groups]
-
-    def _answer(self, rule: Rule, group: Group) -> _Judged:
-        numbers = [self._number(name, rule, group) for name in rule.condition.names]
-        answer = rule.condition.evaluate(numbers)
-        if answer is not None and rule.min_executions:
-            executions = self._number("executions", rule, group)
-            if executions is None or executions < rule.min_executions:
-                answer = None
-        return _Judged(group, answer, rule.condition.explain(numbers) if answer else None)
-
-    def _number(self, name: str, rule: Rule, group: Group) -> float | None:
-        value = self._values.value(name, group, MEASURES[name].window_s or rule.window_s)
-        return value if value is not None and math.isfinite(value) else None
-
-    def _step(self, rule: Rule, judged: _Judged, now_ns: int) -> Alert | None:
+    def _step(self, rule: Rule, judged: Judged, now_ns: int) -> Alert | None:
         key = StandingKey(rule.name, judged.group)
         standing = self._standings.get(key)
         if standing is None:
@@ -305,7 +299,8 @@ class Evaluator:
         return [self._post(name, alert) for name in standing.told_ns if self._wants_resolved(name)]
 
     def _wants_resolved(self, channel: str) -> bool:
-        return channel in self._channels and self._channels[channel].sends_resolved
+        known = self._channels.get(channel)
+        return known is not None and known.sends_resolved
 
     def _targets(self, key: StandingKey) -> Iterable[str]:
         if key in self._raised_for:
@@ -336,7 +331,8 @@ class Evaluator:
 
     def _hand_out(self, told: Iterable[Letter]) -> None:
         for address, alert in told:
-            self._dispatcher.tell(address.channel, alert)
+            if address.channel in self._channels:  # what is for one that may be added later waits in the outbox
+                self._dispatcher.tell(address.channel, alert)
 
     def _settled(self, channel: str, alert: Alert) -> None:
         with self._lock:
@@ -372,7 +368,8 @@ class Evaluator:
     def _restore(self, section: Mapping[str, Any]) -> None:
         kept = of_section(section, self._rules, self._clock, self._fence)
         self._standings, self._silences = kept.standings, kept.silences
-        self._outbox = {key: alert for key, alert in kept.outbox.items() if key.channel in self._channels}
+        forgotten_ns = self._clock.time_ns() - _FORGET_NEWS_NS
+        self._outbox = {key: alert for key, alert in kept.outbox.items() if alert.starts_at_ns > forgotten_ns}
         self._drop_orphans()
 
     def _drop_orphans(self) -> list[Letter]:

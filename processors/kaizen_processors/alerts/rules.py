@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from kaizen_processors.alerts.annotations import places_in, problem_in
 from kaizen_processors.alerts.conditions import Condition
+from kaizen_processors.alerts.durations import write_duration
 from kaizen_processors.alerts.values import GROUPINGS, LABEL_OF, GroupBy
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 SEVERITIES: Final = ("info", "warning", "critical")
 MIN_WINDOW_S: Final = 10.0
-MAX_WINDOW_S: Final = 31 * 86_400.0
+MAX_WINDOW_S: Final = 86_400.0
 MAX_FOR_S: Final = 7 * 86_400.0
 MAX_TEXT_CHARS: Final = 1_024
 
@@ -111,7 +112,7 @@ class Rule:
 
 def _seconds(key: str, value: object, least: float, most: float) -> Iterable[tuple[str, str]]:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        yield key, f"cannot be {value!r} s; allowed: {least:g} s to {most / 86_400:g} days"
+        yield key, f"cannot be {value!r} s; allowed: {write_duration(least)} to {write_duration(most)}"
 
 
 def _label_problems(labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:

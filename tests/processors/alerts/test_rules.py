@@ -100,7 +100,7 @@ def test_a_file_says_everything_that_a_rule_holds(tmp_path: Path) -> None:
         (
             "rules:\n  - name: a\n    condition: error_rate > 1\n    time_window: 1s\n",
             ":4:5",
-            "allowed: 10 s to 31 days",
+            "allowed: 10s to 1d",
         ),
         ("rules:\n  - name: a\n    condition: error_rate > 1\n    severity: bad\n", ":4:5", "allowed: info, warning"),
         ("rules:\n  - name: a\n    condition: error_rate > 1\n    group_by: user\n", ":4:5", "none, agent, model"),

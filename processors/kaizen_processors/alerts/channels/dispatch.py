@@ -6,6 +6,7 @@ item for each alert.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -60,7 +61,11 @@ class Dispatcher:
         retry: RetryPolicy | None = None,
     ) -> None:
         """Start with empty queues and no thread."""
-        self._lanes = {channel.name: _Lane(channel, settled, retry or RetryPolicy()) for channel in channels}
+        self._settled = settled
+        self._retry = retry or RetryPolicy()
+        self._lanes: dict[str, _Lane] = {}
+        for channel in channels:
+            self.add(channel)
         begin_anew_in_children(self)
 
     def after_fork_in_child(self) -> None:
@@ -68,9 +73,21 @@ class Dispatcher:
         for lane in self._lanes.values():
             lane.begin()
 
+    def add(self, channel: Channel) -> None:
+        """Give a further channel a queue."""
+        self._lanes = {**self._lanes, channel.name: _Lane(channel, self._settled, self._retry)}
+
+    def remove(self, name: str) -> None:
+        """Stop sending to a channel. What is queued for it is not settled."""
+        lane = self._lanes[name]
+        self._lanes = {other: one for other, one in self._lanes.items() if other != name}
+        lane.close()
+
     def tell(self, channel: str, alert: Alert) -> None:
         """Queue an alert for a channel. Never blocks; a full queue drops it, counted."""
-        self._lanes[channel].put(alert)
+        lane = self._lanes.get(channel)
+        if lane is not None:  # it may have been removed a moment ago
+            lane.put(alert)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until every queue is empty; False when one is not in time."""
@@ -115,7 +132,8 @@ class _Lane:
             full = key not in self._queue and len(self._queue) >= MAX_QUEUED
             if not full and not self._closed:
                 self._queue[key] = alert
-                self._ensure_thread()
+                with contextlib.suppress(RuntimeError):  # no thread can start any more: the process ends
+                    self._ensure_thread()
                 self._changed.notify_all()
                 return
         self._drop(alert, "queue_full" if full else "closed")

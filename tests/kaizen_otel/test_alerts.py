@@ -1,0 +1,229 @@
+"""Rules over what real Kaizen agents do, as `instrument()` starts them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import kaizen_otel
+from kaizen_otel import SettingsError
+from kaizen_otel.alert_handlers import registered
+from kaizen_otel.demo.script import Reply
+from kaizen_otel.patches.switch import active
+from kaizen_otel.testing import capture
+from kaizen_processors.alerts import vocabulary
+from kaizen_processors.conditions import CONDITIONS
+from tests.processors.alerts.json_server import json_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kaizen_otel.demo.model_server import ModelServer
+
+RULES = """\
+rules:
+  - name: failing
+    condition: error_rate > 0.5
+    group_by: agent
+    severity: critical
+  - name: idle
+    condition: executions < 1
+    channels: [listener]
+budgets:
+  - {name: all, limit_usd: 0.00001, period: daily, at: [100]}
+  - {name: each_user, limit_usd: 0.00001, per: user, at: [100]}
+  - {name: each_session, limit_usd: 1, per: session}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _off_afterwards() -> Iterator[None]:
+    yield
+    for handler in registered():
+        kaizen_otel.unregister_alert_handler(handler.name)
+    kaizen_otel.uninstrument()
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES, encoding="utf-8")
+    return path
+
+
+class Listener:
+    """A handler that remembers."""
+
+    __name__ = "listener"
+
+    def __init__(self) -> None:
+        self.alerts: list[dict[str, Any]] = []
+
+    def __call__(self, alert: dict[str, Any]) -> None:
+        self.alerts.append(alert)
+
+    @property
+    def types(self) -> list[str]:
+        return [alert["type"] for alert in self.alerts]
+
+
+def run_agent(name: str = "qa") -> None:
+    from kaizen.core.framework import Kaizen
+
+    Kaizen().create_agent(name, {"model": "gpt-4o-mini", "provider": "openai"}).execute(question="hi")
+
+
+def test_both_vocabularies_are_one() -> None:
+    assert set(vocabulary.MEASURES) == set(CONDITIONS)
+    for name, measure in vocabulary.MEASURES.items():
+        if name != "active_agents":  # it is no figure of a window
+            assert measure.window_s == CONDITIONS[name].window_s
+
+
+def test_a_failing_agent_raises_an_alert_with_links_to_its_worst_runs(kaizen_offline: ModelServer, rules: Path) -> None:
+    listener = Listener()
+    assert kaizen_otel.register_alert_handler(listener) == "listener"
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture(alert_rules=rules, trace_url_template="http://jaeger:16686/trace/{trace_id}") as captured:
+        for name in ("broken", "broken"):
+            run_agent(name)
+        captured.tick()
+        assert captured.flush()
+        (failing,) = [alert for alert in listener.alerts if alert["type"] == "failing"]
+        assert (failing["severity"], failing["value"], failing["threshold"]) == ("critical", 1.0, 0.5)
+        assert failing["labels"]["agent_name"] == "broken"
+        traces = {span.trace_id for span in captured.spans_named("invoke_agent broken")}
+        assert {one["trace_id"] for one in failing["executions"]} == traces
+        assert {one["url"] for one in failing["executions"]} == {f"http://jaeger:16686/trace/{t}" for t in traces}
+        (event,) = [one for one in captured.events if one.event_name == "kaizen.alert"]
+        assert event.attributes["kaizen.alert.type"] == "failing"
+        assert event.attributes["gen_ai.agent.name"] == "broken"
+        stats = kaizen_otel.stats()["alerts"]
+        assert stats["firing"] == 1
+        assert stats["channels"]["listener"]["sent"] == 1
+
+
+def test_budgets_count_what_agents_spend_and_for_whom(kaizen_offline: ModelServer, rules: Path) -> None:
+    listener = Listener()
+    kaizen_otel.register_alert_handler(listener)
+    with capture(alert_rules=rules) as captured:
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+        assert listener.types == ["all"]
+        with kaizen_otel.attributes(user_id="ada", session_id="s1"):
+            run_agent()
+        captured.tick()
+        assert captured.flush()
+    assert listener.types == ["all", "each_user"]
+    assert listener.alerts[1]["labels"]["user"] == "ada"
+    spent = sum(call.price.amount or 0 for call in captured.calls)
+    assert listener.alerts[0]["value"] == pytest.approx(spent / 2 / 1e24)
+    assert len(kaizen_offline.requests) == 2
+
+
+def test_handlers_alone_start_the_built_in_rules_and_outlast_uninstrument(kaizen_offline: ModelServer) -> None:
+    listener = Listener()
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture() as captured:
+        run_agent()
+        assert kaizen_otel.stats()["alerts"] == {}
+        kaizen_otel.register_alert_handler(listener)
+        captured.tick()
+        assert captured.flush()
+    assert listener.types == ["high_error_rate"]
+    with capture() as captured:
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+    assert listener.types == ["high_error_rate", "high_error_rate"]
+    assert kaizen_otel.unregister_alert_handler("listener")
+    assert not kaizen_otel.unregister_alert_handler("listener")
+    with capture() as captured:
+        run_agent()
+        captured.tick()
+    assert len(listener.alerts) == 2
+
+
+def test_handlers_have_names_of_their_own() -> None:
+    names = [kaizen_otel.register_alert_handler(print), kaizen_otel.register_alert_handler(print)]
+    names += [kaizen_otel.register_alert_handler(lambda _: None)]
+    assert names == ["print", "print_2", "lambda"]
+    with pytest.raises(TypeError, match="a function of one argument"):
+        kaizen_otel.register_alert_handler("print")  # type: ignore[arg-type]  # what is wrong is the point
+
+
+def test_a_handler_that_raises_does_not_change_what_the_agent_gives(kaizen_offline: ModelServer) -> None:
+    def broken(alert: dict[str, Any]) -> None:
+        raise KeyError(alert["type"])
+
+    kaizen_otel.register_alert_handler(broken)
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture() as captured:
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+        assert kaizen_otel.stats()["alerts"]["channels"]["broken"]["dropped"] == {"KeyError": 1}
+
+
+def test_what_fires_is_not_raised_again_by_the_next_process(kaizen_offline: ModelServer, tmp_path: Path) -> None:
+    listener = Listener()
+    kaizen_otel.register_alert_handler(listener)
+    kaizen_offline.script(lambda _: Reply(status=400))
+    for _ in range(2):
+        with capture(alert_state=tmp_path / "alerts.json") as captured:
+            run_agent()
+            captured.tick()
+            assert captured.flush()
+            assert kaizen_otel.stats()["alerts"]["firing"] == 1
+    assert listener.types == ["high_error_rate"]
+
+
+def test_alerts_go_to_an_alertmanager(kaizen_offline: ModelServer) -> None:
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with json_server() as server, capture(alertmanager_url=server.url) as captured:
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+        assert [alert["labels"]["alertname"] for alert in server.bodies[0]] == ["high_error_rate"]
+
+
+def test_in_a_program_rules_are_judged_by_the_ticker(kaizen_offline: ModelServer) -> None:
+    listener = Listener()
+    kaizen_otel.register_alert_handler(listener)
+    kaizen_offline.script(lambda _: Reply(status=400))
+    kaizen_otel.instrument()
+    # It runs before anything has happened: a rule may be about silence.
+    assert [one.name for one in threading.enumerate() if one.name == "kaizen-otel-ticker"]
+    run_agent()
+    telemetry = active()
+    assert telemetry is not None
+    telemetry.performance.tick()  # what that thread does every ten seconds
+    assert kaizen_otel.flush()
+    assert listener.types == ["high_error_rate"]
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"alert_rules": "nowhere.yaml"}, r"nowhere\.yaml: cannot be read"),
+        ({"alertmanager_url": "localhost"}, r"allowed: http\(s\)://host"),
+        ({"alert_rules": "{rules}", "trace_url_template": "http://jaeger"}, "with {trace_id} in it"),
+        ({"alert_rules": "{rules}", "alert_state": "{rules}/state"}, "alerts: "),
+        ({"alert_rules": "{rules}"}, "channels: 'listener' is unknown; allowed: events"),
+    ],
+)
+def test_what_cannot_work_is_said_at_the_start(given: dict[str, Any], problem: str, rules: Path) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        kaizen_otel.instrument(**{name: text.replace("{rules}", str(rules)) for name, text in given.items()})
+    assert kaizen_otel.stats() == {"instrumented": False}
+
+
+def test_rules_without_windows_are_warned_of(rules: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kaizen_otel.register_alert_handler(Listener())
+    with capture(alert_rules=rules, windows=False):
+        pass
+    assert "rules have no numbers" in caplog.text

@@ -64,7 +64,7 @@ class AlertDesk:
                 self._state.close()
             raise SettingsError(f"alerts: {error}", where="alerts") from error
         for silence in given.silences:
-            self.evaluator.silence(silence)
+            self.evaluator.silence(silence, keep=False)
         self._spending: Spending | None = None
         if given.budgets:
             book = BudgetBook(given.budgets, clock=clock, state=self._state)

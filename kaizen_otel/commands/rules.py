@@ -85,9 +85,13 @@ def _rules(file: Path | None, preset: str | None, constants: dict[str, float]) -
         if preset is not None:
             _fail("give a file or --preset, not both", _BAD_INPUT)
         try:
-            return read_rules(file, constants=constants).rules, file.name
+            found = read_rules(file, constants=constants)
         except RuleError as error:
             _fail(str(error), _BAD_INPUT)
+        if found.budgets:
+            names = ", ".join(budget.name for budget in found.budgets)
+            typer.echo(f"warning: budgets are counted in the process, not in Prometheus: {names}", err=True)
+        return found.rules, file.name
     if preset in {None, "default"}:
         return DEFAULT_RULES, "the built-in rules"
     if preset != "production":

@@ -222,6 +222,20 @@ def test_what_cannot_work_is_said_at_the_start(given: dict[str, Any], problem: s
     assert kaizen_otel.stats() == {"instrumented": False}
 
 
+def test_a_file_may_silence(kaizen_offline: ModelServer, rules: Path) -> None:
+    listener = Listener()
+    kaizen_otel.register_alert_handler(listener)
+    silences = "silences:\n  - {matchers: ['agent_name=~\"bro.*\"'], ends_at: 2100-01-01}\n"
+    rules.write_text(RULES + silences, encoding="utf-8")
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture(alert_rules=rules) as captured:
+        run_agent("broken")
+        captured.tick()
+        assert captured.flush()
+        assert kaizen_otel.stats()["alerts"]["firing"] == 1
+    assert listener.types == []
+
+
 def test_rules_without_windows_are_warned_of(rules: Path, caplog: pytest.LogCaptureFixture) -> None:
     kaizen_otel.register_alert_handler(Listener())
     with capture(alert_rules=rules, windows=False):

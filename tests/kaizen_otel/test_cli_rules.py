@@ -78,6 +78,13 @@ def test_warnings_are_shown(file: Path) -> None:
     assert err.startswith("warning: rule a: 3000 ms is no edge of a bucket")
 
 
+def test_budgets_stay_in_the_process(file: Path) -> None:
+    file.write_text("budgets: [{name: month, limit_usd: 5, period: monthly}]\n", encoding="utf-8")
+    status, out, err = run(file)
+    assert (status, err) == (0, "warning: budgets are counted in the process, not in Prometheus: month\n")
+    assert yaml.safe_load(out)["groups"][0]["rules"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

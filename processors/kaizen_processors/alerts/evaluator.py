@@ -102,6 +102,7 @@ class Evaluator:
         self._lock = threading.RLock()
         self._standings: dict[StandingKey, Standing] = {}
         self._silences: dict[str, Silence] = {}
+        self._passing: set[str] = set()
         self._outbox: dict[Address, Alert] = {}
         self._saved_ns: int | None = None
         self._raised_for: dict[StandingKey, tuple[str, ...]] = {}
@@ -173,10 +174,19 @@ class Evaluator:
         with self._lock:
             return tuple(self._silences.values())
 
-    def silence(self, silence: Silence) -> str:
-        """Tell nobody of alerts that it matches, while it lasts. Returns its id; it outlives a restart."""
+    def silence(self, silence: Silence, *, keep: bool = True) -> str:
+        """Tell nobody of alerts that it matches, while it lasts.
+
+        Args:
+            silence: which alerts, and how long.
+            keep: whether it outlives a restart; False for what a file says again then.
+
+        Returns:
+            Its id.
+        """
         with self._lock:
             self._silences[silence.id] = silence
+            (self._passing.discard if keep else self._passing.add)(silence.id)
             self._save(self._clock.monotonic_ns(), changed=True)
         return silence.id
 
@@ -362,7 +372,8 @@ class Evaluator:
             return
         self._saved_ns = now_ns
         with self._fence("alerts.state"):
-            kept = Kept(self._standings, self._outbox, self._silences)
+            silences = {key: one for key, one in self._silences.items() if key not in self._passing}
+            kept = Kept(self._standings, self._outbox, silences)
             state.save(_SECTION, to_section(kept, now_ns, self._clock.time_ns()))
 
     def _restore(self, section: Mapping[str, Any]) -> None:

@@ -295,3 +295,29 @@ def test_what_cannot_be_meant_is_refused_at_the_start() -> None:
 def test_options_say_what_is_allowed(options: dict[str, float | str | int], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         EvaluatorOptions(**options)  # type: ignore[arg-type]  # what is wrong is the point
+
+
+def test_a_channel_may_come_and_go_while_alerts_stand() -> None:
+    scene = Scene(rule())
+    scene.values.set("error_rate", 0.5)
+    scene.tick()
+    late = Remembering("late")
+    scene.evaluator.add_channel(late)
+    scene.tick()
+    assert late.told == FIRING
+    assert scene.channel.told == FIRING
+    with pytest.raises(RuleError, match="two channels named 'late'"):
+        scene.evaluator.add_channel(Remembering("late"))
+    assert scene.evaluator.remove_channel("late")
+    assert not scene.evaluator.remove_channel("late")
+    scene.values.set("error_rate", 0.0)
+    scene.tick()
+    assert late.told == FIRING
+    assert scene.channel.told == FIRING + RESOLVED
+
+
+def test_pending_rules_can_be_seen() -> None:
+    scene = Scene(rule(for_s=60.0, group_by="agent"))
+    scene.values.set("error_rate", 0.5, WRITER)
+    scene.tick()
+    assert scene.evaluator.pending() == (("high_error_rate", WRITER),)

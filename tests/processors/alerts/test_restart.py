@@ -15,7 +15,7 @@ from kaizen_processors.alerts.channels.channel import Channel, DeliveryError
 from kaizen_processors.alerts.channels.dispatch import RetryPolicy
 from kaizen_processors.alerts.silences import Silence
 from kaizen_processors.alerts.state_file import StateFile, StateInUseError
-from tests.processors.alerts.support import HandClock, Scene, rule
+from tests.processors.alerts.support import HandClock, Remembering, Scene, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +148,13 @@ def test_silences_outlive_a_restart(process: Process) -> None:
     scene.values.set("error_rate", 0.5)
     scene.tick()
     assert scene.channel.told == []
+
+
+def test_a_silence_of_a_file_is_gone_when_the_file_does_not_say_it_again(process: Process) -> None:
+    scene = process.start(rule())
+    scene.evaluator.silence(Silence.of(['alertname="high_error_rate"'], ends_at="2026-01-02"), keep=False)
+    process.kill()
+    assert process.start(rule()).evaluator.silences() == ()
 
 
 class Down(Channel):
@@ -302,3 +309,24 @@ def test_a_forked_child_leaves_the_parents_alerts_alone(process: Process, tmp_pa
     assert (tmp_path / "alerts.json").read_bytes() == before
     with pytest.raises(StateInUseError):
         StateFile(tmp_path / "alerts.json")
+
+
+def test_news_waits_for_a_channel_that_is_added_later(process: Process) -> None:
+    down = Down("pager")
+    scene = process.start(rule(), channels=[down], retry=RetryPolicy(first_s=60.0))
+    scene.values.set("error_rate", 0.5)
+    assert len(scene.evaluator.tick()) == 1
+    process.kill()
+    scene = process.start(rule())
+    scene.values.set("error_rate", 0.5)
+    pager = Remembering("pager")
+    scene.evaluator.add_channel(pager)
+    scene.tick(15.0)
+    assert pager.told == FIRING
+    process.kill()
+    scene = process.start(rule())
+    scene.values.set("error_rate", 0.5)
+    again = Remembering("pager")
+    scene.evaluator.add_channel(again)
+    scene.tick(15.0)
+    assert again.told == []

@@ -115,4 +115,5 @@ def _channel_of(handler: Handler) -> CallbackChannel:
 def _rule_set(settings: Settings) -> RuleSet:
     if settings.alert_rules is None:
         return RuleSet(rules=DEFAULT_RULES)
-    return read_rules(settings.alert_rules)
+    limit = settings.budget_limit
+    return read_rules(settings.alert_rules, constants={} if limit is None else {"budget_limit": limit})

@@ -229,6 +229,12 @@ class Settings:
         default=None,
         metadata=_about(FilePath(optional=True), "file that keeps the alerts of this process over a restart"),
     )
+    budget_limit: float | None = field(
+        default=None,
+        metadata=_about(
+            Number(least=0.0, most=1e12, optional=True), "dollars that conditions of rules call `budget_limit`"
+        ),
+    )
     alertmanager_url: str | None = field(
         default=None, metadata=_about(Text(optional=True), "send alerts to the Alertmanager at this address")
     )

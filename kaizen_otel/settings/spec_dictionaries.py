@@ -66,7 +66,7 @@ NOT_AVAILABLE: Final[Mapping[str, str]] = MappingProxyType(
         "exporters.datadog": "send OTLP to a Collector with its datadog exporter",
         "exporters.elasticsearch": "send OTLP to a Collector with its elasticsearch exporter",
         "exporters.siem": "send OTLP to a Collector with the exporter of that SIEM",
-        "alerting": "write the rules for Prometheus over the metrics of exporters.prometheus",
+        "alerting": "put the rules into a file, and name it in the setting alert_rules",
         "anomaly_detection": "let the metrics backend judge the metrics of exporters.prometheus",
         "transparency.decision_tracing": "with content recorded, spans show prompts and answers",
         "transparency.performance_profiling": "spans and duration histograms show where time goes",

@@ -222,6 +222,21 @@ def test_what_cannot_work_is_said_at_the_start(given: dict[str, Any], problem: s
     assert kaizen_otel.stats() == {"instrumented": False}
 
 
+def test_conditions_may_name_the_budget_limit_of_the_settings(kaizen_offline: ModelServer, rules: Path) -> None:
+    listener = Listener()
+    kaizen_otel.register_alert_handler(listener)
+    rules.write_text("rules: [{name: dear, condition: daily_cost > budget_limit}]\n", encoding="utf-8")
+    for limit, told in ((5.0, []), (0.000001, ["dear"])):
+        with capture(alert_rules=rules, budget_limit=limit) as captured:
+            run_agent()
+            captured.tick()
+            assert captured.flush()
+        assert listener.types == told
+    with pytest.raises(SettingsError, match="unknown name `budget_limit`"):
+        kaizen_otel.instrument(alert_rules=rules)
+    assert len(kaizen_offline.requests) == 2
+
+
 def test_a_file_may_silence(kaizen_offline: ModelServer, rules: Path) -> None:
     listener = Listener()
     kaizen_otel.register_alert_handler(listener)

@@ -117,6 +117,7 @@ CASES = [
     Case("metrics_streaming", False, True, True, "1", NOT_FLAGS, ["2"]),
     Case("alert_rules", None, Path("/r.yaml"), Path("/r.yaml"), "/r.yaml", [3, True, ""], ["a\x00b"]),
     Case("alert_state", None, Path("/s.json"), Path("/s.json"), "/s.json", [3, True, ""], ["a\x00b"]),
+    Case("budget_limit", None, 250.0, 250, "250", [-1, "250", True, float("nan"), 1e13], ["-1", "x"]),
     Case("alertmanager_url", None, "http://a:9093", "http://a:9093", "http://a:9093", ["", 3, "a\nb"], ["a\tb"]),
     Case(
         "trace_url_template",

@@ -50,6 +50,8 @@ VARIED: Final = (
     rule("daily", "daily_cost > budget_limit / 5", window_s=86_400.0),
     rule("dear", "cost_per_execution > 0.15 and cost_per_token > 0.0001", group_by="agent"),
     rule("silence", "executions < 1"),
+    # The editor never fails: there is no series of its errors.
+    rule("calm", "error_rate < 0.01 and executions > 1", group_by="agent"),
 )
 
 

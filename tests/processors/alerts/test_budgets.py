@@ -17,8 +17,12 @@ from kaizen_processors.alerts.periods import PERIODS, period_of
 from kaizen_processors.alerts.rule_file import rules_from
 from kaizen_processors.alerts.rules import RuleError
 from kaizen_processors.alerts.silences import Silence
+from kaizen_processors.alerts.spending import Spending
 from kaizen_processors.alerts.state_file import StateFile
+from kaizen_processors.execution import CallRecord
 from kaizen_processors.money import UNITS_PER_USD, from_decimal
+from kaizen_processors.pricing.price import Price
+from kaizen_processors.usage import Usage
 from tests.processors.alerts.support import START_NS, HandClock, Remembering, Scene
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ def at(text: str, zone: str = "UTC") -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()) * 10**9
 
 
-class Spending:
+class Money:
     """A scene with budgets."""
 
     def __init__(self, *budgets: Budget, clock: HandClock | None = None, state: StateFile | None = None) -> None:
@@ -74,7 +78,7 @@ def budget(**fields: Any) -> Budget:
 
 
 def test_each_percentage_is_told_once_in_a_period_and_over_when_the_period_is() -> None:
-    spending = Spending(budget())
+    spending = Money(budget())
     assert spending.spend("7.99") == []
     assert spending.spend("0.01") == ["80% of the daily budget is spent: $8.00 of $10.00"]
     assert spending.spend("0.50") == []
@@ -87,7 +91,7 @@ def test_each_percentage_is_told_once_in_a_period_and_over_when_the_period_is() 
 
 
 def test_of_several_percentages_passed_at_once_only_the_highest_is_told() -> None:
-    spending = Spending(budget())
+    spending = Money(budget())
     assert spending.spend("10") == ["100% of the daily budget is spent: $10.00 of $10.00"]
     (alert,) = spending.scene.evaluator.alerts()
     assert (alert.severity, alert.value, alert.threshold) == ("critical", 10.0, 10.0)
@@ -95,7 +99,7 @@ def test_of_several_percentages_passed_at_once_only_the_highest_is_told() -> Non
 
 
 def test_a_budget_is_used_up_by_exactly_its_limit() -> None:
-    spending = Spending(budget(limit_usd="0.3", at=(100,)))
+    spending = Money(budget(limit_usd="0.3", at=(100,)))
     for _ in range(2):
         assert spending.spend("0.1") == []
     spending.book.spend(usd("0.1") - 1)  # 1e-24 dollars less
@@ -106,7 +110,7 @@ def test_a_budget_is_used_up_by_exactly_its_limit() -> None:
 
 @pytest.mark.parametrize(("per", "label"), [("agent", "agent_name"), ("user", "user"), ("session", "session")])
 def test_each_agent_user_or_session_has_the_same_limit(per: Any, label: str) -> None:
-    spending = Spending(budget(per=per, at=(100,)))
+    spending = Money(budget(per=per, at=(100,)))
     assert spending.spend("9", **{per: "one"}) == []
     assert spending.spend("9", **{per: "two"}) == []
     assert spending.spend("100") == []  # nobody's
@@ -117,7 +121,7 @@ def test_each_agent_user_or_session_has_the_same_limit(per: Any, label: str) -> 
 
 
 def test_budgets_can_be_silenced() -> None:
-    spending = Spending(budget())
+    spending = Money(budget())
     spending.scene.evaluator.silence(Silence.of(['budget=~".*80%"'], ends_at="2027-01-01"))
     assert spending.spend("8") == []
     assert spending.spend("2") == ["100% of the daily budget is spent: $10.00 of $10.00"]
@@ -138,12 +142,12 @@ def test_a_budget_chooses_its_channels() -> None:
 def test_money_and_what_was_told_outlive_a_restart(tmp_path: Path) -> None:
     clock = HandClock()
     state = StateFile(tmp_path / "alerts.json")
-    spending = Spending(budget(), clock=clock, state=state)
+    spending = Money(budget(), clock=clock, state=state)
     assert spending.spend("8") != []
     assert spending.spend(str(Decimal(1).scaleb(-24))) == []
     state.close()
     clock.advance(600.0)
-    spending = Spending(budget(), clock=clock, state=StateFile(tmp_path / "alerts.json"))
+    spending = Money(budget(), clock=clock, state=StateFile(tmp_path / "alerts.json"))
     assert spending.tick() == []
     assert spending.book.spent_units("money") == usd("8") + 1
     assert spending.spend("1.5") == ["95% of the daily budget is spent: $9.50 of $10.00"]
@@ -154,10 +158,10 @@ def test_money_and_what_was_told_outlive_a_restart(tmp_path: Path) -> None:
 def test_a_period_that_ended_while_nobody_ran_is_over_afterwards(tmp_path: Path) -> None:
     clock = HandClock()
     state = StateFile(tmp_path / "alerts.json")
-    assert Spending(budget(), clock=clock, state=state).spend("8") != []
+    assert Money(budget(), clock=clock, state=state).spend("8") != []
     state.close()
     clock.advance(2 * 86_400.0)
-    spending = Spending(budget(), clock=clock, state=StateFile(tmp_path / "alerts.json"))
+    spending = Money(budget(), clock=clock, state=StateFile(tmp_path / "alerts.json"))
     assert spending.tick() == ["over: daily 80%"]
     assert spending.book.spent_units("money") == 0
     spending.scene.evaluator.close()
@@ -174,7 +178,7 @@ def test_a_state_that_makes_no_sense_counts_nothing(tmp_path: Path, section: dic
 
 
 def test_a_late_amount_goes_into_the_period_it_was_spent_in() -> None:
-    spending = Spending(budget())
+    spending = Money(budget())
     spending.clock.advance(3_600.0)
     spending.book.spend(usd("9"), time_ns=START_NS - 1)  # yesterday
     assert spending.tick() == []
@@ -182,7 +186,7 @@ def test_a_late_amount_goes_into_the_period_it_was_spent_in() -> None:
 
 
 def test_a_clock_that_is_set_back_and_forth_forgets_nothing() -> None:
-    spending = Spending(budget())
+    spending = Money(budget())
     assert spending.spend("8") != []
     spending.clock.wall_ns -= 86_400 * 10**9
     assert "95% of the daily budget is spent: $9.50 of $10.00" in spending.spend("9.5")
@@ -198,11 +202,24 @@ def test_what_has_no_room_is_counted() -> None:
 
 
 def test_who_has_been_silent_for_long_is_forgotten() -> None:
-    spending = Spending(budget(per="session", period="hourly"))
+    spending = Money(budget(per="session", period="hourly"))
     spending.book.spend(1, session="one")
     spending.tick()
     spending.tick(4 * 3_600.0 + 1)
     assert spending.book.stats()["keys"] == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "spent"),
+    [(Price(5), 5), (Price(5, "EUR", missing="currency"), 0), (Price(None), 0)],
+)
+def test_only_calls_with_a_price_in_dollars_are_booked(price: Price, spent: int) -> None:
+    book = BudgetBook([budget()])
+    call = CallRecord(
+        operation="chat", provider="openai", model="gpt-4o", agent_name="writer", usage=Usage(1, 1), price=price
+    )
+    Spending(book).on_call(call)
+    assert book.spent_units("money") == spent
 
 
 def test_many_threads_spend_every_unit_once() -> None:

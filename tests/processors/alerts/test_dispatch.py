@@ -143,6 +143,11 @@ def test_the_queue_is_bounded_and_says_what_it_dropped(gate: Gate) -> None:
     for number in range(MAX_QUEUED + 5):
         dispatcher.tell("gate", alert(f"a{number}"))
     assert dispatcher.counts()["gate"] == {"sent": 0, "queued": MAX_QUEUED + 1, "dropped": {"queue_full": 5}}
+    dispatcher.tell("gate", alert("a0", 7.0))  # a newer state of what waits needs no room
+    assert dispatcher.counts()["gate"]["dropped"] == {"queue_full": 5}
+    gate.open.set()
+    assert dispatcher.flush(10.0)
+    assert gate.seen[1] == ("a0", 7.0, "firing")
 
 
 def test_after_the_end_nothing_is_queued_and_threads_are_gone() -> None:

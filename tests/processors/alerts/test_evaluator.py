@@ -156,6 +156,7 @@ def test_a_number_that_is_none_is_missing(number: float) -> None:
     scene = Scene(rule("not error_rate > 5"))
     scene.values.set("error_rate", number)
     assert scene.tick() == []
+    assert (scene.evaluator.stats()["firing"], scene.evaluator.pending()) == (0, ())
 
 
 def test_when_numbers_cannot_be_read_everything_stays_as_it_is() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,6 +87,16 @@ def test_empty_windows_after_a_restart_resolve_nothing_until_they_could_have_fil
     assert [scene.tick(100.0) for _ in range(2)] == [[], []]
     assert len(scene.evaluator.alerts()) == 1
     assert scene.tick(100.0) == RESOLVED
+
+
+def test_what_is_false_after_a_restart_is_over_at_once(process: Process) -> None:
+    scene = process.start(rule())
+    scene.values.set("error_rate", 0.5)
+    scene.tick()
+    process.kill()
+    scene = process.start(rule())
+    scene.values.set("error_rate", 0.0)
+    assert scene.tick(10.0) == RESOLVED
 
 
 def test_once_there_are_data_again_missing_ones_resolve_as_always(process: Process) -> None:
@@ -179,6 +190,39 @@ def test_what_was_not_delivered_is_delivered_by_the_next_process(process: Proces
     scene.values.set("error_rate", 0.5)
     scene.tick(15.0)
     assert pager.told == FIRING
+
+
+class Once(Channel):
+    """Takes one alert when it may, and is down afterwards."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.entered = threading.Event()
+        self.open = threading.Event()
+        self.taken = 0
+
+    def send(self, alert: Alert) -> None:
+        self.entered.set()
+        if not self.open.wait(30.0) or self.taken:
+            raise DeliveryError("unreachable", alert.type, retry=True)
+        self.taken += 1
+
+
+def test_newer_news_is_not_struck_out_with_the_older(process: Process, tmp_path: Path) -> None:
+    once = Once("pager")
+    scene = process.start(
+        rule(channels=("pager",)), channels=[once], retry=RetryPolicy(first_s=60.0), repeat_interval_s=10.0
+    )
+    for value in (0.5, 0.75):
+        scene.values.set("error_rate", value)
+        scene.clock.advance(15.0)
+        scene.evaluator.tick()
+        assert once.entered.wait(10.0)
+    once.entered.clear()
+    once.open.set()
+    assert once.entered.wait(10.0)  # the older was taken and struck out, the newer is tried
+    (waiting,) = json.loads((tmp_path / "alerts.json").read_text(encoding="utf-8"))["alerts"]["outbox"]
+    assert waiting["alert"]["value"] == 0.75
 
 
 def test_a_file_that_cannot_be_read_is_put_aside(process: Process, tmp_path: Path) -> None:

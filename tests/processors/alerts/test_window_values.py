@@ -65,7 +65,7 @@ def test_figures_are_those_of_the_windows_for_all_an_agent_or_a_model(kept: Kept
             model="gpt-4o",
             agent_name="writer",
             usage=Usage(60, 40),
-            price=Price(10**24, "override"),
+            price=Price(10**24),
         )
     )
     assert kept.values.value("error_rate", EVERYTHING, 300.0) == 0.5

@@ -63,8 +63,8 @@ __all__ = [
     "snapshot",
     "stats",
     "uninstrument",
-    "wrap_exporter",
     "unregister_alert_handler",
+    "wrap_exporter",
 ]
 
 _LOADED_WHEN_USED = {

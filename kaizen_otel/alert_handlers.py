@@ -53,7 +53,7 @@ def register_alert_handler(handler: Callable[[dict[str, Any]], object], *, resol
     telemetry = active()
     if telemetry is not None:
         with telemetry.fence("alerts.register"):
-            telemetry.alerts.add_handler(one)
+            telemetry.rules.add_handler(one)
     return one.name
 
 
@@ -63,7 +63,7 @@ def unregister_alert_handler(name: str) -> bool:
     telemetry = active()
     if found and telemetry is not None:
         with telemetry.fence("alerts.register"):
-            telemetry.alerts.remove_handler(name)
+            telemetry.rules.remove_handler(name)
     return found
 
 

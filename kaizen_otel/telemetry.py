@@ -40,10 +40,10 @@ from kaizen_processors.usage import Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kaizen_otel.alerts import AlertDesk
     from kaizen_otel.context import InForce
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
+    from kaizen_otel.rules import RuleDesk
     from kaizen_otel.settings import Settings
     from kaizen_processors.clock import Clock
 
@@ -88,28 +88,28 @@ class Telemetry:
         self.content = ContentWriter(self)
         self.quality = QualityDesk(self)
         self.performance = PerformanceDesk(self)
-        self._alerts: AlertDesk | None = None
+        self._rules: RuleDesk | None = None
         self._correlates_logs = settings.console if settings.log_correlation is None else settings.log_correlation
         if self._correlates_logs:
             log_correlation.install(fence=self.fence)
         if settings.alert_rules is not None or settings.alertmanager_url is not None or registered():
             try:
-                self._alerts = self._begin_alerts()
+                self._rules = self._begin_rules()
             except SettingsError:
                 self.shutdown()
                 raise
 
     @property
-    def alerts(self) -> AlertDesk:
+    def rules(self) -> RuleDesk:
         """The desk that judges rules: begun when somebody wants to be told."""
-        if self._alerts is None:
-            self._alerts = self._begin_alerts()
-        return self._alerts
+        if self._rules is None:
+            self._rules = self._begin_rules()
+        return self._rules
 
-    def _begin_alerts(self) -> AlertDesk:
-        from kaizen_otel.alerts import AlertDesk  # noqa: PLC0415 - loaded when used
+    def _begin_rules(self) -> RuleDesk:
+        from kaizen_otel.rules import RuleDesk  # noqa: PLC0415 - loaded when used
 
-        return AlertDesk(self)
+        return RuleDesk(self)
 
     def handle_sigterm(self) -> None:
         """Deliver on SIGTERM, when that is asked for."""
@@ -254,7 +254,7 @@ class Telemetry:
             "disabled_observers": self.providers.disabled_observers(),
             "evaluations_dropped": self.quality.stats(),
             "windows": self.performance.stats(),
-            "alerts": {} if self._alerts is None else self._alerts.stats(),
+            "alerts": {} if self._rules is None else self._rules.stats(),
             "calls": {
                 key: {
                     "model_calls": totals.calls,
@@ -276,6 +276,8 @@ class Telemetry:
         judged = self.quality.flush(timeout_s)
         written = self.pipeline.flush(timeout_s)
         told = self.alerts.flush(timeout_s)
+        if self._rules is not None:
+            told = self._rules.flush(timeout_s) and told
         return self.providers.flush(timeout_s) and judged and written and told
 
     def deliver_before_the_kill(self, timeout_s: float, final: bool) -> None:
@@ -283,13 +285,12 @@ class Telemetry:
         deadline_s = time.monotonic() + timeout_s
         self.quality.flush(timeout_s / 4)
         self.alerts.flush(timeout_s / 8)
+        if self._rules is not None:
+            self._rules.flush(timeout_s / 8)
         left_s = 0.9 * (deadline_s - time.monotonic())  # the rest is for whoever waits to come back
         jobs: list[Callable[[], object]] = [partial(self.pipeline.flush, left_s)]
         jobs += self.providers.last_deliveries(left_s, final=final)
         all_at_once(jobs, left_s, self.fence)
-        if self._alerts is not None:
-            written = self._alerts.flush(timeout_s) and written
-        return self.providers.flush(timeout_s) and judged and written
 
     def shutdown(self) -> None:
         """Leave the application's providers, end our own."""
@@ -300,7 +301,7 @@ class Telemetry:
         self.quality.shutdown()
         self.performance.shutdown()
         self.alerts.flush(SHUTDOWN_ALERTS_S)
-        if self._alerts is not None:
-            self._alerts.shutdown()
+        if self._rules is not None:
+            self._rules.shutdown()
         self.providers.shutdown()
         self.pipeline.shutdown()

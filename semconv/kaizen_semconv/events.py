@@ -11,10 +11,11 @@ GEN_AI_CLIENT_INFERENCE_OPERATION_DETAILS: Final = "gen_ai.client.inference.oper
 GEN_AI_EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
 """The result of an evaluation; its context is the span that was evaluated."""
 
+KAIZEN_ALERT: Final = "kaizen.alert"
+"""A rule raised an alert, or the alert is over."""
+
 KAIZEN_TELEMETRY_ITEMS_DROPPED: Final = "kaizen.telemetry.items.dropped"
 """Items begin to be given up for a reason, told once for each; severity ERROR."""
 
 KAIZEN_TELEMETRY_OBSERVER_DISABLED: Final = "kaizen.telemetry.observer.disabled"
 """An observer failed again and again and is switched off; severity ERROR."""
-KAIZEN_ALERT: Final = "kaizen.alert"
-"""A rule raised an alert, or the alert is over."""

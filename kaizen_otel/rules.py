@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kaizen_otel")
 
 
-class AlertDesk:
+class RuleDesk:
     """The rules of one telemetry.
 
     Args:

@@ -6,7 +6,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from kaizen_otel import api
+from kaizen_otel import alert_handlers, api
 from kaizen_otel.patches.switch import active
 from kaizen_otel.realtime import RealTimeMetrics
 from kaizen_otel.transparency.agent_interface import AgentTransparency
@@ -92,6 +92,10 @@ class KaizenTransparencyInterface:
     def record_execution_metrics(self, metrics: ExecutionMetrics) -> None:
         """Report an execution: see `kaizen_otel.record_execution_metrics`."""
         api.record_execution_metrics(metrics)
+
+    def register_alert_handler(self, handler_func: Callable[[dict[str, Any]], object]) -> None:
+        """Call a function with each alert that a rule raises: see `kaizen_otel.register_alert_handler`."""
+        alert_handlers.register_alert_handler(handler_func)
 
     def register_metrics_callback(self, callback: Callable[[ExecutionMetrics], Any]) -> Callable[[], None]:
         """Call a function, or a coroutine function, with each execution from now on; gives what ends that.

@@ -148,6 +148,28 @@ def test_handlers_alone_start_the_built_in_rules_and_outlast_uninstrument(kaizen
     assert len(listener.alerts) == 2
 
 
+def test_the_transparency_interface_registers_handlers_too(kaizen_offline: ModelServer) -> None:
+    listener = Listener()
+    transparency = kaizen_otel.get_transparency_interface()
+    transparency.register_alert_handler(listener)
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture() as captured:
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+    assert [
+        {key: alert[key] for key in ("type", "severity", "message", "value", "threshold")} for alert in listener.alerts
+    ] == [
+        {
+            "type": "high_error_rate",
+            "severity": "warning",
+            "message": "Error rate: 100.0%",
+            "value": 1.0,
+            "threshold": 0.1,
+        }
+    ]
+
+
 def test_handlers_have_names_of_their_own() -> None:
     names = [kaizen_otel.register_alert_handler(print), kaizen_otel.register_alert_handler(print)]
     names += [kaizen_otel.register_alert_handler(lambda _: None)]

@@ -11,6 +11,7 @@ import ipaddress
 import os
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -40,20 +41,25 @@ def lift_loopback_guard(base_url: str) -> Iterator[None]:
     """
     if not _is_loopback(urlsplit(base_url).hostname or ""):
         raise ValueError(f"not a loopback URL: {base_url!r}")
-    from kaizen.llm import http_client, presets  # noqa: PLC0415 - importing us never imports Kaizen
-
-    resolver = http_client.SafeDnsResolver
     with ExitStack() as undo:
-        undo.callback(setattr, resolver, "check_host", resolver.__dict__["check_host"])
-        resolver.check_host = _allow_loopback(resolver.check_host)
-        for name in _REDIRECTED:
-            # The default of the presets, and not a function that calls them: applications import those by name.
-            preset = getattr(presets, name)
-            undo.callback(setattr, preset, "__kwdefaults__", preset.__kwdefaults__)
-            preset.__kwdefaults__ = {**preset.__kwdefaults__, "base_url": base_url}
+        if find_spec("kaizen.llm.presets") is not None:  # before 2.10 the vendors' SDKs read the environment
+            _redirect(undo, base_url)
         for name, value in {**_KEYS, **{name: base_url + path for name, path in _PATHS.items()}}.items():
             _set_environment(undo, name, value)
         yield
+
+
+def _redirect(undo: ExitStack, base_url: str) -> None:
+    from kaizen.llm import http_client, presets  # noqa: PLC0415 - importing us never imports Kaizen
+
+    resolver = http_client.SafeDnsResolver
+    undo.callback(setattr, resolver, "check_host", resolver.__dict__["check_host"])
+    resolver.check_host = _allow_loopback(resolver.check_host)
+    for name in _REDIRECTED:
+        # The default of the presets, and not a function that calls them: applications import those by name.
+        preset = getattr(presets, name)
+        undo.callback(setattr, preset, "__kwdefaults__", preset.__kwdefaults__)
+        preset.__kwdefaults__ = {**preset.__kwdefaults__, "base_url": base_url}
 
 
 def _is_loopback(host: str) -> bool:

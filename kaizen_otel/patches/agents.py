@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
@@ -40,8 +41,14 @@ def apply_agent_loop(patcher: Patcher, module: Any) -> None:
 
 
 def apply_base_agent(patcher: Patcher, module: Any) -> None:
-    """`BaseAgent._handle_error`: where an exception becomes a dictionary and would be lost."""
+    """`BaseAgent._handle_error`: where an exception becomes a dictionary and would be lost.
+
+    Before `AgentLoop` (kaizen < 2.7) the loop stands in `run` and `run_async` themselves.
+    """
     patcher.wrap(module.BaseAgent, "_handle_error", handle_error)
+    if find_spec("kaizen.core.agent_loop") is None:
+        patcher.wrap(module.BaseAgent, "run", run_own_loop)
+        patcher.wrap(module.BaseAgent, "run_async", run_own_loop_async)
 
 
 SURFACES = (
@@ -115,6 +122,10 @@ def run_sync(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[s
     agent = args[0] if args else kwargs.get("agent")
     if telemetry is None:
         return wrapped(*args, **kwargs)
+    return _run_sync(telemetry, agent, wrapped, args, kwargs)
+
+
+def _run_sync(telemetry: Telemetry, agent: Any, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     with telemetry.agent(lambda: describe_base_agent(agent, kwargs)) as run:
         result = wrapped(*args, **kwargs)
         run.observe(lambda run: observe_base_agent(run, result))
@@ -136,6 +147,23 @@ async def _run_async(telemetry: Telemetry, call: Awaitable[Any], agent: Any, kwa
         result = await call
         run.observe(lambda run: observe_base_agent(run, result))
     return result
+
+
+def run_own_loop(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`BaseAgent.run` (kaizen < 2.7). An override that calls it is the same run."""
+    telemetry = active()
+    if telemetry is None or already_watched(instance):
+        return wrapped(*args, **kwargs)
+    return _run_sync(telemetry, instance, wrapped, args, kwargs)
+
+
+def run_own_loop_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`BaseAgent.run_async` (kaizen < 2.7)."""
+    telemetry = active()
+    call = wrapped(*args, **kwargs)
+    if telemetry is None or already_watched(instance):
+        return call
+    return in_place_of(call, lambda call: _run_async(telemetry, call, instance, kwargs))
 
 
 def describe_base_agent(agent: Any, inputs: dict[str, Any]) -> AgentRequest:

@@ -1,6 +1,6 @@
 """Kailash's own workflow tracer: a second span for each workflow, never current and sometimes never ended.
 
-It is on by default wherever OpenTelemetry can be imported (kailash 2.3 to 2.65). While we watch, its level is NONE,
+It is on by default wherever OpenTelemetry can be imported (kailash 1.0 to 2.65). While we watch, its level is NONE,
 unless `KAILASH_TRACING_LEVEL` says that somebody wants it; uninstrumenting puts the old level back.
 """
 
@@ -17,11 +17,13 @@ def apply(patcher: Patcher, module: Any) -> None:
     if os.environ.get("KAILASH_TRACING_LEVEL"):
         return
     tracer = module.get_workflow_tracer()
-    before = tracer.level
-    tracer.level = module.TracingLevel.NONE
+    # The first versions (kailash 1.0 to 2.2) know no levels: the tracer is on or off.
+    name, silent = ("level", module.TracingLevel.NONE) if hasattr(module, "TracingLevel") else ("_enabled", False)
+    before = getattr(tracer, name)
+    setattr(tracer, name, silent)
 
     def restore() -> None:
-        tracer.level = before
+        setattr(tracer, name, before)
 
     patcher.on_turn_off(restore)
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
 
+from kaizen_otel.patches.supported import supported
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
@@ -111,7 +113,7 @@ class Patcher:
 
     def _apply(self, surface: Surface, module: ModuleType) -> None:
         key = f"{surface.module}:{surface.apply.__module__}"
-        if key in self._applied or self._fence is None:
+        if key in self._applied or self._fence is None or not supported():
             return
         self._applied.add(key)
         with self._fence(f"patch.{surface.module}"):

@@ -25,7 +25,7 @@ TOOL_ERROR = "tool_error"
 
 
 def apply_mcp(patcher: Patcher, module: Any) -> None:
-    """The MCP client of kailash."""
+    """The MCP client of kailash, in a package of its own since kailash 2.3."""
     patcher.wrap(module.MCPClient, "call_tool", call_tool)
 
 
@@ -36,6 +36,7 @@ def apply_llm_agent(patcher: Patcher, module: Any) -> None:
 
 SURFACES = (
     Surface("kailash_mcp.client", apply_mcp),
+    Surface("kailash.mcp_server.client", apply_mcp),
     Surface("kaizen.nodes.ai.llm_agent", apply_llm_agent),
 )
 

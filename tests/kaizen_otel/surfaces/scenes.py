@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from typing import TYPE_CHECKING, Any
 
 from kailash.nodes.base import Node, NodeParameter, register_node
 from kailash.nodes.base_async import AsyncNode
+from kailash.security import get_security_config
 from kailash.workflow.builder import WorkflowBuilder
 from kaizen.core.base_agent import BaseAgent
 from kaizen.core.config import BaseAgentConfig
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kaizen_otel.testing import Captured
+
+# A `PythonCodeNode` of an older Kailash (seen in 2.50) takes address space from the whole process, down to what this
+# says, for good: soon after no thread can start.
+get_security_config().memory_limit = 1 << 46
 
 MODEL = "gpt-4o"
 MESSAGES = [{"role": "user", "content": "hello"}]
@@ -167,7 +173,9 @@ def llm_client(provider: str = "openai") -> Any:
     from kaizen.llm.client import LlmClient
     from kaizen.llm.deployment_resolver import resolve_deployment_for
 
-    return LlmClient.from_deployment_sync(resolve_deployment_for(provider, MODELS[provider]))
+    # Kaizen 2.34 does not look for Ollama's address itself.
+    address = {"base_url": os.environ["OLLAMA_BASE_URL"]} if provider == "ollama" else {}
+    return LlmClient.from_deployment_sync(resolve_deployment_for(provider, MODELS[provider], **address))
 
 
 def stream_of(client: Any, **given: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.kaizen_otel.surfaces.trees import assert_one_trace
+from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,9 +199,16 @@ AGENTS: dict[str, tuple[Callable[[], Any], str]] = {
     "agent_execute_cot": (agent_execute_cot, "qa"),
     "agent_execute_react": (agent_execute_react, "qa"),
 }
+REASONING = ("agent_execute_cot", "agent_execute_react")
 
 
-@pytest.mark.parametrize("scene", AGENTS)
+@pytest.mark.parametrize(
+    "scene",
+    [
+        *(scene for scene in AGENTS if scene not in REASONING),
+        *(pytest.param(scene, marks=needs("agent_reasoning_model")) for scene in REASONING),
+    ],
+)
 def test_an_agent_run_is_one_execution_in_one_tree_under_the_caller(
     scene: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:
@@ -229,6 +237,7 @@ def test_rounds_of_one_agent_are_one_execution(kaizen_offline: ModelServer, kaiz
     assert (execution.model_calls, len(kaizen_offline.requests)) == (2, 2)
 
 
+@needs("agent_message")
 def test_a_message_to_another_agent_is_an_execution_of_that_agent(
     kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen_otel.demo.model_server import Reply, Rule
+from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,7 @@ def test_a_nodes_own_call_raises_what_the_client_raised(
     assert (span["error.type"], span["http.response.status_code"]) == ("kaizen.llm.errors.ProviderError", 401)
 
 
+@needs("base_agent_setup_error")
 def test_a_broken_setup_is_an_error_of_the_agent(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
     from kaizen.config.providers import ConfigurationError
     from kaizen.core.base_agent import BaseAgent

@@ -11,6 +11,7 @@ import pytest
 
 from kaizen_otel.demo.model_server import Reply, ReplyUsage, Rule
 from kaizen_processors.usage import Usage
+from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
@@ -274,7 +275,7 @@ def test_what_was_asked_for_is_on_the_span_from_its_start(
     [
         ("openai", "text-embedding-3-small", {"input_tokens": 100}),
         ("ollama", "nomic-embed-text", {"input_tokens": 100}),
-        ("google", "gemini-embedding-001", {}),
+        pytest.param("google", "gemini-embedding-001", {}, marks=needs("embeddings_google")),
     ],
 )
 def test_embeddings_have_a_span_with_the_tokens_that_their_caller_never_sees(

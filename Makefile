@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-oldest check lint types contracts generated format coverage install clean
+.PHONY: help demo test test-faults test-oldest test-versions test-pythons check lint types contracts generated format coverage install clean
 
 help:  ## what there is to run
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,28 @@ test-faults: $(STAMP) collector  ## delivery under every fault that we know of (
 
 test-oldest: $(VENV)-oldest/.installed  ## the same on the oldest supported dependencies
 	$(VENV)-oldest/bin/python -m pytest tests/kaizen_otel tests/processors tests/properties -p no:cacheprovider
+
+# One environment for each Kaizen that docs/versions.md lists (the newest is the one that `make test` uses), with its pins
+# in tests/versions. The oldest of full support runs the tests of every surface, too; what is older, the probes.
+KAIZENS := $(patsubst tests/versions/kaizen-%.txt,%,$(wildcard tests/versions/kaizen-*.txt))
+FULL_SUPPORT := 2.34.0
+SURFACE_TESTS := tests/kaizen_otel/surfaces $(wildcard tests/kaizen_otel/*.py)
+
+test-versions: $(KAIZENS:%=test-kaizen-%)  ## what is seen in each supported Kaizen, old ones included (tests/versions)
+
+test-kaizen-%: $(VENV)-kaizen-%/.installed
+	$(VENV)-kaizen-$*/bin/python -m pytest tests/versions $(if $(filter $(FULL_SUPPORT),$*),$(SURFACE_TESTS)) -p no:cacheprovider
+
+# The Pythons that `make test` does not run with, those of them that this machine has.
+PYTHONS := 3.12 3.13 3.14
+
+test-pythons:  ## the tests of every surface on the other supported Pythons that this machine has
+	@for version in $(PYTHONS); do \
+	  if tests/versions/find-python $$version >/dev/null; then $(MAKE) --no-print-directory test-python-$$version || exit 1; \
+	  else echo "NOT TESTED: Python $$version (none on this machine)"; fi; done
+
+test-python-%: $(VENV)-python-%/.installed
+	$(VENV)-python-$*/bin/python -m pytest tests/versions $(SURFACE_TESTS) -p no:cacheprovider
 
 check: lint types contracts generated  ## linters, types, import contracts, stale generated files
 
@@ -69,6 +91,20 @@ $(VENV)-oldest/.installed: pyproject.toml tests/oldest.txt
 	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check -e . --group test -c tests/oldest.txt
 	@touch $@
 
+.PRECIOUS: $(VENV)-kaizen-%/.installed $(VENV)-python-%/.installed
+
+$(VENV)-kaizen-%/.installed: tests/versions/kaizen-%.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-kaizen-$*
+	$(VENV)-kaizen-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
+	$(VENV)-kaizen-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test-tools -r $<
+	@touch $@
+
+$(VENV)-python-%/.installed: pyproject.toml
+	$$(tests/versions/find-python $*) -m venv $(VENV)-python-$*
+	$(VENV)-python-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
+	$(VENV)-python-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test
+	@touch $@
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "kaizen-otel needs Python 3.11 or newer; $(PYTHON) is older (make PYTHON=python3.12 …)"; exit 1; }
@@ -76,6 +112,6 @@ $(BIN)/python:
 	  { rm -rf $(VENV); echo "this Python cannot make virtual environments: on Debian, apt-get install python3-venv"; exit 1; }
 
 clean:  ## remove the environments
-	rm -rf $(VENV) $(VENV)-oldest
+	rm -rf $(VENV) $(VENV)-*
 
 include collector-config/backends.mk

@@ -79,7 +79,7 @@ CAPABILITIES = {
     "agent_message": Capability(
         "a message to another agent is answered by a model",
         since=(2, 46),
-        without="Kaizen makes the answer up: an execution without a model call",
+        without="Kaizen has its mock provider answer, and the call says so",
     ),
     "base_agent": Capability("`BaseAgent.run`: an execution, with its workflow and model call below it"),
     "base_agent_awaited": Capability("`BaseAgent.run_async`"),
@@ -104,7 +104,7 @@ CAPABILITIES = {
     "call_cached_tokens": Capability(
         "cached and reasoning tokens of a model call",
         since=(2, 34),
-        without="Kaizen's provider classes drop them: cached tokens are counted and priced as any other input",
+        without="Kaizen's provider classes drop them: a call with cached tokens is told to cost more than it did",
     ),
     "call_server": Capability(
         "`server.address` of a model call",
@@ -130,7 +130,7 @@ CAPABILITIES = {
     "embeddings_tokens": Capability(
         "tokens and cost of embeddings",
         since=(2, 34),
-        without="Kaizen's provider classes drop them: `kaizen.usage.missing_reason` says so",
+        without="Kaizen's provider classes drop them: `kaizen.usage.missing.reason` says so",
     ),
     "embeddings_google": Capability(
         "embeddings of Google through `LlmClient`", since=(2, 46), without="`LlmClient` cannot embed with Google yet"

@@ -180,13 +180,20 @@ class ConsoleOutput(Observer):
 
 
 class FileOutput(Observer):
-    """Writes ended spans to an OTLP-JSON file, in batches, on a thread of its own."""
+    """Writes ended spans to an OTLP-JSON file, in batches, on a thread of its own.
+
+    A child of `multiprocessing` leaves by `os._exit`, where no `atexit` writes the last batch: `end_with_process` does.
+    """
 
     def __init__(self, exporter: SpanExporter) -> None:
         """Write with this exporter."""
         self._batches = BatchSpanProcessor(
             exporter, max_queue_size=FILE_QUEUE_SPANS, schedule_delay_millis=FILE_INTERVAL_MS
         )
+        from kaizen_processors.export.endings import end_with_process  # noqa: PLC0415 - loaded when used
+
+        self._last_batch = _LastBatch(self._batches)
+        end_with_process(self._last_batch)
 
     def on_span(self, span: ReadableSpan) -> None:
         """Queue one span."""
@@ -199,6 +206,22 @@ class FileOutput(Observer):
     def shutdown(self) -> None:
         """Write out what is queued and close the file."""
         self._batches.shutdown()  # type: ignore[no-untyped-call]  # untyped in SDK 1.45
+
+
+class _LastBatch:
+    """What a process has not yet written to the file when it ends."""
+
+    def __init__(self, batches: BatchSpanProcessor) -> None:
+        self._batches = batches
+
+    def hasten(self) -> None:
+        """Nothing to start early: a file takes what it is given at once."""
+
+    def shutdown(self, timeout_s: float | None = None) -> bool:
+        """Write it, however long it takes: a file has no outage."""
+        del timeout_s
+        self._batches.shutdown()  # type: ignore[no-untyped-call]  # untyped in SDK 1.45
+        return True
 
 
 def _resource(settings: Settings) -> Resource:

@@ -1,0 +1,75 @@
+"""Applications as their hosts load them: `kaizen_otel.instrument()` once, an agent for each request.
+
+KAIZEN_MODEL_SERVER   the URL of the model server
+KAIZEN_OTEL_FILE      the file that traces go to (kaizen-otel's own setting); without it nothing is instrumented
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import kaizen_otel
+from kaizen_otel.demo.loopback import lift_loopback_guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_lifted = ExitStack()  # for the life of the process
+_lifted.enter_context(lift_loopback_guard(os.environ["KAIZEN_MODEL_SERVER"]))
+if "KAIZEN_OTEL_FILE" in os.environ:
+    kaizen_otel.instrument()
+
+from kaizen.core.framework import Kaizen  # noqa: E402 - as an application does that instruments first
+
+from tests.kaizen_otel.surfaces.scenes import base_agent  # noqa: E402 - it imports Kaizen
+
+
+def ask(name: str) -> str:
+    """One run of an agent of this name, in the calling thread."""
+    agent = Kaizen().create_agent(name, {"model": "gpt-4o", "provider": "openai"})
+    return str(agent.execute(question="x")["answer"])
+
+
+async def ask_awaited(name: str) -> str:
+    """One awaited run of a `BaseAgent` of this name."""
+    answer = await base_agent(agent_id=name, use_async_llm=True).run_async(question="x")
+    return str(answer["answer"])
+
+
+def wsgi(environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], Any]) -> Iterable[bytes]:
+    """`GET /{agent}`: the answer, and the process and thread that gave it."""
+    answer = ask(environ["PATH_INFO"].strip("/"))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{answer} {os.getpid()} {threading.get_ident()}".encode()]
+
+
+async def live(receive: Any, send: Any) -> None:
+    """Flush when the server stops: uvicorn then ends by the signal that stopped it, past every `atexit`."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            kaizen_otel.flush()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """`GET /{agent}`: awaited; `GET /blocking/{agent}`: run inside the event loop; `GET /thread/{agent}`: beside it."""
+    if scope["type"] == "lifespan":
+        await live(receive, send)
+        return
+    await receive()
+    *way, name = scope["path"].strip("/").split("/")
+    if way == ["blocking"]:
+        answer = ask(name)
+    elif way == ["thread"]:
+        answer = await asyncio.to_thread(ask, name)
+    else:
+        answer = await ask_awaited(name)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": f"{answer} {os.getpid()}".encode()})

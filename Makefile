@@ -28,7 +28,7 @@ test-oldest: $(VENV)-oldest/.installed  ## the same on the oldest supported depe
 # in tests/versions. The oldest of full support runs the tests of every surface, too; what is older, the probes.
 KAIZENS := $(patsubst tests/versions/kaizen-%.txt,%,$(wildcard tests/versions/kaizen-*.txt))
 FULL_SUPPORT := 2.34.0
-SURFACE_TESTS := tests/kaizen_otel/surfaces $(wildcard tests/kaizen_otel/*.py)
+SURFACE_TESTS := tests/kaizen_otel/surfaces tests/kaizen_otel/transparency $(wildcard tests/kaizen_otel/*.py)
 
 test-versions: $(KAIZENS:%=test-kaizen-%)  ## what is seen in each supported Kaizen, old ones included (tests/versions)
 

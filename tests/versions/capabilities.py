@@ -98,6 +98,7 @@ CAPABILITIES = {
         since=(2, 46),
         without="Kaizen returns it as an answer; the trace names it all the same",
     ),
+    "transparency": Capability("`get_transparency_interface()` of `Kaizen` and of agents"),
     "call_tokens": Capability("a model call with its tokens and its exact cost"),
     "call_parameters": Capability("`gen_ai.request.*` of a model call"),
     "call_error": Capability("a failed model call, with the provider's HTTP status and the root cause"),

@@ -198,6 +198,20 @@ def base_agent_setup_error(_server: ModelServer, seen: Captured) -> None:
     assert raised
 
 
+def transparency(server: ModelServer, _seen: Captured) -> None:
+    from kaizen.core.framework import Kaizen
+
+    server.script([Rule(replies=Reply.json({"answer": "x"}))])
+    assert Kaizen().get_transparency_interface() is not None
+    for made, run in (
+        (scenes().kaizen_agent(), "execute"),
+        (scenes().base_agent(agent_id="desk"), "run"),
+    ):
+        getattr(made, run)(question="x")
+        (execution,) = made.get_transparency_interface().get_recent_executions()
+        assert execution.status == "success"
+
+
 def call_tokens(server: ModelServer, seen: Captured) -> None:
     server.script([Reply(usage=USAGE)])
     llm_node()
@@ -326,6 +340,7 @@ PROBES: dict[str, Callable[[ModelServer, Captured], None]] = {
     "base_agent_in_loop": base_agent_in_loop,
     "base_agent_before": base_agent_before,
     "base_agent_setup_error": base_agent_setup_error,
+    "transparency": transparency,
     "call_tokens": call_tokens,
     "call_parameters": call_parameters,
     "call_error": call_error,

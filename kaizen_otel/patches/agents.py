@@ -122,10 +122,6 @@ def run_sync(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[s
     agent = args[0] if args else kwargs.get("agent")
     if telemetry is None:
         return wrapped(*args, **kwargs)
-    return _run_sync(telemetry, agent, wrapped, args, kwargs)
-
-
-def _run_sync(telemetry: Telemetry, agent: Any, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     with telemetry.agent(lambda: describe_base_agent(agent, kwargs)) as run:
         result = wrapped(*args, **kwargs)
         run.observe(lambda run: observe_base_agent(run, result))
@@ -154,7 +150,10 @@ def run_own_loop(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dic
     telemetry = active()
     if telemetry is None or already_watched(instance):
         return wrapped(*args, **kwargs)
-    return _run_sync(telemetry, instance, wrapped, args, kwargs)
+    with telemetry.agent(lambda: describe_base_agent(instance, kwargs)) as run:
+        result = wrapped(*args, **kwargs)
+        run.observe(lambda run: observe_base_agent(run, result))
+    return result
 
 
 def run_own_loop_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -87,11 +87,11 @@ class RuntimeCarrier(ContextCarrier):
 
 
 def _run_in(context: Context, run: Callable[[], Any]) -> Any:
-    attachment = Attachment(context)
+    attached = attach(context)
     try:
         return run()
     finally:
-        attachment.detach()
+        detach(attached)
 
 
 def execute_node_in_pool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

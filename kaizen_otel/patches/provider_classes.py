@@ -15,7 +15,7 @@ from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.stream import watched_stream
 from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping, token_count
 from kaizen_otel.patches.coroutines import in_place_of
-from kaizen_otel.patches.llm_client import collect_text, expects_json, parameters_of
+from kaizen_otel.patches.llm_client import collect_text, parameters_of
 from kaizen_otel.patches.mock_provider import MOCK_PROVIDER, observe
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
@@ -169,7 +169,7 @@ def chat_request(
         provider_of(provider),
         bounded_text(kwargs.get("model")),
         streaming=streaming,
-        expects_json=expects_json(config),
+        expects_json=bool(parameters_of({"response_format": config.get("response_format")})),
         parameters=lambda: parameters_of({"max_tokens": config.get("max_completion_tokens"), **config}),
         messages=args[0] if args else kwargs.get("messages"),
         tools=kwargs.get("tools"),
@@ -192,6 +192,8 @@ def provider_of(provider: Any) -> str | None:
 
 def observe_event(call: CallInvocation, event: Any) -> None:
     """One event of a stream: only the last, `done`, counts tokens."""
+    if call.first_chunk_ns is None:
+        call.first_chunk()
     if attribute_of(event, "event_type") == "done":
         usage = mapping(attribute_of(event, "usage"))
         call.usage.input_tokens = token_count(usage.get("prompt_tokens"))

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from kaizen_otel.otel_logs import application_has_logs, build_own_logs
 from kaizen_otel.settings import SettingsError
 from kaizen_processors.pipeline import Observer
+from kaizen_semconv.gen_ai import DEPLOYMENT_ENVIRONMENT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
 
-DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name"
 
 FILE_QUEUE_SPANS = 65_536
 FILE_INTERVAL_MS = 500

@@ -1,0 +1,52 @@
+"""What our own providers say of the process: the resource of everything that leaves."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import kaizen_otel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def resource_of(path: Path, **settings: Any) -> dict[str, Any]:
+    """The resource of the spans that one run wrote to a file."""
+    from kaizen.core.framework import Kaizen
+
+    kaizen_otel.instrument(file=path, **settings)
+    try:
+        Kaizen().create_agent("qa", {"model": "gpt-4o"})
+        assert kaizen_otel.flush()
+    finally:
+        kaizen_otel.uninstrument()
+    (line,) = path.read_text("utf-8").splitlines()
+    (resource,) = json.loads(line)["resourceSpans"]
+    return {pair["key"]: pair["value"].get("stringValue") for pair in resource["resource"]["attributes"]}
+
+
+def test_the_resource_names_service_and_environment(tmp_path: Path) -> None:
+    resource = resource_of(tmp_path / "run.jsonl", service_name="desk", environment="staging")
+
+    assert resource["service.name"] == "desk"
+    assert resource["deployment.environment.name"] == "staging"
+    assert resource["service.instance.id"]
+
+
+def test_an_environment_that_nobody_named_is_not_made_up(tmp_path: Path) -> None:
+    assert "deployment.environment.name" not in resource_of(tmp_path / "run.jsonl")
+
+
+def test_the_variables_of_opentelemetry_name_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=desk,deployment.environment.name=prod,team=blue")
+
+    resource = resource_of(tmp_path / "run.jsonl")
+
+    assert (resource["service.name"], resource["deployment.environment.name"], resource["team"]) == (
+        "desk",
+        "prod",
+        "blue",
+    )

@@ -270,6 +270,14 @@ class SnapshotEmitter(Emitter):
     version = 42
     cache_write_key = g.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS
 
+    def call_end(self, call: CallInvocation) -> Attributes:
+        """As before, but `top_k` is a whole number."""
+        attributes = super().call_end(call)
+        top_k: Any = attributes.pop(g.GEN_AI_REQUEST_TOP_K, None)
+        if top_k is not None and top_k.is_integer():
+            attributes[g.GEN_AI_REQUEST_TOP_K] = int(top_k)
+        return attributes
+
     def _client_metrics(
         self,
         client: dict[str, Recording],

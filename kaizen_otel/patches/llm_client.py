@@ -10,6 +10,7 @@ from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.scope import attached_scope
 from kaizen_otel.invocations.stream import watched_stream
 from kaizen_otel.invocations.values import (
+    attribute_of,
     bounded_text,
     entry_of,
     finite_number,
@@ -70,7 +71,7 @@ _PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "presence_penalty": (g.GEN_AI_REQUEST_PRESENCE_PENALTY, finite_number),
     "max_tokens": (g.GEN_AI_REQUEST_MAX_TOKENS, whole_number),
     "seed": (g.GEN_AI_REQUEST_SEED, whole_number),
-    "top_k": (g.GEN_AI_REQUEST_TOP_K, whole_number),
+    "top_k": (g.GEN_AI_REQUEST_TOP_K, finite_number),
     "n": (g.GEN_AI_REQUEST_CHOICE_COUNT, _choices),
     "stop": (g.GEN_AI_REQUEST_STOP_SEQUENCES, lambda value: text_tuple(value) or None),
     "response_format": (g.GEN_AI_OUTPUT_TYPE, _json_type),
@@ -187,6 +188,7 @@ def embeddings_request(client: Any, kwargs: dict[str, Any]) -> CallRequest:
         _model_of(deployment, kwargs),
         server_address=address,
         server_port=port,
+        parameters=lambda: embedding_parameters_of(kwargs),
     )
 
 
@@ -255,6 +257,12 @@ def parameters_of(kwargs: dict[str, Any]) -> Attributes:
         if found is not None:
             attributes[key] = found
     return attributes
+
+
+def embedding_parameters_of(kwargs: dict[str, Any]) -> Attributes:
+    """The attributes of what was asked of an embedding."""
+    dimensions = whole_number(attribute_of(kwargs.get("options"), "dimensions"))
+    return {g.GEN_AI_EMBEDDINGS_DIMENSION_COUNT: dimensions} if dimensions else {}
 
 
 # -- what an answer says ------------------------------------------------------------------------------------------

@@ -297,6 +297,57 @@ def test_embeddings_have_a_span_with_the_tokens_that_their_caller_never_sees(
     )
 
 
+@pytest.mark.parametrize("dimensions", [None, 256])
+def test_an_embedding_says_how_many_dimensions_were_asked_for(
+    dimensions: int | None, kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen.llm.deployment import EmbedOptions
+
+    from tests.kaizen_otel.surfaces import scenes
+
+    options = None if dimensions is None else EmbedOptions(dimensions=dimensions)
+    asyncio.run(scenes.llm_client().embed(["one"], model="text-embedding-3-small", options=options))
+
+    assert kaizen_offline.requests[0].body.get("dimensions") == dimensions
+    span = kaizen_telemetry.span("embeddings text-embedding-3-small")
+    assert span.attributes.get("gen_ai.embeddings.dimension.count") == dimensions
+
+
+@pytest.mark.parametrize(
+    ("provider", "of_body"),
+    [
+        ("anthropic", lambda body: body["top_k"]),
+        ("google", lambda body: body["generationConfig"]["topK"]),
+        ("ollama", lambda body: body["options"]["top_k"]),
+    ],
+)
+def test_top_k_is_a_double_in_the_tagged_conventions(
+    provider: str, of_body: Any, kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from tests.kaizen_otel.surfaces import scenes
+
+    asyncio.run(scenes.llm_client(provider).complete(scenes.MESSAGES, top_k=40))
+
+    assert of_body(kaizen_offline.requests[0].body) == 40
+    asked = kaizen_telemetry.span("chat")["gen_ai.request.top_k"]
+    assert (asked, type(asked)) == (40.0, float)
+
+
+@pytest.mark.kaizen_otel(conventions=42)
+def test_the_later_conventions_have_a_whole_top_k_and_a_name_of_their_own_for_cache_writes(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    chat = complete(kaizen_offline, kaizen_telemetry, "anthropic", ANTHROPIC, top_k=40)
+
+    asked = chat["gen_ai.request.top_k"]
+    assert (asked, type(asked)) == (40, int)
+    assert chat["gen_ai.usage.cache_write.input_tokens"] == 20
+    assert "gen_ai.usage.cache_creation.input_tokens" not in chat.attributes
+    (point,) = kaizen_telemetry.metrics()["gen_ai.client.inference.usage.cache_write.input_tokens"]
+    assert point.value == 20
+    assert point.attributes["gen_ai.token.modality"] == "unknown"
+
+
 def test_a_failed_embedding_is_an_error(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
     from kaizen.llm.errors import ProviderError
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from kaizen_otel.invocations.values import mapping
 from kaizen_processors.content.policy import ContentMode, ContentPolicy
 from kaizen_processors.redaction import Redactor
+from kaizen_processors.values import entries_of, entry_of, is_mapping, is_sequence, pairs_of, size_of, text_of
 from kaizen_semconv import events
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
+    from kaizen_otel.invocations.agent import AgentInvocation
     from kaizen_otel.invocations.base import Attributes
     from kaizen_otel.invocations.call import CallInvocation
     from kaizen_otel.invocations.workflow import ToolInvocation
@@ -25,6 +26,7 @@ TOTAL_BYTES = 65_536
 """Largest attribute that content may fill, unless one message may be larger."""
 
 _ROOM = 2_048
+_SYSTEM = "system"
 _EVENT_ATTRIBUTES = (
     g.GEN_AI_RESPONSE_ID,
     g.GEN_AI_RESPONSE_MODEL,
@@ -67,7 +69,10 @@ class ContentWriter:
         if encoder is None:
             return
         request = call.request
-        content = encoder.request(request.messages, tools=request.tools)
+        messages, system = request.messages, None
+        if request.instructions_apart is not None and request.instructions_apart():
+            messages, system = _apart(messages)
+        content = encoder.request(messages, system=system, tools=request.tools)
         answer = mapping(call.output)
         content |= encoder.response(
             text=answer.get("text") or answer.get("content"),
@@ -86,16 +91,32 @@ class ContentWriter:
 
     def describe_tool(self, tool: ToolInvocation, span: Span) -> None:
         """Put a tool's arguments and result on its span: they are structured content of the same call."""
-        if self.mode is not ContentMode.SPAN:
+        encoder = self._encoder
+        if encoder is None or self.mode is not ContentMode.SPAN:
             return
         for key, value in ((g.GEN_AI_TOOL_CALL_ARGUMENTS, tool.arguments), (g.GEN_AI_TOOL_CALL_RESULT, tool.result)):
-            if value is not None:
-                span.set_attribute(key, self._as_json(value))
+            text = None if value is None else encoder.structured(value)
+            if text is not None:
+                span.set_attribute(key, text)
 
-    def _as_json(self, value: object) -> str:
-        limit = self._telemetry.settings.content_max_bytes
-        text = json.dumps(self._redactor.value(value), ensure_ascii=False, allow_nan=False)
-        return text.encode()[:limit].decode(errors="ignore")
+    def describe_agent(self, agent: AgentInvocation, span: Span) -> None:
+        """Put on an agent's span what it was told, what it was asked, and what it gave its caller.
+
+        No event: the conventions have one for model calls only, and those below have theirs.
+        """
+        encoder = self._encoder
+        if encoder is None or self.mode is not ContentMode.SPAN:
+            return
+        request = agent.request
+        content = encoder.request(_as_messages(encoder, request.inputs), system=request.instructions)
+        if agent.has_returned:
+            message = entry_of(agent.output, "response")
+            content |= encoder.response(
+                text=entry_of(message, "content") if is_mapping(message) else _as_text(encoder, agent.output),
+                tool_calls=entry_of(message, "tool_calls"),
+                finish_reason=agent.finish_reasons[0] if agent.finish_reasons else None,
+            )
+        span.set_attributes(content)
 
     def _identity(self, call: CallInvocation, attributes: Attributes) -> Attributes:
         found = {key: attributes[key] for key in _EVENT_ATTRIBUTES if key in attributes}
@@ -107,3 +128,33 @@ class ContentWriter:
         if call.failure is not None and not call.failure.cancelled:
             found[g.ERROR_TYPE] = call.failure.error_type
         return found
+
+
+def _apart(messages: object) -> tuple[list[object], list[object]]:
+    """Conversation and instructions: what the system messages say, wherever they stand, as Kaizen sends them."""
+    conversation: list[object] = []
+    instructions: list[object] = []
+    for message in entries_of(messages, size_of(messages) or 0):
+        if text_of(entry_of(message, "role")) != _SYSTEM:
+            conversation.append(message)
+            continue
+        said = entry_of(message, "content")
+        instructions += entries_of(said, size_of(said) or 0) if is_sequence(said) else [said]
+    return conversation, instructions
+
+
+def _as_messages(encoder: ContentEncoder, inputs: object) -> object:
+    """What an agent was asked, as messages: they are some already, or they are its named inputs."""
+    if inputs is None or is_sequence(inputs):
+        return inputs
+    text = _as_text(encoder, inputs)
+    return [{"role": "user", "content": text}] if text else None
+
+
+def _as_text(encoder: ContentEncoder, value: object) -> str | None:
+    """A text, or the one text of a dictionary, as it is; all else as JSON."""
+    pairs = pairs_of(value, 2)
+    text = text_of(pairs[0][1] if len(pairs) == 1 else value)
+    if text is not None or value is None or size_of(value) == 0:
+        return text
+    return encoder.structured(value)

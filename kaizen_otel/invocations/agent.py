@@ -29,6 +29,8 @@ class AgentRequest:
         "agent_name",
         "conversation_id",
         "expected_fields",
+        "inputs",
+        "instructions",
         "model",
         "node_class",
         "node_key",
@@ -51,11 +53,14 @@ class AgentRequest:
         node_class: str | None = None,
         node_key: str | None = None,
         model: str | None = None,
+        inputs: object = None,
+        instructions: object = None,
     ) -> None:
         """Hold the request.
 
         `owns_nodes` says whether LLM nodes right below are the agent's own implementation; `node_class`, `node_key`
-        and the `model` asked for are given where the execution is itself a node of a workflow.
+        and the `model` asked for are given where the execution is itself a node of a workflow. `inputs` (messages, a
+        text, or named values) and `instructions` stay untouched where content is not recorded.
         """
         self.agent_name = agent_name
         self.subject = subject
@@ -67,6 +72,8 @@ class AgentRequest:
         self.node_class = node_class
         self.node_key = node_key
         self.model = model
+        self.inputs = inputs
+        self.instructions = instructions
 
 
 class AgentInvocation(Invocation, ExecutionScope):
@@ -229,6 +236,10 @@ class AgentInvocation(Invocation, ExecutionScope):
 
     def end_attributes(self) -> Attributes:
         """Sums, verdict, quality."""
+        content = self.telemetry.content
+        if content.captures:
+            with self.telemetry.fence("content"):
+                content.describe_agent(self, self.span)
         return self.telemetry.emitter.agent_end(self)
 
     def on_ended(self, duration_ns: int) -> None:
@@ -241,7 +252,8 @@ class AgentInvocation(Invocation, ExecutionScope):
             telemetry.emitter.agent_metrics(self, record, duration_ns)
         telemetry.pipeline.execution_finished(record)
         telemetry.quality.evaluate(self)
-        self.output = None
+        request = self.request
+        self.output = request.inputs = request.instructions = None
 
 
 def model_label(own: TallySnapshot) -> str:

@@ -31,6 +31,7 @@ class CallRequest:
 
     __slots__ = (
         "expects_json",
+        "instructions_apart",
         "messages",
         "model",
         "operation",
@@ -39,7 +40,6 @@ class CallRequest:
         "server_address",
         "server_port",
         "streaming",
-        "system_instructions",
         "tools",
     )
 
@@ -56,8 +56,13 @@ class CallRequest:
         parameters: Callable[[], Attributes] | None = None,
         messages: object = None,
         tools: object = None,
+        instructions_apart: Callable[[], bool] | None = None,
     ) -> None:
-        """Hold the request; `parameters` are asked for by a span that records, `messages` stay untouched."""
+        """Hold the request.
+
+        `parameters` are asked for by a span that records; `messages` stay untouched, and `instructions_apart` (whether
+        the provider is sent the system messages apart from the others) is asked where they are recorded.
+        """
         self.operation = operation
         self.provider = provider or UNKNOWN_PROVIDER
         self.model = model or None
@@ -68,6 +73,7 @@ class CallRequest:
         self.messages = messages
         self.expects_json = expects_json
         self.tools = tools
+        self.instructions_apart = instructions_apart
 
 
 class CallInvocation(Invocation):
@@ -193,4 +199,5 @@ class CallInvocation(Invocation):
         telemetry.pipeline.call_finished(record)
         # A context that outlives the call (of a task started in it) must not keep a conversation in memory.
         request = self.request
-        self.output = request.messages = request.tools = request.parameters = None
+        self.output = request.messages = request.tools = None
+        request.parameters = request.instructions_apart = None

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import attribute_of, bounded_text
+from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from kaizen_otel.telemetry import Telemetry
 
 AGENT_METHODS = ("execute_workflow", "execute_cot", "execute_react", "execute_multi_round")
 """Methods that run the agent's own implementation, whatever their arguments."""
+
+_NO_INPUTS = frozenset({"agent", "session_id"})
+"""Arguments of `AgentLoop` that are not the agent's inputs."""
 
 _DEFAULT_ID = re.compile(r"agent_\d+$")
 """What `BaseAgent` calls an agent that nobody named: the address of the object, so never a name or a label."""
@@ -66,25 +69,37 @@ def execute(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str
     workflow = args[0] if args else kwargs.get("workflow")
     # A workflow that the caller hands in is the caller's: its LLM nodes are executions of their own.
     owns_nodes = workflow is None or issubclass(type(workflow), str)
-    return _run(instance, owns_nodes, wrapped, args, kwargs)
+
+    def request() -> AgentRequest:
+        return describe_agent(instance, asked_of(kwargs, workflow), owns_nodes=owns_nodes)
+
+    return _run(instance, request, wrapped, args, kwargs)
 
 
 def run_agent(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """One run of a `kaizen.core.agents.Agent`."""
-    return _run(instance, True, wrapped, args, kwargs)
+    inputs = {"inputs": args[0]} if args else kwargs
+    return _run(instance, lambda: describe_agent(instance, inputs), wrapped, args, kwargs)
 
 
 def communicate_with(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`Agent.communicate_with(target_agent, message)`: the target answers, so it is a run of the target."""
     target = args[0] if args else kwargs.get("target_agent")
-    return _run(instance if target is None else target, True, wrapped, args, kwargs)
+    agent = instance if target is None else target
+
+    def request() -> AgentRequest:
+        return describe_agent(agent, args[1] if len(args) > 1 else kwargs.get("message"))
+
+    return _run(agent, request, wrapped, args, kwargs)
 
 
-def _run(agent: Any, owns_nodes: bool, wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _run(
+    agent: Any, request: Callable[[], AgentRequest], wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     telemetry = active()
     if telemetry is None or already_watched(agent):
         return wrapped(*args, **kwargs)
-    with telemetry.agent(lambda: describe_agent(agent, owns_nodes=owns_nodes)) as run:
+    with telemetry.agent(request) as run:
         result = wrapped(*args, **kwargs)
         run.observe(lambda run: observe_agent(run, result))
     return result
@@ -96,13 +111,21 @@ def already_watched(agent: Any) -> bool:
     return isinstance(scope, AgentInvocation) and scope.request.subject is agent and not scope.ended
 
 
-def describe_agent(agent: Any, *, owns_nodes: bool) -> AgentRequest:
-    """Who runs."""
+def asked_of(kwargs: dict[str, Any], workflow: Any) -> dict[str, Any]:
+    """What `Agent.execute` was given for the agent: a text in the workflow's place is a question."""
+    asked = {name: value for name, value in kwargs.items() if name != "workflow"}
+    return {"question": workflow, **asked} if issubclass(type(workflow), str) else asked
+
+
+def describe_agent(agent: Any, inputs: Any, *, owns_nodes: bool = True) -> AgentRequest:
+    """Who runs, with what."""
     return AgentRequest(
         bounded_text(attribute_of(agent, "agent_id")) or bounded_text(attribute_of(agent, "name")) or "agent",
         agent,
         owns_nodes=owns_nodes,
         expected_fields=output_fields(attribute_of(agent, "signature")),
+        inputs=inputs,
+        instructions=entry_of(attribute_of(agent, "config"), "system_prompt"),
     )
 
 
@@ -175,6 +198,7 @@ def describe_base_agent(agent: Any, inputs: dict[str, Any]) -> AgentRequest:
         agent,
         expected_fields=output_fields(attribute_of(agent, "signature")),
         session_id=bounded_text(inputs.get("session_id")),
+        inputs={name: value for name, value in inputs.items() if name not in _NO_INPUTS},
     )
 
 

@@ -175,6 +175,7 @@ def chat_request(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, 
         parameters=lambda: parameters_of(kwargs),
         messages=args[0] if args else kwargs.get("messages"),
         tools=kwargs.get("tools"),
+        instructions_apart=lambda: takes_instructions_apart(deployment),
     )
 
 
@@ -231,6 +232,17 @@ def _provider_of_wire(deployment: Any) -> str | None:
 
 def _wire_name(client: Any) -> str | None:
     return bounded_text(client._deployment.wire.name)  # noqa: SLF001 - as above
+
+
+_INSTRUCTIONS_APART = frozenset(
+    {"AnthropicMessages", "CohereGenerate", "GoogleGenerateContent", "VertexGenerateContent"}
+)
+"""Wires whose request has a field of its own for what Kaizen is given as system messages (kaizen 2.34 to 2.46)."""
+
+
+def takes_instructions_apart(deployment: Any) -> bool:
+    """Whether the provider is sent the system messages apart from the others."""
+    return bounded_text(getattr(getattr(deployment, "wire", None), "name", None)) in _INSTRUCTIONS_APART
 
 
 def server_of(deployment: Any) -> tuple[str | None, int | None]:

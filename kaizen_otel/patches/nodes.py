@@ -133,15 +133,18 @@ def begin_execution(
     telemetry: Telemetry, instance: Any, node_class: str, key: str, kwargs: dict[str, Any]
 ) -> Invocation | NullInvocation:
     """An LLM node that no agent runs as its own implementation: its span is the `invoke_agent` span."""
-    conversation = entry_of(attribute_of(instance, "config"), "conversation_id")
+    config = attribute_of(instance, "config")
     return telemetry.agent(
         lambda: AgentRequest(
             key,
             instance,
-            conversation_id=bounded_text(conversation) or bounded_text(kwargs.get("conversation_id")),
+            conversation_id=bounded_text(entry_of(config, "conversation_id"))
+            or bounded_text(kwargs.get("conversation_id")),
             node_class=node_class,
             node_key=key,
             model=bounded_text(kwargs.get("model")),
+            inputs=kwargs.get("messages", entry_of(config, "messages")),
+            instructions=kwargs.get("system_prompt", entry_of(config, "system_prompt")),
         )
     )
 

@@ -93,9 +93,10 @@ def describe_regular(telemetry: Telemetry, request: Any) -> ToolInvocation:
     if type(request) is dict:
         function, call_id = entry_of(request, "function"), entry_of(request, "id")
         name = entry_of(function, "name")
+        arguments = entry_of(function, "arguments")
     else:
-        function = None
-        name, call_id = attribute_of(attribute_of(request, "function"), "name"), attribute_of(request, "id")
+        function, call_id = attribute_of(request, "function"), attribute_of(request, "id")
+        name, arguments = attribute_of(function, "name"), attribute_of(function, "arguments")
     tool = ToolInvocation(
         telemetry,
         current_scope(),
@@ -103,7 +104,7 @@ def describe_regular(telemetry: Telemetry, request: Any) -> ToolInvocation:
         tool_type=FUNCTION_TOOL,
         call_id=bounded_text(call_id),
     )
-    tool.called_with(entry_of(function, "arguments"))
+    tool.called_with(arguments)
     return tool
 
 

@@ -2,7 +2,7 @@
 
 Every expression here takes time linear in the text, whatever the text: a repeat is either possessive, or bounded, or
 the last thing of its expression, and one that may start anywhere in a run of its own characters is held to the run's
-beginning by a look-behind. `tests/processors/redaction/test_texts.py` holds each of them to that with hostile megabytes.
+beginning by a look-behind. `tests/processors/redaction/test_texts.py` holds them to that with hostile megabytes.
 """
 
 from __future__ import annotations

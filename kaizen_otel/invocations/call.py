@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, SpanKind
 
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.scope import ExecutionScope
 from kaizen_processors.execution import NO_AGENT, UNKNOWN_MODEL, CallRecord
-from kaizen_processors.pricing.price import MISSING_PRICE
+from kaizen_processors.pricing.price import MISSING_PRICE, SOURCE_OVERRIDE
 from kaizen_processors.usage import Usage
 from kaizen_semconv.attributes import KaizenCallOutcome
 
@@ -91,6 +91,7 @@ class CallInvocation(Invocation):
         "payload_read",
         "price",
         "record",
+        "reported_cost",
         "request",
         "response_id",
         "response_model",
@@ -115,6 +116,7 @@ class CallInvocation(Invocation):
         self.first_chunk_ns: int | None = None
         self.outcome: str | None = None
         self.output: object = None
+        self.reported_cost: Any = None  # US dollars, as the provider put them into its answer
         self.payload_read = False  # whether the provider's own payload was read: it says more than Kaizen's answer
 
     def begin(self) -> Self:
@@ -153,6 +155,9 @@ class CallInvocation(Invocation):
         answered_by = self.response_model or request.model
         try:
             price = telemetry.prices.price(request.provider, answered_by, usage, self.start_time_ns, request.model)
+            if self.reported_cost is not None and price.source != SOURCE_OVERRIDE:
+                reported = telemetry.prices.reported(self.reported_cost)
+                price = price if reported.amount is None else reported
         except Exception as error:  # noqa: BLE001 - the fence
             telemetry.fence.caught("price", error)
             price = MISSING_PRICE

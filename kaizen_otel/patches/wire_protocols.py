@@ -47,7 +47,16 @@ def openai(call: CallInvocation, payload: dict[Any, Any]) -> None:
         details = raw.get("completion_tokens_details")
         if type(details) is dict:
             _count(usage, details, _OPENAI_COMPLETION)
+        cost = raw.get("cost")
+        if cost is not None and call.request.provider in COST_IN_USD and raw.get("is_byok") is not True:
+            call.reported_cost = cost.get("total_cost") if type(cost) is dict else cost
 
+
+COST_IN_USD = frozenset({"openrouter", "perplexity"})
+"""Providers whose answer says what it cost, in US dollars: others' `cost` may be in any currency, or none.
+
+OpenRouter's is its fee alone where the key of the model's own provider is used (`is_byok`).
+"""
 
 _OPENAI_USAGE = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
 _OPENAI_PROMPT = (("cached_tokens", "cache_read_tokens"), ("audio_tokens", "input_audio_tokens"))

@@ -16,18 +16,25 @@ if TYPE_CHECKING:
 class CreateAgentInvocation(Invocation):
     """One agent being made; not an execution."""
 
-    __slots__ = ("agent_name", "model")
+    __slots__ = ("agent_name", "model", "provider")
 
     kind: ClassVar[str] = "create_agent"
     span_kind: ClassVar[SpanKind] = SpanKind.INTERNAL
 
     def __init__(
-        self, telemetry: Telemetry, parent: Scope | None, *, agent_name: str | None, model: str | None
+        self,
+        telemetry: Telemetry,
+        parent: Scope | None,
+        *,
+        agent_name: str | None,
+        model: str | None,
+        provider: str | None = None,
     ) -> None:
         """Prepare; the name may only be known once the agent is made."""
         super().__init__(telemetry, parent)
         self.agent_name = agent_name or None
         self.model = model or None
+        self.provider = provider
 
     def span_name(self) -> str:
         """`create_agent {agent}`."""

@@ -197,6 +197,8 @@ class Emitter:
             attributes[g.GEN_AI_AGENT_NAME] = making.agent_name
         if making.model is not None:
             attributes[g.GEN_AI_REQUEST_MODEL] = making.model
+        if making.provider is not None:
+            attributes[g.GEN_AI_PROVIDER_NAME] = making.provider
         return attributes
 
     # -- workflows, nodes, tools ----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 from kaizen_otel.invocations.create_agent import CreateAgentInvocation
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of, mapping
+from kaizen_otel.patches.llm_client import provider_named
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -31,6 +32,12 @@ def init(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, 
     return wrapped(*args, **kwargs)
 
 
+def configured_provider(config: dict[Any, Any]) -> str | None:
+    """The conventions' name of the provider that an agent's configuration names."""
+    name = bounded_text(entry_of(config, "provider"))
+    return provider_named(name) if name else None
+
+
 def create_agent(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Watch an agent being made."""
     telemetry = active()
@@ -40,7 +47,11 @@ def create_agent(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: di
     config = mapping(args[1] if len(args) > 1 else kwargs.get("config"))
     with telemetry.create_agent(
         lambda: CreateAgentInvocation(
-            telemetry, current_scope(), agent_name=name, model=bounded_text(entry_of(config, "model"))
+            telemetry,
+            current_scope(),
+            agent_name=name,
+            model=bounded_text(entry_of(config, "model")),
+            provider=configured_provider(config),
         )
     ) as making:
         agent = wrapped(*args, **kwargs)

@@ -201,11 +201,12 @@ def _model_of(deployment: Any, kwargs: dict[str, Any]) -> str | None:
 def provider_of(deployment: Any) -> str | None:
     """The conventions' name of the provider: from the preset, else from the wire protocol."""
     name = bounded_text(getattr(deployment, "preset_name", None))
-    return _provider_named(name) if name else _provider_of_wire(deployment)
+    return provider_named(name) if name else _provider_of_wire(deployment)
 
 
 @lru_cache(maxsize=256)
-def _provider_named(name: str) -> str:
+def provider_named(name: str) -> str:
+    """The conventions' name of the provider that Kaizen calls so."""
     for prefix, provider in PROVIDER_PREFIXES.items():
         if name.startswith(prefix):
             return provider

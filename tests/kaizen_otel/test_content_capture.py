@@ -59,6 +59,36 @@ def test_event_mode_keeps_content_out_of_the_span(kaizen_offline: ModelServer, k
     assert f"{event.span_id:016x}" == chat.span_id
 
 
+@pytest.mark.kaizen_otel(content="event")
+def test_the_event_says_whose_call_it_was_and_what_was_offered(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from tests.kaizen_otel.surfaces.test_tools import WEATHER, run_with_tools
+
+    kaizen_offline.script([Reply(text="It rains.")])
+    run_with_tools(provider="anthropic", model="claude-sonnet-4-5", system_prompt="Be brief.", tools=[WEATHER])
+
+    assert len(kaizen_offline.requests) == 1
+    (event,) = kaizen_telemetry.events
+    assert event.attributes["gen_ai.agent.name"] == "desk"
+    assert list(event.attributes["gen_ai.system_instructions"]) == [{"type": "text", "content": "Be brief."}]
+    (tool,) = event.attributes["gen_ai.tool.definitions"]
+    assert tool["name"] == "get_weather"
+
+
+@pytest.mark.kaizen_otel(content="event")
+def test_the_event_of_a_failed_call_names_its_error(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    from kaizen.llm.errors import ProviderError
+
+    kaizen_offline.script([Reply(status=400, error=ReplyError("no", "invalid_request_error"))])
+    with pytest.raises(ProviderError):
+        _complete()
+
+    (event,) = kaizen_telemetry.events
+    assert event.attributes["error.type"] == kaizen_telemetry.span("chat")["error.type"]
+    assert "gen_ai.output.messages" not in event.attributes
+
+
 @pytest.mark.kaizen_otel(content="span")
 def test_a_streamed_answer_is_put_together(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
     from kaizen.llm.client import LlmClient

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import baggage
 
 import kaizen_otel
+from kaizen_otel.demo.script import Reply, Rule
 
 if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
@@ -35,6 +36,34 @@ def test_attributes_reach_every_span_below_and_none_after(
     assert not {"user.id", "session.id", "kaizen.tags"} & set(second.attributes)
     inside, outside = kaizen_telemetry.executions
     assert (inside.user_id, inside.session_id, outside.user_id) == ("u-1", "s-1", None)
+
+
+def test_attributes_are_on_every_kind_of_span(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    from kaizen.strategies.async_single_shot import AsyncSingleShotStrategy
+
+    from tests.kaizen_otel.surfaces import scenes
+    from tests.kaizen_otel.surfaces.test_tools import ORDERS_SERVER
+
+    class Looking(AsyncSingleShotStrategy):
+        async def execute(self, agent: Any, inputs: dict[str, Any]) -> Any:
+            await scenes.llm_client().embed(["question"], model="text-embedding-3-small")
+            await agent.execute_tool("mcp__orders__lookup_order", {"order_id": "A-1042"})
+            return await super().execute(agent, inputs)
+
+    kaizen_offline.script([Rule(replies=Reply(text="Shipped."))])
+    agent = scenes.base_agent(strategy=Looking(), agent_id="clerk", mcp_servers=(ORDERS_SERVER,))
+    with kaizen_otel.attributes(user_id="u-1", session_id="s-1", conversation_id="c-1", tags=["beta"]):
+        agent.run(question="x")
+
+    assert len(kaizen_offline.requests) == 2
+    assert kaizen_telemetry.tree() == (
+        "invoke_agent clerk\n  embeddings text-embedding-3-small\n  execute_tool lookup_order\n"
+        "  invoke_workflow\n    node LLMAgentNode\n      chat gpt-4o"
+    )
+    for span in kaizen_telemetry.spans:
+        assert (span["user.id"], span["session.id"], span["gen_ai.conversation.id"]) == ("u-1", "s-1", "c-1"), span.name
+        assert span["kaizen.tags"] == ("beta",), span.name
+    assert kaizen_telemetry.span("embeddings")["gen_ai.agent.name"] == "clerk"
 
 
 def test_attributes_decorates_functions_and_coroutines_without_sharing_state() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import json
 import urllib.request
 from typing import TYPE_CHECKING, Literal
 
@@ -161,6 +163,37 @@ def test_a_failed_call_counts_as_missing_usage_and_its_duration_names_the_error(
     assert (missing.value, dict(missing.attributes)) == (1, {"model": "gpt-4o", "reason": "usage"})
     (duration,) = metrics["gen_ai.client.operation.duration"]
     assert duration.attributes["error.type"] == "kaizen.llm.errors.ProviderError"
+
+
+@pytest.mark.kaizen_otel(conventions=42)
+def test_version_42_names_the_error_with_the_duration_and_the_sizes_of_a_failed_call(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from tests.kaizen_otel.surfaces import scenes
+
+    # Some providers count with every chunk, so that a stream that fails half way has its tokens so far.
+    chunk = {
+        "choices": [{"index": 0, "delta": {"content": "x"}}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 1},
+    }
+    kaizen_offline.script([Reply(body=f"data: {json.dumps(chunk)}\n\ndata: {json.dumps(chunk)}\n\n".encode())])
+
+    async def fail_half_way() -> None:
+        chunks = scenes.stream_of(scenes.llm_client())
+        await anext(chunks)
+        await chunks.athrow(LookupError("the reader's"))
+
+    with pytest.raises(LookupError):
+        asyncio.run(fail_half_way())
+
+    metrics = kaizen_telemetry.metrics()
+    for name in ("duration", "operation.input_tokens", "operation.output_tokens"):
+        (point,) = metrics[f"gen_ai.client.inference.{name}"]
+        assert point.attributes["error.type"] == "LookupError", name
+    # What was used was used, whatever became of the call.
+    for name in ("input_tokens", "output_tokens"):
+        (point,) = metrics[f"gen_ai.client.inference.usage.{name}"]
+        assert "error.type" not in point.attributes, name
 
 
 def _failing(_request: ModelRequest) -> Reply:

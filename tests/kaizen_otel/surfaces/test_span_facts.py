@@ -115,14 +115,16 @@ def test_each_turn_of_a_cycle_is_a_node_span_in_one_workflow(runtime: str, kaize
 def test_the_making_of_an_agent_has_a_span_and_is_no_execution(kaizen_telemetry: Captured) -> None:
     from kaizen.core.framework import Kaizen
 
-    Kaizen().create_agent("qa", {"model": "gpt-4o"})
+    Kaizen().create_agent("qa", {"model": "gemini-2.5-flash", "provider": "google"})
     with pytest.raises(TypeError):
         Kaizen().create_agent("broken", 17)
 
     made, broken = kaizen_telemetry.spans
-    assert (made.name, made["gen_ai.agent.name"], made["gen_ai.request.model"]) == ("create_agent qa", "qa", "gpt-4o")
+    assert (made.name, made["gen_ai.agent.name"]) == ("create_agent qa", "qa")
+    assert (made["gen_ai.provider.name"], made["gen_ai.request.model"]) == ("gcp.gemini", "gemini-2.5-flash")
     assert made["gen_ai.operation.name"] == "create_agent"
     assert (broken.name, broken.status, broken["error.type"]) == ("create_agent broken", "ERROR", "TypeError")
+    assert "gen_ai.provider.name" not in broken.attributes
     assert kaizen_telemetry.executions == []
 
 

@@ -16,7 +16,7 @@ demo: $(VENV)/.demo  ## real Kaizen agents, their trace tree, tokens, cost and q
 	@$(BIN)/kaizen-otel demo
 
 test: $(STAMP)  ## all tests that need nothing but the package index (under 10 minutes)
-	$(PYTEST) tests --ignore=tests/backends --ignore=tests/faults
+	$(PYTEST) tests --ignore=tests/backends --ignore=tests/faults --conformance=whole
 
 test-faults: $(STAMP) collector  ## delivery under every fault that we know of (under 12 minutes; needs Go)
 	$(PYTEST) tests/faults -n 6

@@ -2,7 +2,8 @@
 
 `tests/conftest.py` imports the three hooks below and gives every span, collection of metrics and log record that a test
 catches to `observe_span`, `observe_metrics` and `observe_log`. A session that emitted anything non-conformant fails. So
-does a whole session in which an entry of the registry was never emitted; a selection of tests is not asked for that.
+does a whole session in which something of the registry was never emitted: an entry, a value of one of our enums, an
+attribute on a signal that has it. A selection of tests is not asked for that.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ def observe_log(record: EmittedLog) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--conformance=whole` asks for every entry although tests were selected, `partial` never does."""
+    """`--conformance=whole` asks for all of the registry although tests were selected, `partial` never does."""
     parser.addoption(
         _OPTION,
         choices=("auto", "whole", "partial"),
         default="auto",
-        help="whether every registry entry must be emitted: auto (when no tests were selected), whole, partial",
+        help="whether all of the registry must be emitted: auto (when no tests were selected), whole, partial",
     )
 
 
@@ -86,8 +87,8 @@ def report(session: ConformanceSession, *, whole: bool) -> Iterator[str]:
     for line, where in sorted(session.breaches.items()):
         yield f"not conformant: {line}" + (f"   [{where}]" if where else "")
     if whole:
-        for kind, name in session.unseen():
-            yield f"never emitted: {kind} {name}"
+        yield from (f"never emitted: {line}" for line in session.missed())
+        yield from (f"emitted, or unknown, though NEVER_EMITTED names it: {line}" for line in session.outdated())
 
 
 def is_whole(config: pytest.Config) -> bool:

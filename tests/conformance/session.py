@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kaizen_semconv import attributes as own
 from kaizen_semconv import registry
 from tests.conformance.checker import check_log, check_metrics, check_span, is_ours, span_model
 
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 
 Entry = tuple[str, str]
 Member = tuple[str, str]
+
+OWN = frozenset(key for name, key in vars(own).items() if name.isupper())
+"""Keys of our own attributes, the labels of our metrics among them."""
+
+NEVER_EMITTED = {
+    "error.type on event gen_ai.evaluation.result": "an evaluator that fails gives no verdict, and so no event",
+    "gen_ai.response.id on event gen_ai.evaluation.result": "an execution is judged, which may have had many answers",
+    "http.response.status_code on span span.kaizen.create_agent": "making an agent asks no provider",
+    "http.response.status_code on span span.kaizen.execute_tool": "Kaizen's tools return errors, without a status",
+}
+"""Uses that the registry allows and no test can bring about, each with its reason."""
 
 
 class ConformanceSession:
@@ -79,25 +91,47 @@ class ConformanceSession:
             known |= {("attribute", key) for key in model.attributes}
         return sorted(known - self.seen)
 
+    def missed(self) -> list[str]:
+        """What a whole session should have emitted and did not: entries, members of our enums, uses.
+
+        An entry that was never emitted is told once, without its members and uses.
+        """
+        entries = self.unseen()
+        gone = {name for _, name in entries}
+        lines = [f"{kind} {name}" for kind, name in entries]
+        lines += [f"value {value!r} of {key}" for key, value in self.unseen_members() if key not in gone]
+        for (kind, name), key in self._unseen_uses():
+            use = f"{key} on {kind} {name}"
+            if key not in gone and name not in gone and use not in NEVER_EMITTED:
+                lines.append(use)
+        return lines
+
+    def outdated(self) -> list[str]:
+        """What `NEVER_EMITTED` names and was emitted, or is not in the registry."""
+        return sorted(NEVER_EMITTED.keys() - set(self.unseen_uses()))
+
     def unseen_members(self) -> list[Member]:
         """Values of our own enums that were never emitted; those of the conventions are not all ours to emit."""
         known = {
             (key, value)
             for model in _models()
             for key, attribute in model.attributes.items()
-            if key.startswith("kaizen.")
+            if key in OWN
             for value in attribute.values
         }
         return sorted(known - self.members)
 
     def unseen_uses(self) -> list[str]:
         """Attributes that the registry puts on a signal and that were never emitted there."""
+        return [f"{key} on {kind} {name}" for (kind, name), key in self._unseen_uses()]
+
+    def _unseen_uses(self) -> list[tuple[Entry, str]]:
         known: set[tuple[Entry, str]] = set()
         for model in _models():
             known |= {(("span", name), key) for name, span in model.spans.items() for key in span.attributes}
             known |= {(("metric", name), key) for name, metric in model.metrics.items() for key in metric.attributes}
             known |= {(("event", name), key) for name, event in model.events.items() for key in event.attributes}
-        return sorted(f"{key} on {kind} {name}" for (kind, name), key in known - self.uses)
+        return sorted(known - self.uses, key=lambda use: (use[1], use[0]))
 
     def _blame(self, lines: Iterable[str], where: str) -> None:
         for line in lines:

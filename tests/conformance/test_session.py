@@ -13,7 +13,7 @@ import pytest
 from kaizen_semconv import registry
 from tests.conformance.plugin import report
 from tests.conformance.samples import AGENT, CHAT, NODE, collect, evaluation, scope, span
-from tests.conformance.session import ConformanceSession
+from tests.conformance.session import NEVER_EMITTED, ConformanceSession
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
@@ -23,6 +23,11 @@ ROOT = Path(__file__).parents[2]
 
 def _gauge(meter: Meter) -> None:
     meter.create_gauge("kaizen.active_agents", "{agent}", "Agents.").set(1, {"environment": "test"})
+
+
+def _tokens(meter: Meter) -> None:
+    labels = {"agent_name": "desk", "model": "gpt-4o", "token_type": "input"}
+    meter.create_counter("kaizen.tokens.consumed", "{token}", "Tokens.").add(1, labels)
 
 
 def test_a_new_session_has_seen_nothing_and_blames_nothing() -> None:
@@ -71,6 +76,47 @@ def test_members_of_our_enums_are_counted() -> None:
     assert ("kaizen.execution.status", "success") not in session.unseen_members()
     assert ("kaizen.execution.status", "cancelled") in session.unseen_members()
     assert not any(key.startswith("gen_ai.") for key, _ in session.unseen_members())
+
+
+def test_values_of_labels_are_counted_too() -> None:
+    session = ConformanceSession()
+    assert ("token_type", "input") in session.unseen_members()
+    session.observe_metrics(collect(_tokens))
+    assert ("token_type", "input") not in session.unseen_members()
+    assert ("token_type", "output") in session.unseen_members()
+
+
+def test_what_is_missed_is_told_once_at_the_widest() -> None:
+    session = ConformanceSession()
+    missed = session.missed()
+    assert "span span.kaizen.chat" in missed
+    assert "attribute kaizen.execution.status" in missed
+    assert not [line for line in missed if line.startswith("value ") or " on " in line]
+    session.observe_span(span(AGENT))
+    session.observe_span(span(CHAT | {"user.id": "u"}))
+    missed = session.missed()
+    assert "span span.kaizen.chat" not in missed
+    assert "value 'cancelled' of kaizen.execution.status" in missed
+    assert "value 'success' of kaizen.execution.status" not in missed
+    assert "user.id on span span.kaizen.invoke_agent" in missed
+    assert "user.id on span span.kaizen.chat" not in missed
+
+
+def test_what_no_test_can_bring_about_is_not_missed() -> None:
+    session = ConformanceSession()
+    session.observe_log(evaluation(**{"error.type": "x"}))
+    for use in NEVER_EMITTED:
+        assert use not in session.missed()
+
+
+def test_a_use_that_is_said_to_be_never_emitted_must_not_be() -> None:
+    session = ConformanceSession()
+    assert session.outdated() == []
+    session.observe_log(evaluation(**{"error.type": "x"}))
+    assert session.outdated() == ["error.type on event gen_ai.evaluation.result"]
+    assert [line for line in report(session, whole=True) if "NEVER_EMITTED" in line] == [
+        "emitted, or unknown, though NEVER_EMITTED names it: error.type on event gen_ai.evaluation.result"
+    ]
 
 
 def test_an_attribute_seen_elsewhere_is_still_missed_where_it_belongs() -> None:

@@ -111,6 +111,11 @@ class Emitter:
             record_tokens(usage.input_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "input"}, context)
         if usage.output_tokens is not None:
             record_tokens(usage.output_tokens, {**labels, g.GEN_AI_TOKEN_TYPE: "output"}, context)
+        self._operation_duration(client, record, labels, context)
+
+    def _operation_duration(
+        self, client: dict[str, Recording], record: CallRecord, labels: dict[str, Any], context: Context | None
+    ) -> None:
         if self._telemetry.settings.durations:
             if record.error_type is not None:
                 labels[g.ERROR_TYPE] = record.error_type
@@ -289,7 +294,7 @@ class SnapshotEmitter(Emitter):
         context: Context | None,
     ) -> None:
         if record.operation == g.GenAiOperationName.EMBEDDINGS:
-            super()._client_metrics(client, record, request, response_model, context)
+            self._operation_duration(client, record, _labels(request, response_model), context)
             return
         usage = record.usage
         labels = _labels(request, response_model)

@@ -152,6 +152,22 @@ def test_version_42_has_its_own_client_metrics(kaizen_offline: ModelServer, kaiz
     assert not {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"} & names
 
 
+@pytest.mark.kaizen_otel(conventions=42)
+def test_version_42_has_of_embeddings_only_their_duration(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from tests.kaizen_otel.surfaces import scenes
+
+    asyncio.run(scenes.llm_client().embed(["one"], model="text-embedding-3-small"))
+
+    metrics = kaizen_telemetry.metrics()
+    assert len(kaizen_offline.requests) == 1
+    assert [name for name in metrics if name.startswith("gen_ai.client.")] == ["gen_ai.client.operation.duration"]
+    (duration,) = metrics["gen_ai.client.operation.duration"]
+    assert (duration.count, duration.attributes["gen_ai.operation.name"]) == (1, "embeddings")
+    assert kaizen_otel.stats()["failures"] == {}
+
+
 def test_a_failed_call_counts_as_missing_usage_and_its_duration_names_the_error(
     kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:

@@ -203,3 +203,27 @@ def test_json_that_was_asked_for_and_did_not_come_lowers_the_score(
 
     assert [event.attributes["gen_ai.evaluation.name"] for event in kaizen_telemetry.events] == ["invalid_json"]
     assert kaizen_telemetry.span("chat")["gen_ai.output.type"] == "json"
+
+
+def second_opinion(_: EvaluationInput) -> float:
+    from kaizen.core.framework import Kaizen
+
+    Kaizen().create_agent("judge", {"model": "gpt-4o-mini", "provider": "openai"}).execute(question="is it good?")
+    return 0.5
+
+
+@pytest.mark.kaizen_otel(evaluators=(second_opinion,))
+def test_an_agent_that_an_evaluator_runs_is_the_evaluators_and_is_not_judged(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    _ask()
+    assert kaizen_telemetry.flush()
+
+    assert len(kaizen_offline.requests) == 2
+    assert [one.agent_name for one in kaizen_telemetry.executions] == ["qa", "evaluator:second_opinion"]
+    judged, judging = kaizen_telemetry.spans_named("invoke_agent")
+    assert (judged["gen_ai.agent.name"], judged["kaizen.quality.score"]) == ("qa", 1.0)
+    assert judging["gen_ai.agent.name"] == "evaluator:second_opinion"
+    assert "kaizen.quality.score" not in judging.attributes
+    (event,) = kaizen_telemetry.events
+    assert event.attributes["kaizen.execution.id"] == judged["kaizen.execution.id"]

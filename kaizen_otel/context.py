@@ -134,7 +134,7 @@ class attributes:  # noqa: N801 - used as a function, a context manager and a de
         otel_context.detach(self._tokens.pop())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Decorate a function, a coroutine function or an async generator function."""
+        """Decorate a function or a coroutine function. Raises `TypeError` for an async generator function."""
         if inspect.isasyncgenfunction(function):
             raise TypeError(
                 "attributes() cannot decorate an async generator: use it as a context manager around the loop"

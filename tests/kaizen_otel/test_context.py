@@ -11,6 +11,8 @@ import kaizen_otel
 from kaizen_otel.demo.script import Reply, Rule
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from kaizen_otel.demo.model_server import ModelServer
     from kaizen_otel.testing import Captured
 
@@ -158,3 +160,25 @@ def test_measure_names_the_executions_for_later_feedback(
     assert m.execution_ids == (kaizen_telemetry.span("invoke_agent")["kaizen.execution.id"],)
     (event,) = kaizen_telemetry.events
     assert event.attributes["kaizen.execution.id"] == m.execution_ids[0]
+
+
+def test_attributes_refuses_to_decorate_what_it_could_not_cover() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        yield 1
+
+    with pytest.raises(TypeError, match="cannot decorate an async generator"):
+        kaizen_otel.attributes(user_id="u-1")(numbers)
+
+
+def test_measure_counts_tools_and_reads_well_in_a_debugger(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from tests.kaizen_otel.surfaces.test_tools import WEATHER, call_weather, run_with_tools
+
+    kaizen_offline.script([call_weather(1), Reply(text="It rains.")])
+    with kaizen_otel.measure() as m:
+        run_with_tools(tools=[WEATHER])
+
+    assert (m.tool_calls, len(kaizen_telemetry.calls)) == (1, 2)
+    assert f"input_tokens={m.input_tokens}" in repr(m)
+    assert f"complete={m.complete}" in repr(m)

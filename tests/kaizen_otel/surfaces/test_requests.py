@@ -137,7 +137,20 @@ def test_providers_are_called_as_the_conventions_call_them(kaizen_offline: Model
     made["ollama"] = presets.ollama_preset(kaizen_offline.url, "m")
 
     assert {name: provider_of(deployment) for name, deployment in made.items()} == {name: name for name in made}
+    by_prefix = {"vertex_gemini": "gcp.vertex_ai", "vertex_claude": "gcp.vertex_ai", "bedrock_titan": "aws.bedrock"}
+    assert {name: provider_of(SimpleNamespace(preset_name=name)) for name in by_prefix} == by_prefix
     assert server_of(made["groq"]) == ("localhost", int(kaizen_offline.url.rsplit(":", 1)[1]))
     # Kaizen looks every host up, so the public ones are told without it.
     for url, server in (("https://api.openai.com", ("api.openai.com", 443)), ("http://models", ("models", 80))):
         assert server_of(SimpleNamespace(endpoint=SimpleNamespace(base_url=url))) == server
+
+
+def test_a_deployment_without_a_preset_is_known_by_its_wire() -> None:
+    from kaizen.llm.client import _COMPLETE_DISPATCH
+
+    from kaizen_otel.patches.llm_client import provider_of
+
+    found = {wire.name: provider_of(SimpleNamespace(preset_name=None, wire=wire)) for wire in _COMPLETE_DISPATCH}
+    assert None not in found.values()
+    assert (found["AnthropicMessages"], found["VertexGenerateContent"]) == ("anthropic", "gcp.vertex_ai")
+    assert provider_of(SimpleNamespace(preset_name=None, wire=None)) is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import logging
 import threading
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -243,3 +244,37 @@ def test_evaluations_leave_by_otlp_too(
     assert received.events == ["gen_ai.evaluation.result"]
     assert received.spans == []
     assert len(kaizen_offline.requests) == 0
+
+
+@pytest.mark.parametrize("signal", ["TRACES", "LOGS"])
+def test_an_endpoint_that_is_none_is_a_clear_error_at_start(signal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "collector:4318")
+
+    with pytest.raises(kaizen_otel.SettingsError, match="collector:4318"):
+        kaizen_otel.instrument()
+
+    assert not kaizen_otel.stats()["instrumented"]
+
+
+def test_outputs_that_kaizens_config_asks_for_are_opened_when_it_is_read(
+    kaizen_offline: ModelServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kaizen.core.framework import Kaizen
+
+    path = tmp_path / "run.jsonl"
+    exporters = {"console": True, "file": {"path": str(path)}, "prometheus": {"port": 0}}
+    kaizen_otel.instrument()
+    try:
+        kaizen = Kaizen(config={"exporters": exporters})
+        kaizen.create_agent("qa", {"model": "gpt-4o", "provider": "openai"}).execute(question="hi")
+        assert kaizen_otel.flush()
+        port = kaizen_otel.stats()["prometheus_port"]
+        with urllib.request.urlopen(f"http://localhost:{port}/metrics", timeout=10) as answer:
+            served = answer.read().decode()
+    finally:
+        kaizen_otel.uninstrument()
+
+    assert len(kaizen_offline.requests) == 1
+    assert "agent qa" in capsys.readouterr().err
+    assert "chat gpt-4o" in path.read_text("utf-8")
+    assert 'kaizen_agent_executions_total{agent_name="qa"' in served

@@ -39,6 +39,27 @@ def test_message_that_cannot_be_cut_to_size_is_named() -> None:
     assert message["parts"][0]["bytes"] > SMALL.max_message_bytes
 
 
+def test_instructions_and_tools_that_cannot_be_cut_to_size_are_named() -> None:
+    schema = {f"field_{i}": i for i in range(200)}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+
+    attributes = ContentEncoder(SMALL).request([user("x")], tools=[tool], system=[{"type": "table", "rows": schema}])
+
+    for key in (TOOLS, SYSTEM):
+        (kept,) = read(attributes[key])
+        assert kept["type"] == "omitted"
+        assert kept["bytes"] > SMALL.max_message_bytes
+    assert read(attributes[TOOLS])[0]["name"] == "omitted"
+
+
+def test_parts_beyond_the_limit_are_counted() -> None:
+    (message,) = sent(user([{"type": "text", "text": "x"}] * 200))
+
+    *kept, note = message["parts"]
+    assert note == {"type": "omitted", "parts": 200 - len(kept)}
+    assert 100 <= len(kept) < 200
+
+
 def test_oldest_messages_go_first_and_system_and_last_stay() -> None:
     history: list[dict[str, object]] = [
         {"role": "system", "content": "Be brief."},

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.retry import Backoff, retry_after_s
 from kaizen_processors.export.sender import OtlpHttpSender, Verdict, classify
+from kaizen_processors.export.settings import DeliverySettings
 from tests.processors.delivery.backend import CLOSE, HANG, RESET, Backend, Reply, unused_url
 from tests.processors.delivery.support import sender_to
 
@@ -156,3 +159,37 @@ def test_an_unusable_variable_is_named_and_its_default_taken(
 def test_an_endpoint_that_is_no_http_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="URL"):
         OtlpEndpoint(url)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"timeout_s": 0.0}, "timeouts must be greater than 0"),
+        ({"connect_timeout_s": float("nan")}, "timeouts must be greater than 0"),
+        ({"compression": "brotli"}, "unknown compression 'brotli'; known: gzip, zstd, none"),
+    ],
+)
+def test_an_endpoint_that_cannot_work_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OtlpEndpoint("http://localhost:4318/v1/traces", **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"batch_items": 0}, "batch_items must be at least 1"),
+        ({"queue_bytes": -1}, "queue_bytes must be at least 1"),
+        ({"interval_s": 0.0}, "interval_s must be greater than 0"),
+        ({"retry_cap_s": float("nan")}, "retry_cap_s must be greater than 0"),
+    ],
+)
+def test_sizes_and_times_that_cannot_work_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DeliverySettings(**given)
+
+
+def test_log_records_that_a_backend_rejected_are_counted() -> None:
+    partial = ExportLogsServiceResponse()
+    partial.partial_success.rejected_log_records = 3
+    outcome = classify(200, None, partial.SerializeToString(), "logs")
+    assert (outcome.verdict, outcome.rejected) == (Verdict.DELIVERED, 3)

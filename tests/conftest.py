@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conformance.failures import pytest_configure, pytest_runtest_call
 from tests.conformance.plugin import (
     observe_log,
     observe_metrics,
@@ -17,7 +18,13 @@ from tests.conformance.plugin import (
 )
 from tests.conformance.taps import tapped
 
-__all__ = ["pytest_addoption", "pytest_sessionfinish", "pytest_terminal_summary"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_runtest_call",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]
 
 # What the developer's shell says of OpenTelemetry is not what the tests mean.
 for _name in [name for name in os.environ if name.startswith(("OTEL_", "KAIZEN_OTEL_"))]:

@@ -40,11 +40,6 @@ class Usage:
         self.input_audio_tokens = input_audio_tokens
         self.output_audio_tokens = output_audio_tokens
 
-    @property
-    def known(self) -> bool:
-        """Whether the provider reported both sides of the call."""
-        return self.input_tokens is not None and self.output_tokens is not None
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Usage) and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 

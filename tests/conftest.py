@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.conformance.failures import pytest_configure, pytest_runtest_call
 from tests.conformance.plugin import (
@@ -29,6 +30,10 @@ __all__ = [
 # What the developer's shell says of OpenTelemetry is not what the tests mean.
 for _name in [name for name in os.environ if name.startswith(("OTEL_", "KAIZEN_OTEL_"))]:
     del os.environ[_name]
+
+# A property holds on a busy machine, and while coverage is measured: how long an example took says nothing about it.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 pytest_plugins = ["tests.fixtures.model_server"]
 

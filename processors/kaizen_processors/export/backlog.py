@@ -58,6 +58,7 @@ class Backlog(Generic[Item]):
         self._chunk_bytes = 0
         self._max_items = settings.handover_items
         self._max_waiting_bytes = settings.handover_bytes
+        self._max_weight = settings.handover_bytes // 2
         self._max_bytes = settings.queue_bytes
         self._wake_at = settings.wake_items
         self._wake_bytes = settings.batch_bytes
@@ -66,7 +67,8 @@ class Backlog(Generic[Item]):
 
     def put(self, item: Item) -> bool:
         """Hand an item over; False when it was dropped at once (and counted)."""
-        weight = self._weigh(item)
+        # Whatever an item holds, the other half of the room is for others: it is cut when it is encoded.
+        weight = min(self._weigh(item), self._max_weight)
         with self.lock:
             accounts, buffer = self.accounts, self.buffer
             accounts.put += 1

@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.faults.support import numbered, running, wait_until
 from tests.processors.delivery.backend import HANG, Backend, Reply, unused_url
 
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPANS = 200
-to_come = pytest.mark.xfail(strict=True, reason="the settings `flush_on_sigterm` and `spool` are not there yet")
 
 
 def variables(url: str, **settings: str) -> dict[str, str]:
@@ -45,7 +42,6 @@ def test_sigterm_with_a_handler_that_ends_the_program_delivers() -> None:
         assert backend.taken == numbered(SPANS)
 
 
-@to_come
 def test_sigterm_delivers_when_that_is_asked_for() -> None:
     asked = {"flush_on_sigterm": "true", "exit_timeout_s": "30s"}
     with Backend() as backend, running("instrumented", SPANS, variables=variables(backend.url, **asked)) as app:
@@ -55,7 +51,6 @@ def test_sigterm_delivers_when_that_is_asked_for() -> None:
         assert backend.taken == numbered(SPANS)
 
 
-@to_come
 def test_a_spool_of_the_settings_outlives_a_kill(tmp_path: Path) -> None:
     spool = {"spool": str(tmp_path / "spool")}
     with running("instrumented", SPANS, "flush", variables=variables(unused_url(), **spool)) as app:

@@ -190,6 +190,7 @@ def test_the_dashboard_shows_everything_each_agent_and_health(
     assert len(kaizen_telemetry.executions) == 4
 
 
+@pytest.mark.telemetry_fails
 def test_a_failing_part_of_ours_shows_in_the_health(
     kaizen_telemetry: Captured, transparency: KaizenTransparencyInterface
 ) -> None:

@@ -25,6 +25,16 @@ CONTRACT = {
     "kaizen.active_agents": ("{agent}", "observable_gauge", {"environment"}),
     "kaizen.quality.score": ("1", "histogram", {"agent_name", "evaluation"}),
     "kaizen.usage.missing": ("{call}", "observable_counter", {"model", "reason"}),
+    "kaizen.telemetry.disabled_observers": ("{observer}", "observable_gauge", {"observer"}),
+    "kaizen.telemetry.dropped": ("{item}", "observable_counter", {"signal", "error.type"}),
+    "kaizen.telemetry.failures": ("{failure}", "observable_counter", {"place", "error.type"}),
+    "kaizen.telemetry.queue.limit": ("By", "observable_gauge", {"signal"}),
+    "kaizen.telemetry.queue.usage": ("By", "observable_gauge", {"signal"}),
+    "kaizen.telemetry.replayed": ("{item}", "observable_counter", {"signal"}),
+    "kaizen.telemetry.retries": ("{request}", "observable_counter", {"signal"}),
+    "kaizen.telemetry.spool.limit": ("By", "observable_gauge", {"signal"}),
+    "kaizen.telemetry.spool.usage": ("By", "observable_gauge", {"signal"}),
+    "kaizen.telemetry.spooled": ("{item}", "observable_counter", {"signal"}),
 }
 
 

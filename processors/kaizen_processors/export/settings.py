@@ -17,7 +17,7 @@ class DeliverySettings:
     Attributes:
         queue_bytes: Most compressed bytes that wait to be sent. 16 MiB hold 30 s at 2,000 spans/s and more.
         handover_items: Most items that wait to be encoded.
-        handover_bytes: Most bytes that these hold, estimated by the lengths of their texts; one counts for half at most.
+        handover_bytes: Most bytes that these hold, estimated by the lengths of their texts; one counts half at most.
         batch_items: A batch is sealed with this many items.
         batch_bytes: … or when it measures this much, uncompressed.
         request_bytes: No request is larger than this, uncompressed: larger ones are cut, an item alone is shortened.

@@ -65,3 +65,17 @@ def test_an_alert_is_an_event_when_it_begins_and_when_it_is_over(captured: Captu
         "gen_ai.agent.name": "writer",
     }
     assert captured.events[1].attributes["gen_ai.request.model"] == "gpt-4o"
+
+
+def test_a_rule_that_only_informs_says_so(captured: Captured) -> None:
+    log = EventLog(captured.logger_provider, "0", "https://opentelemetry.io/schemas/1.41.0")
+    values = RankedValues([])
+    evaluator = Evaluator(
+        [rule("p95_latency > 10", "slow", severity="info")], values, [EventChannel("events", log.emit)]
+    )
+    values.set("p95_latency", 50.0)
+    evaluator.tick()
+    assert evaluator.flush(10.0)
+
+    (event,) = captured.events
+    assert (event.severity_text, event.attributes["kaizen.alert.severity"]) == ("INFO", "info")

@@ -10,6 +10,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+import kaizen_otel
+from kaizen_otel.demo.script import Reply, ReplyError
 from kaizen_otel.testing import capture
 from kaizen_otel.transparency import ExecutionTrace, WorkflowMonitor
 from tests.kaizen_otel.surfaces import scenes
@@ -177,3 +179,19 @@ def test_a_trace_is_one_block() -> None:
         trace.nothing  # noqa: B018 - the access is the test
     with pytest.raises(KeyError):
         trace["nothing"]
+
+
+def test_a_trace_carries_what_the_application_said_around_it(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen.llm.errors import ProviderError
+
+    kaizen_offline.script([Reply(status=400, error=ReplyError("no", "invalid_request_error"))])
+    said = kaizen_otel.attributes(user_id="u-1", session_id="s-1", conversation_id="c-1", tags=["beta"])
+    with said, pytest.raises(ProviderError), WorkflowMonitor().trace("desk"):
+        asyncio.run(scenes.llm_client().complete(scenes.MESSAGES))
+
+    span = kaizen_telemetry.span("trace desk")
+    assert (span["user.id"], span["session.id"], span["gen_ai.conversation.id"]) == ("u-1", "s-1", "c-1")
+    assert span["kaizen.tags"] == ("beta",)
+    assert (span.status, span["http.response.status_code"]) == ("ERROR", 400)

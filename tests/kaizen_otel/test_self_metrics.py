@@ -139,6 +139,18 @@ def test_refused_items_are_failed_exports_and_drops_with_their_reason(
         assert points["kaizen.telemetry.dropped"][("refused", "traces")] == ONE_SPAN
 
 
+def test_refused_events_are_failed_exports_too(reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Backend(default=Answer(403)) as backend:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", f"{backend.url}/v1/logs")
+        start(reader)
+        kaizen_otel.record_evaluation("helpful", score=0.5)
+        assert not kaizen_otel.flush()
+
+        points = read(reader)
+        assert points["otel.sdk.exporter.log.exported"][("refused",)] >= 1
+        assert points["kaizen.telemetry.dropped"][("refused", "logs")] >= 1
+
+
 def test_what_waits_and_what_goes_to_disk_is_told(
     reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -325,4 +325,39 @@ CALLS: Final = Row(
     ),
 )
 
-ROWS: Final = (NOW, EXECUTIONS, SPENDING, CALLS)
+DELIVERY: Final = Row(
+    "Delivery of telemetry",
+    (
+        Panel(
+            "Telemetry lost",
+            "Spans and events that were given up, by reason: what is missing above. See docs/delivery.md.",
+            (
+                Query(
+                    "sum by (signal, error_type)"
+                    f" (increase(kaizen_telemetry_dropped_total{{{JOBS}}}[$__rate_interval]))",
+                    "{{signal}} - {{error_type}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Waiting for delivery",
+            "How full the fullest queue is, compressed bytes of those that it may hold. At 100 % the newest are lost.",
+            (
+                Query(
+                    f"max by (signal) (kaizen_telemetry_queue_usage_bytes{{{JOBS}}}"
+                    f" / kaizen_telemetry_queue_limit_bytes{{{JOBS}}})",
+                    "{{signal}}",
+                ),
+            ),
+            unit="percentunit",
+        ),
+        Panel(
+            "Requests sent again",
+            "Tries after the first, a second: the backend is away, or wants to be left alone.",
+            (Query(_by("signal", "kaizen_telemetry_retries_total", JOBS), "{{signal}}"),),
+            unit="reqps",
+        ),
+    ),
+)
+
+ROWS: Final = (NOW, EXECUTIONS, SPENDING, CALLS, DELIVERY)

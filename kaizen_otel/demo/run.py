@@ -148,5 +148,15 @@ def _export(settings: kaizen_otel.Settings, failed: FailedExports, *, flushed: b
         return Export(None)
     variables = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     endpoint = next((os.environ[name] for name in variables if os.environ.get(name)), _DEFAULT_ENDPOINT)
-    trouble = failed.first or (None if flushed else f"no answer within {_FLUSH_TIMEOUT_S:g} s")
+    trouble = failed.first or (None if flushed else _lost() or f"no answer within {_FLUSH_TIMEOUT_S:g} s")
     return Export(endpoint, delivered=trouble is None, trouble=trouble)
+
+
+def _lost() -> str:
+    """What was given up, in words; empty when nothing was."""
+    found = [
+        f"{items} {signal} {reason.replace('_', ' ')}"
+        for signal, counts in kaizen_otel.stats()["delivery"].items()
+        for reason, items in counts.dropped.items()
+    ]
+    return ", ".join(found)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
+from kaizen_semconv import metrics as definitions
 from tests.backends.builds import COLLECTOR_CONFIG, cache_dir
 from tests.backends.demo import Totals, run_demo
 from tests.backends.processes import LOOPBACK, BackendError
@@ -146,13 +148,17 @@ def history(otlp_url: str, job: str, end_s: float) -> History:
 
 def _metrics_of_a_demo(job: str) -> tuple[ExportMetricsServiceRequest, Totals]:
     bodies: list[bytes] = []
+    seen: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.path == "/v1/metrics":
                 bodies.append(body)
-            self.send_response(200)
+            # The first spans are asked for again: the demo has something to say of its delivery.
+            busy = self.path == "/v1/traces" and self.path not in seen
+            seen.append(self.path)
+            self.send_response(503 if busy else 200)
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
@@ -162,7 +168,23 @@ def _metrics_of_a_demo(job: str) -> tuple[ExportMetricsServiceRequest, Totals]:
         Thread(target=server.serve_forever, daemon=True).start()
         ledger = run_demo(f"http://{LOOPBACK}:{server.server_port}", job)
         server.shutdown()
-    return ExportMetricsServiceRequest.FromString(bodies[-1]), ledger
+    request = ExportMetricsServiceRequest.FromString(bodies[-1])
+    _add_a_loss(request)
+    return request, ledger
+
+
+def _add_a_loss(request: ExportMetricsServiceRequest) -> None:
+    """What a run would say that had lost three spans: the demo loses none, and then there is no such series."""
+    lost = request.resource_metrics[0].scope_metrics[0].metrics.add()
+    lost.name = definitions.KAIZEN_TELEMETRY_DROPPED.name
+    lost.unit = definitions.KAIZEN_TELEMETRY_DROPPED.unit
+    lost.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+    lost.sum.is_monotonic = True
+    point = lost.sum.data_points.add()
+    point.as_int = 3
+    for key, value in (("signal", "traces"), ("error.type", "queue_full")):
+        attribute = point.attributes.add()
+        attribute.key, attribute.value.string_value = key, value
 
 
 def _multiplied(request: ExportMetricsServiceRequest, times: int, at_ns: int) -> ExportMetricsServiceRequest:

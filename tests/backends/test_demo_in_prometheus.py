@@ -46,6 +46,23 @@ HISTOGRAMS: Final = {
     "gen_ai.invoke_workflow.duration": "gen_ai_invoke_workflow_duration_seconds",
     "gen_ai.execute_tool.duration": "gen_ai_execute_tool_duration_seconds",
 }
+# About telemetry itself: each is there where it has something to say.
+ABOUT_TELEMETRY: Final = {
+    "kaizen.telemetry.dropped": "kaizen_telemetry_dropped_total",
+    "kaizen.telemetry.spooled": "kaizen_telemetry_spooled_total",
+    "kaizen.telemetry.replayed": "kaizen_telemetry_replayed_total",
+    "kaizen.telemetry.retries": "kaizen_telemetry_retries_total",
+    "kaizen.telemetry.queue.usage": "kaizen_telemetry_queue_usage_bytes",
+    "kaizen.telemetry.queue.limit": "kaizen_telemetry_queue_limit_bytes",
+    "kaizen.telemetry.spool.usage": "kaizen_telemetry_spool_usage_bytes",
+    "kaizen.telemetry.spool.limit": "kaizen_telemetry_spool_limit_bytes",
+    "kaizen.telemetry.failures": "kaizen_telemetry_failures_total",
+    "kaizen.telemetry.disabled_observers": "kaizen_telemetry_disabled_observers",
+    "otel.sdk.exporter.span.exported": "otel_sdk_exporter_span_exported_total",
+    "otel.sdk.exporter.log.exported": "otel_sdk_exporter_log_exported_total",
+    "otel.sdk.processor.span.queue.size": "otel_sdk_processor_span_queue_size",
+    "otel.sdk.processor.log.queue.size": "otel_sdk_processor_log_queue_size",
+}
 # The labels of the contract, exactly these.
 LABELS: Final = {
     "kaizen_agent_executions_total": {"agent_name", "model", "status"},
@@ -146,12 +163,28 @@ def test_every_metric_of_the_contract_is_there_and_nothing_else_of_ours(shown: S
     parts = {f"{name}_{part}" for name in HISTOGRAMS.values() for part in ("bucket", "count", "sum")}
     found = shown.client.metric_names(f"{{{shown.matching}}}")
     ours = {name for name in found if name.startswith(("kaizen_", "gen_ai_"))}
-    assert ours == parts | set(COUNTERS_AND_GAUGES.values())
+    assert ours - set(ABOUT_TELEMETRY.values()) == parts | set(COUNTERS_AND_GAUGES.values())
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_became_of_the_telemetry_itself_arrives_with_it(
+    route: str, demo_totals: Totals, demo_service: str, prometheuses: dict[str, Prometheus]
+) -> None:
+    client, matching = prometheuses[route].client, f'job="{demo_service}"'
+    client.wait_for(f"kaizen_telemetry_queue_limit_bytes{{{matching}}}")
+    found = {name for name in client.metric_names(f"{{{matching}}}") if name.startswith(("kaizen_telemetry_", "otel_"))}
+    assert found <= set(ABOUT_TELEMETRY.values())
+    (limit,) = client.query(f'kaizen_telemetry_queue_limit_bytes{{{matching},signal="traces"}}')
+    assert limit.value == 16 * 1024 * 1024
+    # Nothing is lost on the way to a Collector that is there.
+    assert client.query(f"kaizen_telemetry_dropped_total{{{matching}}} > 0") == []
+    assert client.query(f"otel_sdk_exporter_span_exported_total{{{matching}}} > 0")
+    assert demo_totals.delivered
 
 
 def test_the_tables_above_have_every_registered_metric_of_the_default_conventions() -> None:
     default = {definition.name for definition in registered() if DEFAULT_CONVENTIONS in definition.versions}
-    assert default == COUNTERS_AND_GAUGES.keys() | HISTOGRAMS.keys()
+    assert default == COUNTERS_AND_GAUGES.keys() | HISTOGRAMS.keys() | ABOUT_TELEMETRY.keys()
 
 
 @pytest.mark.parametrize("metric", LABELS)

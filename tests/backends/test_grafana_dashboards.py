@@ -188,6 +188,27 @@ def heat(seen: History, _: str) -> Expectation:
     return ("le",), {(edge,): count * RUNS_IN_A_WINDOW for edge, count in named.items()}
 
 
+def told(seen: History, name: str, *labels: str) -> Answer:
+    """A counter of telemetry about itself, as the demo sent it."""
+    return summed(
+        (
+            (tuple(attributes.get(label, "") for label in labels), float(point.as_int))
+            for point in seen.metrics[name].sum.data_points
+            for attributes in [{one.key.replace(".", "_"): one.value.string_value for one in point.attributes}]
+        ),
+        1,
+    )
+
+
+def usage(seen: History) -> Answer:
+    def by_signal(name: str) -> dict[str, float]:
+        points = seen.metrics[name].gauge.data_points or seen.metrics[name].sum.data_points
+        return {point.attributes[0].value.string_value: float(point.as_int) for point in points}
+
+    limits = by_signal("kaizen.telemetry.queue.limit")
+    return {(signal,): used / limits[signal] for signal, used in by_signal("kaizen.telemetry.queue.usage").items()}
+
+
 PER_S: Final = 1 / STEP_S
 PER_H: Final = 3600 / STEP_S
 CALLS: Final = "gen_ai.client.operation.duration"
@@ -235,6 +256,18 @@ EXPECTED: Final[dict[str, Callable[[History, str], Expectation]]] = {
     "Errors of model calls": lambda seen, _: (
         (MODEL, "error_type"),
         {key: count * PER_S for key, count in counted(seen, CALLS, MODEL, "error_type", having="error_type").items()},
+    ),
+    "Telemetry lost": lambda seen, _: (
+        ("signal", "error_type"),
+        {
+            key: count * RUNS_IN_A_WINDOW
+            for key, count in told(seen, "kaizen.telemetry.dropped", "signal", "error_type").items()
+        },
+    ),
+    "Waiting for delivery": lambda seen, _: (("signal",), usage(seen)),
+    "Requests sent again": lambda seen, _: (
+        ("signal",),
+        {key: count * PER_S for key, count in told(seen, "kaizen.telemetry.retries", "signal").items()},
     ),
     "Quality by agent": lambda seen, _: (
         ("agent_name", "evaluation"),

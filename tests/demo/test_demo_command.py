@@ -161,14 +161,14 @@ def test_json_names_calls_without_usage(counted: Any) -> None:
 
 @pytest.fixture
 def collector() -> Iterator[tuple[str, dict[str, list[bytes]]]]:
-    """An OTLP/HTTP receiver that keeps what it gets, by path."""
+    """An OTLP/HTTP receiver that keeps what it gets, by path; it refuses what has a list under `refused`."""
     received: dict[str, list[bytes]] = {}
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             received.setdefault(self.path, []).append(body)
-            self.send_response(200)
+            self.send_response(403 if "refused" in received else 200)
             self.send_header("content-length", "0")
             self.end_headers()
 
@@ -195,6 +195,15 @@ def test_demo_exports_where_otlp_points(tmp_path: Path, collector: tuple[str, di
     assert {span.trace_id.hex() for span in spans} >= set(told["traces"])
     names = {item.value.string_value for r in resources for item in r.resource.attributes if item.key == "service.name"}
     assert names == {"kaizen-otel-demo"}
+
+
+def test_demo_says_what_a_backend_refused(tmp_path: Path, collector: tuple[str, dict[str, list[bytes]]]) -> None:
+    url, received = collector
+    received["refused"] = []
+    done = run_demo(tmp_path, "--json", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{url}/v1/traces")
+    told = json.loads(done.stdout)["export"]
+    assert (told["delivered"], done.returncode) == (False, 1)
+    assert re.fullmatch(r"\d+ traces refused", told["trouble"])
 
 
 def test_demo_says_when_nobody_listens(tmp_path: Path) -> None:

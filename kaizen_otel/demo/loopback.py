@@ -25,7 +25,12 @@ _KEYS: Mapping[str, str] = {
     "ANTHROPIC_API_KEY": "sk-ant-local-model-server",
     "GOOGLE_API_KEY": "local-model-server",
 }
-_PATHS: Mapping[str, str] = {"OPENAI_BASE_URL": "/v1", "ANTHROPIC_BASE_URL": "", "OLLAMA_BASE_URL": ""}
+_PATHS: Mapping[str, str] = {
+    "OPENAI_BASE_URL": "/v1",
+    "ANTHROPIC_BASE_URL": "",
+    "OLLAMA_BASE_URL": "",
+    "GOOGLE_GEMINI_BASE_URL": "",  # google-genai's own name, for kaizen_agents
+}
 
 
 @contextmanager

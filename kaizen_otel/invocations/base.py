@@ -218,6 +218,10 @@ class NullInvocation:
     def finish(self, error: BaseException | None = None) -> None:
         """End nothing."""
 
+    def context(self) -> Context | None:
+        """The context that what runs below needs; None: the one that is current anyway."""
+        return None
+
 
 NULL_INVOCATION = NullInvocation()
 
@@ -232,11 +236,29 @@ class SilentInvocation(NullInvocation):
         self._scope = scope
         self._attached: Attached | None = None
 
+    def context(self) -> Context:
+        """A context in which nothing is recorded."""
+        return with_scope(self._scope)
+
     def __enter__(self) -> Self:
-        self._attached = attach(with_scope(self._scope), self._scope)
+        self._attached = attach(self.context(), self._scope)
         return self
 
     def __exit__(self, *_: object) -> None:
         attached, self._attached = self._attached, None
         if attached is not None:
             detach(attached)
+
+
+class CarriedContext(NullInvocation):
+    """Records nothing; what runs below finds the context of where it was asked for, whichever thread runs it."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Context) -> None:
+        """Carry this context."""
+        self._context = context
+
+    def context(self) -> Context:
+        """The context that is carried."""
+        return self._context

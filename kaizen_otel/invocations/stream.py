@@ -1,4 +1,6 @@
-"""A watched stream: the caller's async generator, with the call ended once whatever becomes of it.
+"""A watched stream: the caller's async generator, with the operation ended once whatever becomes of it.
+
+The operation is a model call whose answer streams, or the run of an agent that yields what it does.
 
 The wrapper is an async generator itself, so that `async for`, `aclose`, `asend`, `athrow`, the event loop's finaliser
 for abandoned generators and `inspect` see what they would see without us; what is sent or thrown in reaches the
@@ -12,9 +14,9 @@ import _thread
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context
-
+from kaizen_otel.invocations.base import Invocation
 from kaizen_otel.invocations.call import CallInvocation
+from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.scope import attach, detach
 from kaizen_semconv.attributes import KaizenCallOutcome
 
@@ -25,17 +27,25 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.call import CallRequest
     from kaizen_otel.telemetry import Telemetry
 
-_NOWHERE = Context()
 
-
-async def watched_stream(
+def watched_stream(
     telemetry: Telemetry,
     chunks: AsyncGenerator[Any, Any],
     describe: Callable[[], CallRequest],
     observe_chunk: Callable[[CallInvocation, Any], None],
 ) -> AsyncGenerator[Any, Any]:
-    """Yield every chunk unchanged. The call begins when the first one is asked for, as the producer does."""
-    reading = _Reading(telemetry.call(describe))
+    """Watch a model call that streams its answer."""
+    return watched_generator(telemetry, chunks, lambda: telemetry.call(describe), observe_chunk)
+
+
+async def watched_generator(
+    telemetry: Telemetry,
+    chunks: AsyncGenerator[Any, Any],
+    begin: Callable[[], Invocation | NullInvocation],
+    observe_chunk: Callable[[Any, Any], None],
+) -> AsyncGenerator[Any, Any]:
+    """Yield every chunk unchanged. The operation begins when the first one is asked for, as the producer does."""
+    reading = _Reading(begin())
     call, context = reading.call, reading.context
     sent: Any = None
     thrown: BaseException | None = None
@@ -43,7 +53,7 @@ async def watched_stream(
         while True:
             step = chunks.asend(sent) if thrown is None else chunks.athrow(thrown)
             sent = thrown = None
-            if call is None:
+            if context is None:
                 chunk = await step
             else:
                 attached = attach(context, call)
@@ -51,10 +61,11 @@ async def watched_stream(
                     chunk = await step
                 finally:
                     detach(attached)
+            if call is not None:
                 try:
                     observe_chunk(call, chunk)
                 except Exception as error:  # noqa: BLE001 - the fence, without the cost of a `with` on every chunk
-                    telemetry.fence.caught("call.chunk", error)
+                    telemetry.fence.caught(f"{call.kind}.chunk", error)
             try:
                 sent = yield chunk
             except GeneratorExit:
@@ -77,13 +88,13 @@ async def watched_stream(
 
 
 class _Reading:
-    """The call of one stream while it is read; held by the generator's frame and by nothing else."""
+    """The operation of one stream while it is read; held by the generator's frame and by nothing else."""
 
     __slots__ = ("call", "context")
 
-    def __init__(self, begun: CallInvocation | NullInvocation) -> None:
-        self.call = begun if isinstance(begun, CallInvocation) else None
-        self.context = _NOWHERE if self.call is None else self.call.context()
+    def __init__(self, begun: Invocation | NullInvocation) -> None:
+        self.call = begun if isinstance(begun, Invocation) else None
+        self.context = begun.context()
 
     def finished(self, error: BaseException | None = None) -> None:
         """End the call: the stream came to its end, or failed."""
@@ -111,7 +122,7 @@ class _Reading:
 
 async def _close(chunks: AsyncGenerator[Any, Any], reading: _Reading) -> None:
     """Let the producer end, in the call's context as well."""
-    if reading.call is None:
+    if reading.context is None:
         await chunks.aclose()
         return
     attached = attach(reading.context, reading.call)
@@ -121,9 +132,12 @@ async def _close(chunks: AsyncGenerator[Any, Any], reading: _Reading) -> None:
         detach(attached)
 
 
-def _stop(call: CallInvocation, outcome: KaizenCallOutcome) -> None:
+def _stop(call: Invocation, outcome: KaizenCallOutcome) -> None:
     if not call.ended:
-        call.outcome = outcome.value
+        if isinstance(call, CallInvocation):
+            call.outcome = outcome.value
+        elif call.failure is None:
+            call.failure = Failure("GeneratorExit", cancelled=True)
         call.finish()
 
 

@@ -96,7 +96,7 @@ class Patcher:
             if getattr(owner, name, _MISSING) is _MISSING:
                 self.missing.append(f"{getattr(owner, '__name__', owner)}.{name}")
             return
-        if not _contains_ours(raw):
+        if not contains_ours(raw):
             setattr(owner, name, OurWrapper(raw, wrapper))
         self._patched.setdefault(owner, set()).add(name)
 
@@ -158,7 +158,8 @@ def _raw(owner: Any, name: str) -> Any:
     return vars(owner).get(name, _MISSING)
 
 
-def _contains_ours(value: Any) -> bool:
+def contains_ours(value: Any) -> bool:
+    """Whether a wrapper of ours is somewhere in what an attribute holds."""
     for _ in range(32):
         if type(value) is OurWrapper:
             return True

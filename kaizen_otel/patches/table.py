@@ -6,12 +6,14 @@ from kaizen_otel.patches import (
     agents,
     builtin_tracing,
     context_fix,
+    delegate,
     framework,
     llm_client,
     mock_provider,
     nodes,
     provider_classes,
     runtimes,
+    stream_adapters,
     tools,
     transparency,
     wire_protocols,
@@ -30,6 +32,8 @@ SURFACES = (
     framework.SURFACE,
     *tools.SURFACES,
     *transparency.SURFACES,
+    *stream_adapters.SURFACES,
+    *delegate.SURFACES,
     builtin_tracing.SURFACE,
 )
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from kaizen_otel.patches import (
     agents,
+    agents_context_fix,
     builtin_tracing,
     context_fix,
     delegate,
     framework,
+    groups,
     llm_client,
     mock_provider,
     nodes,
     provider_classes,
     runtimes,
     stream_adapters,
+    streaming_agent,
+    structured_clients,
     tools,
     transparency,
     wire_protocols,
@@ -34,6 +38,10 @@ SURFACES = (
     *transparency.SURFACES,
     *stream_adapters.SURFACES,
     *delegate.SURFACES,
+    *structured_clients.SURFACES,
+    streaming_agent.SURFACE,
+    *groups.SURFACES,
+    *agents_context_fix.SURFACES,
     builtin_tracing.SURFACE,
 )
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from kaizen_otel.context import InForce
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
+    from kaizen_otel.invocations.store import StoreInvocation
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
     from kaizen_otel.rules import RuleDesk
     from kaizen_otel.settings import Settings
@@ -181,6 +182,13 @@ class Telemetry:
     def tool(self, describe: Callable[[], ToolInvocation]) -> ToolInvocation | NullInvocation:
         """Begin a tool call."""
         with self.fence("tool.begin"):
+            if type(current_scope()) is not SilentScope:
+                return describe().begin()
+        return NULL_INVOCATION
+
+    def store(self, describe: Callable[[], StoreInvocation]) -> StoreInvocation | NullInvocation:
+        """Begin an access to a store."""
+        with self.fence("store.begin"):
             if type(current_scope()) is not SilentScope:
                 return describe().begin()
         return NULL_INVOCATION

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.base import Attributes, Invocation
     from kaizen_otel.invocations.call import CallInvocation, CallRequest
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
+    from kaizen_otel.invocations.store import StoreInvocation
     from kaizen_otel.invocations.workflow import ToolInvocation, WorkflowInvocation
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.execution import CallRecord, ExecutionRecord
@@ -269,6 +270,28 @@ class Emitter:
             labels[g.ERROR_TYPE] = tool.failure.error_type
         context = context_of(tool)
         instruments.record(instruments.execute_tool_duration, duration_ns / _NS, labels, context)
+
+    # -- stores ---------------------------------------------------------------------------------------------------
+
+    def store_name(self, access: StoreInvocation) -> str:
+        """The span's name: by what is done, not by where."""
+        operation = access.memory_operation
+        return g.GenAiOperationName.RETRIEVAL.value if operation is None else f"memory {operation.value}"
+
+    def store_start(self, access: StoreInvocation) -> Attributes:
+        """Which store, for which session."""
+        attributes: Attributes = {k.KAIZEN_STORE_TYPE: access.store_type}
+        if access.memory_operation is None:
+            attributes[g.GEN_AI_OPERATION_NAME] = g.GenAiOperationName.RETRIEVAL.value
+        else:
+            attributes[k.KAIZEN_MEMORY_OPERATION] = access.memory_operation.value
+        if access.session_id is not None:
+            attributes[g.SESSION_ID] = access.session_id
+        return attributes
+
+    def store_end(self, access: StoreInvocation) -> Attributes:
+        """How much was found."""
+        return {} if access.results is None else {k.KAIZEN_STORE_RESULTS: access.results}
 
 
 class SnapshotEmitter(Emitter):

@@ -15,6 +15,7 @@ from kaizen_otel.patches import (
     nodes,
     provider_classes,
     runtimes,
+    stores,
     stream_adapters,
     streaming_agent,
     structured_clients,
@@ -41,6 +42,7 @@ SURFACES = (
     *structured_clients.SURFACES,
     streaming_agent.SURFACE,
     *groups.SURFACES,
+    *stores.SURFACES,
     *agents_context_fix.SURFACES,
     builtin_tracing.SURFACE,
 )

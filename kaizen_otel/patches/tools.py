@@ -34,9 +34,15 @@ def apply_llm_agent(patcher: Patcher, module: Any) -> None:
     patcher.wrap(module.LLMAgentNode, "_execute_regular_tool", execute_regular_tool)
 
 
+def apply_native(patcher: Patcher, module: Any) -> None:
+    """Kaizen's own tools: files, shell, search (they need `aiofiles`, which Kaizen does not declare)."""
+    patcher.wrap(module.KaizenToolRegistry, "execute", execute_native)
+
+
 SURFACES = (
     Surface("kailash_mcp.client", apply_mcp),
     Surface("kailash.mcp_server.client", apply_mcp),
+    Surface("kaizen.tools.native.registry", apply_native),
     Surface("kaizen.nodes.ai.llm_agent", apply_llm_agent),
 )
 
@@ -74,6 +80,37 @@ def observe_mcp(tool: ToolInvocation, result: Any) -> None:
         )
     elif attribute_of(answer.get("result"), "isError") is True:
         tool.failed_with(TOOL_ERROR)
+
+
+def execute_native(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One call of a native tool: `execute(tool_name, params)`."""
+    telemetry = active()
+    call = wrapped(*args, **kwargs)
+    if telemetry is None:
+        return call
+    name = args[0] if args else kwargs.get("tool_name")
+    params = args[1] if len(args) > 1 else kwargs.get("params")
+    return in_place_of(call, lambda call: _execute_native(telemetry, call, name, params))
+
+
+async def _execute_native(telemetry: Telemetry, call: Awaitable[Any], name: Any, params: Any) -> Any:
+    with telemetry.tool(
+        lambda: ToolInvocation(
+            telemetry, current_scope(), tool_name=bounded_text(name) or "unknown", tool_type=FUNCTION_TOOL
+        )
+    ) as tool:
+        tool.observe(lambda tool: tool.called_with(params))
+        result = await call
+        tool.observe(lambda tool: observe_native(tool, result))
+    return result
+
+
+def observe_native(tool: ToolInvocation, result: Any) -> None:
+    """A `NativeToolResult`: the registry raises nothing, whatever the tool does."""
+    tool.result = attribute_of(result, "output")
+    if attribute_of(result, "success") is False:
+        raised = bounded_text(entry_of(attribute_of(result, "metadata"), "exception_type"))
+        tool.failed_with(raised or TOOL_ERROR, bounded_text(attribute_of(result, "error"), 1_024) or "")
 
 
 def execute_regular_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -104,6 +104,9 @@ KAIZEN_EXECUTION_TOTAL_INPUT_TOKENS: Final = "kaizen.execution.total.input_token
 KAIZEN_EXECUTION_TOTAL_OUTPUT_TOKENS: Final = "kaizen.execution.total.output_tokens"
 """Int. Output tokens of this execution and all executions below it, in this process."""
 
+KAIZEN_MEMORY_OPERATION: Final = "kaizen.memory.operation"
+"""One of the values below. What is done with a memory."""
+
 KAIZEN_NODE_ID: Final = "kaizen.node.id"
 """String. Key of the node in its workflow."""
 
@@ -112,6 +115,12 @@ KAIZEN_NODE_TYPE: Final = "kaizen.node.type"
 
 KAIZEN_QUALITY_SCORE: Final = "kaizen.quality.score"
 """Double. Mean of the evaluations of this execution known when its span ended, 0 to 1."""
+
+KAIZEN_STORE_RESULTS: Final = "kaizen.store.results"
+"""Int. Turns or documents that the store gave."""
+
+KAIZEN_STORE_TYPE: Final = "kaizen.store.type"
+"""String. Class of the memory or the vector store."""
 
 KAIZEN_TAGS: Final = "kaizen.tags"
 """String[]. Tags that the application gave to this part of its work."""
@@ -233,6 +242,16 @@ class KaizenExecutionStatus(StrEnum):
 
     CANCELLED = "cancelled"
     """The caller cancelled it; neither success nor error."""
+
+
+class KaizenMemoryOperation(StrEnum):
+    """What is done with a memory."""
+
+    LOAD = "load"
+    """The turns of a session are read."""
+
+    SAVE = "save"
+    """A turn is written."""
 
 
 class KaizenTelemetrySignal(StrEnum):

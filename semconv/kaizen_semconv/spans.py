@@ -14,7 +14,9 @@ __all__ = [
     "EXECUTE_TOOL",
     "INVOKE_AGENT",
     "INVOKE_WORKFLOW",
+    "MEMORY",
     "NODE",
+    "RETRIEVAL",
     "TRACE",
     "SpanDefinition",
 ]
@@ -73,6 +75,15 @@ INVOKE_WORKFLOW: Final = SpanDefinition(
     description="A run of a workflow.",
 )
 
+MEMORY: Final = SpanDefinition(
+    id="span.kaizen.memory",
+    kind="internal",
+    names=("memory {kaizen.memory.operation}",),
+    operation=None,
+    marker="kaizen.memory.operation",
+    description="An agent's memory of a session is read or written.",
+)
+
 NODE: Final = SpanDefinition(
     id="span.kaizen.node",
     kind="internal",
@@ -80,6 +91,15 @@ NODE: Final = SpanDefinition(
     operation=None,
     marker="kaizen.node.type",
     description="A node of a workflow that is neither an agent nor a model call.",
+)
+
+RETRIEVAL: Final = SpanDefinition(
+    id="span.kaizen.retrieval",
+    kind="internal",
+    names=("retrieval",),
+    operation="retrieval",
+    marker=None,
+    description="A search in a vector store.",
 )
 
 TRACE: Final = SpanDefinition(

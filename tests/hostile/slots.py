@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from tests.hostile import agent_slots, api_slots, delegate_slots, llm_slots, node_slots, tool_slots, workflow_slots
+from tests.hostile import (
+    agent_slots,
+    api_slots,
+    delegate_slots,
+    group_slots,
+    llm_slots,
+    node_slots,
+    store_slots,
+    tool_slots,
+    workflow_slots,
+)
 
 SLOTS = {
     name: slot
-    for room in (llm_slots, workflow_slots, node_slots, tool_slots, agent_slots, api_slots, delegate_slots)
+    for room in (
+        llm_slots,
+        workflow_slots,
+        node_slots,
+        tool_slots,
+        agent_slots,
+        api_slots,
+        delegate_slots,
+        group_slots,
+        store_slots,
+    )
     for name, slot in room.SLOTS.items()
 }
 

@@ -43,7 +43,7 @@ _KINDS: Final = (
     (re.compile(r"\b0x[0-9a-f]+\b"), "ADDRESS"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\+\d\d:\d\d|Z)?"), "TIME"),
     (re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])|(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])"), "ID"),
-    (re.compile(r"\b(Workflow-|call_|agent_|run_|conv_|session_|exec_)[0-9a-f]{6,}\b"), r"\1ID"),
+    (re.compile(r"\b(Workflow-|call_(?:ollama_)?|agent_|run_|conv_|session_|exec_)[0-9a-f]{6,}\b"), r"\1ID"),
     (re.compile(r"\blocalhost:\d+"), "localhost:PORT"),
     (re.compile(r"\b\d{10}\.\d+\b"), "SECONDS"),
 )

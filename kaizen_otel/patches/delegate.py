@@ -20,6 +20,7 @@ from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of,
 from kaizen_otel.invocations.workflow import ToolInvocation
 from kaizen_otel.patches import stream_adapters
 from kaizen_otel.patches.coroutines import in_place_of
+from kaizen_otel.patches.llm_client import MAX_COLLECTED_CHARS
 from kaizen_otel.patches.patcher import Patcher, Surface, contains_ours
 from kaizen_otel.patches.standins import along, method_of
 from kaizen_otel.patches.switch import active
@@ -103,8 +104,8 @@ def run_turn(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[st
 def observe_text(run: AgentInvocation, text: Any) -> None:
     """Put the answer together, up to what may be of use."""
     said = run.output if type(run.output) is str else ""
-    if len(said) < stream_adapters.MAX_COLLECTED_CHARS:
-        run.returned(said + (bounded_text(text, stream_adapters.MAX_COLLECTED_CHARS) or ""))
+    if len(said) < MAX_COLLECTED_CHARS:
+        run.returned(said + (bounded_text(text, MAX_COLLECTED_CHARS) or ""))
 
 
 def begin_turn(telemetry: Telemetry, loop: Any) -> Invocation | NullInvocation:
@@ -174,7 +175,7 @@ def observe_completion(call: CallInvocation, event: Any) -> None:
     if kind == "done":
         stream_adapters.observe_end(call, result)
         call.output = {
-            "text": bounded_text(attribute_of(result, "content"), stream_adapters.MAX_COLLECTED_CHARS) or "",
+            "text": bounded_text(attribute_of(result, "content"), MAX_COLLECTED_CHARS) or "",
             "tool_calls": attribute_of(result, "tool_calls") or [],
         }
 

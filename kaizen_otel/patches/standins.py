@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Standin(wrapt.ObjectProxy):  # type: ignore[type-arg,misc]  # generic only since wrapt 2
+class Standin(wrapt.ObjectProxy):  # type: ignore[type-arg]  # generic only since wrapt 2
     """An object, but for one attribute: `see` decides what stands in for its value."""
 
     def __init__(self, real: Any, name: str, see: Callable[[Any], Any]) -> None:
@@ -63,7 +63,7 @@ class SeenIterator:
         return item
 
 
-class SeenStream(wrapt.ObjectProxy):  # type: ignore[type-arg,misc]  # as above
+class SeenStream(wrapt.ObjectProxy):  # type: ignore[type-arg]  # as above
     """An SDK's stream: the same, but its items are shown to `see`."""
 
     def __init__(self, stream: Any, see: Callable[[Any], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kaizen_otel.patches import (
     agents,
     agents_context_fix,
+    autonomous,
     builtin_tracing,
     context_fix,
     delegate,
@@ -41,6 +42,7 @@ SURFACES = (
     *delegate.SURFACES,
     *structured_clients.SURFACES,
     streaming_agent.SURFACE,
+    autonomous.SURFACE,
     *groups.SURFACES,
     *stores.SURFACES,
     *agents_context_fix.SURFACES,

@@ -50,6 +50,37 @@ def test_a_stream_counts_once_as_ours(library: str, kaizen_telemetry: Captured) 
     assert len(kaizen_telemetry.calls) == 1
 
 
+@pytest.fixture
+def _watched_sdk(monkeypatch: pytest.MonkeyPatch, kaizen_telemetry: Captured, library: str) -> None:
+    from openai.resources.chat.completions import AsyncCompletions
+
+    create = AsyncCompletions.create
+
+    async def watched(self: Any, **asked: Any) -> Any:
+        with replayed(kaizen_telemetry.tracer_provider, library):
+            return await create(self, **asked)
+
+    monkeypatch.setattr(AsyncCompletions, "create", watched)
+
+
+@pytest.mark.usefixtures("_watched_sdk", "kaizen_offline", "forgotten_clients")
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_call_of_kaizen_agents_by_the_vendors_sdk_counts_once_as_ours(
+    library: str, kaizen_telemetry: Captured
+) -> None:
+    from tests.kaizen_otel.surfaces import delegates
+
+    delegates.events_of(delegates.delegate())
+
+    agent = kaizen_telemetry.span("invoke_agent Delegate")
+    (ours,) = [span for span in kaizen_telemetry.spans if span.parent_id == agent.span_id]
+    assert [span for span in kaizen_telemetry.spans if span.parent_id == ours.span_id], library
+    (execution,) = kaizen_telemetry.executions
+    assert execution.model_calls == len(kaizen_telemetry.calls) == 1
+    assert execution.tokens_input == ours["gen_ai.usage.input_tokens"] != 1200
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_completion_below_their_span_counts_once_as_ours(
     library: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured

@@ -301,6 +301,22 @@ def selected_worker(stage: Stage) -> Any:
     return wrapper._select_worker_sync(stage.value, "c1")
 
 
+@SLOTS.add("kaizen_agents.agents.autonomous.base:BaseAutonomousAgent._autonomous_loop")
+def autonomous_answer(stage: Stage) -> Any:
+    from kaizen_agents.agents.autonomous.base import AutonomousConfig, BaseAutonomousAgent
+
+    from tests.hostile import fakes
+
+    class Once(BaseAutonomousAgent):
+        def _check_convergence(self, _: Any) -> bool:
+            return True
+
+    config = AutonomousConfig(llm_provider="mock", model="gpt-4o", max_cycles=1, planning_enabled=False)
+    agent = Once(config, fakes.Answer(), mcp_servers=[])
+    agent.strategy = SimpleNamespace(execute=lambda *_: stage.give())
+    return stage.run(agent._autonomous_loop("look around")) and None
+
+
 def _streaming() -> Any:
     from kaizen_agents.streaming_agent import StreamingAgent
 

@@ -120,6 +120,24 @@ def test_a_debate_is_one_tree_of_its_agents(kaizen_offline: ModelServer, kaizen_
     assert len(kaizen_telemetry.calls) == len(kaizen_offline.requests)
 
 
+def test_an_autonomous_agent_made_before_is_one_execution_of_all_its_cycles(kaizen_offline: ModelServer) -> None:
+    from kaizen_agents.agents.autonomous.base import AutonomousConfig, BaseAutonomousAgent
+
+    from kaizen_otel.testing import capture
+    from tests.kaizen_otel.surfaces import scenes
+
+    kaizen_offline.script(lambda _: ANSWER)
+    config = AutonomousConfig(llm_provider="openai", model="gpt-4o", max_cycles=2, planning_enabled=False)
+    agent = BaseAutonomousAgent(config, scenes.Answer(), mcp_servers=[])
+    with capture() as captured:
+        agent.run(task="look around")
+
+    (execution,) = captured.executions
+    assert execution.agent_name == "BaseAutonomousAgent"
+    assert execution.model_calls == len(captured.calls) == len(kaizen_offline.requests) >= 1
+    assert [span.parent_id for span in captured.spans_named("invoke_agent")] == [None]
+
+
 def test_a_supervised_plan_holds_what_its_nodes_run(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
     from kaizen_agents.supervisor import GovernedSupervisor
 

@@ -221,6 +221,7 @@ def test_a_bare_openai_client_is_watched_as_the_adapter_is(
 
 
 def test_an_adapter_of_the_applications_own_is_watched_at_the_loop(kaizen_telemetry: Captured) -> None:
+    from kaizen_agents import Delegate
     from kaizen_agents.delegate.adapters.protocol import StreamEvent
 
     from tests.kaizen_otel.surfaces import delegates
@@ -237,7 +238,7 @@ def test_an_adapter_of_the_applications_own_is_watched_at_the_loop(kaizen_teleme
                 usage={"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
             )
 
-    delegates.events_of(delegates.Delegate(model="house-1", adapter=House()))
+    delegates.events_of(Delegate(model="house-1", adapter=House()))
 
     assert kaizen_telemetry.tree() == "invoke_agent Delegate\n  chat house-1"
     (execution,) = kaizen_telemetry.executions
@@ -245,6 +246,8 @@ def test_an_adapter_of_the_applications_own_is_watched_at_the_loop(kaizen_teleme
 
 
 def test_an_adapter_around_an_adapter_is_one_call(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    from kaizen_agents import Delegate
+
     from tests.kaizen_otel.surfaces import delegates
 
     kaizen_offline.script([Reply(text="It rains.", usage=USAGE)])
@@ -257,19 +260,21 @@ def test_an_adapter_around_an_adapter_is_one_call(kaizen_offline: ModelServer, k
             async for event in self.inner.stream_chat(messages, tools, **given):
                 yield event
 
-    delegates.events_of(delegates.Delegate(model="gpt-4o", adapter=Around(delegates.adapter("openai"))))
+    delegates.events_of(Delegate(model="gpt-4o", adapter=Around(delegates.adapter("openai"))))
 
     assert kaizen_telemetry.tree() == "invoke_agent Delegate\n  chat gpt-4o"
     assert kaizen_telemetry.executions[0].tokens_input == 100
 
 
 def test_a_delegate_made_before_is_seen_and_left_as_it_was() -> None:
+    from kaizen_agents import Delegate
+
     from kaizen_otel.demo.loopback import lift_loopback_guard
     from kaizen_otel.demo.model_server import ModelServer
     from kaizen_otel.testing import capture
     from tests.kaizen_otel.surfaces import delegates
 
-    raw = inspect.getattr_static(delegates.Delegate, "run")
+    raw = inspect.getattr_static(Delegate, "run")
     with ModelServer() as server, lift_loopback_guard(server.url):
         server.script(lambda _: Reply(text="It rains."))
         runner = delegates.delegate()
@@ -280,4 +285,4 @@ def test_a_delegate_made_before_is_seen_and_left_as_it_was() -> None:
             asyncio.run(delegates.read(run))
         delegates.events_of(runner)
         assert captured.tree() == "invoke_agent Delegate\n  chat gpt-4o"
-    assert inspect.getattr_static(delegates.Delegate, "run") is raw
+    assert inspect.getattr_static(Delegate, "run") is raw

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from opentelemetry.trace import INVALID_SPAN
+
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.workflow import records_nodes
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
+
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
     from kaizen_semconv.attributes import KaizenMemoryOperation
@@ -36,10 +41,9 @@ class StoreInvocation(Invocation):
         self.session_id = session_id
         self.results: int | None = None
 
-    @property
-    def records_span(self) -> bool:
+    def _start_span(self, tracer: Tracer, around: Context) -> Span:
         """Stores have spans from monitoring level `standard` up."""
-        return records_nodes(self)
+        return super()._start_span(tracer, around) if records_nodes(self) else INVALID_SPAN
 
     def span_name(self) -> str:
         """`memory {operation}` or `retrieval`; the class of the store is an attribute."""

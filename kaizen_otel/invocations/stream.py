@@ -61,11 +61,8 @@ async def watched_generator(
                     chunk = await step
                 finally:
                     detach(attached)
-            if call is not None:
-                try:
-                    observe_chunk(call, chunk)
-                except Exception as error:  # noqa: BLE001 - the fence, without the cost of a `with` on every chunk
-                    telemetry.fence.caught(f"{call.kind}.chunk", error)
+                if call is not None:
+                    _show(telemetry, call, chunk, observe_chunk)
             try:
                 sent = yield chunk
             except GeneratorExit:
@@ -118,6 +115,13 @@ class _Reading:
                 _thread.start_new_thread(_stop, (call, KaizenCallOutcome.ABANDONED))
             except RuntimeError:
                 return  # the interpreter is shutting down: no thread, and nobody to export the span
+
+
+def _show(telemetry: Telemetry, call: Invocation, chunk: Any, observe_chunk: Callable[[Any, Any], None]) -> None:
+    try:
+        observe_chunk(call, chunk)
+    except Exception as error:  # noqa: BLE001 - the fence, without the cost of a `with` on every chunk
+        telemetry.fence.caught(f"{call.kind}.chunk", error)
 
 
 async def _close(chunks: AsyncGenerator[Any, Any], reading: _Reading) -> None:

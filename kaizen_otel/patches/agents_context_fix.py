@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 
-from kaizen_otel.invocations.scope import Attachment
+from kaizen_otel.invocations.scope import attach, detach
 from kaizen_otel.patches.context_fix import carried, run_coroutine
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
@@ -36,11 +36,11 @@ def carrying(function: Any) -> Any:
     context = otel_context.get_current()
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        attachment = Attachment(context)
+        attached = attach(context)
         try:
             return function(*args, **kwargs)
         finally:
-            attachment.detach()
+            detach(attached)
 
     return run
 

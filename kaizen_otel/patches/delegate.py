@@ -171,6 +171,8 @@ def loop_request(loop: Any, vendor: stream_adapters.Vendor | None) -> CallReques
 
 def observe_completion(call: CallInvocation, event: Any) -> None:
     """`(event type, StreamResult)`."""
+    if call.first_chunk_ns is None:
+        call.first_chunk()
     kind, result = event
     if kind == "done":
         stream_adapters.observe_end(call, result)

@@ -171,7 +171,7 @@ def chat_request(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, 
         server_address=address,
         server_port=port,
         streaming=streaming,
-        expects_json="response_format" in kwargs and _json_type(kwargs["response_format"]) is not None,
+        expects_json=expects_json(kwargs),
         parameters=lambda: parameters_of(kwargs),
         messages=args[0] if args else kwargs.get("messages"),
         tools=kwargs.get("tools"),
@@ -270,6 +270,11 @@ def parameters_of(kwargs: dict[str, Any]) -> Attributes:
         if found is not None:
             attributes[key] = found
     return attributes
+
+
+def expects_json(kwargs: dict[str, Any]) -> bool:
+    """Whether the arguments ask for an answer in JSON."""
+    return "response_format" in kwargs and _json_type(kwargs["response_format"]) is not None
 
 
 def embedding_parameters_of(kwargs: dict[str, Any]) -> Attributes:

@@ -161,6 +161,8 @@ def server_of(holder: Any, vendor: Vendor) -> tuple[str | None, int | None]:
 
 def observe_event(call: CallInvocation, event: Any) -> None:
     """A `StreamEvent`: what has been said so far, and at the end the sums of this one call."""
+    if call.first_chunk_ns is None:
+        call.first_chunk()
     done = attribute_of(event, "event_type") == "done"
     if done:
         observe_end(call, event)

@@ -30,7 +30,7 @@ def seeing(read: Callable[[CallInvocation, Any], None]) -> Callable[[Any], None]
             with telemetry.fence("call.payload"):
                 call = current_call()
                 if call is not None:
-                    if call.request.streaming:
+                    if call.request.streaming and call.first_chunk_ns is None:
                         call.first_chunk()
                     read(call, item)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import tempfile
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -314,7 +316,8 @@ def autonomous_answer(stage: Stage) -> Any:
     config = AutonomousConfig(llm_provider="mock", model="gpt-4o", max_cycles=1, planning_enabled=False)
     agent = Once(config, fakes.Answer(), mcp_servers=[])
     agent.strategy = SimpleNamespace(execute=lambda *_: stage.give())
-    return stage.run(agent._autonomous_loop("look around")) and None
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # it leaves its checkpoints where it runs
+        stage.run(agent._autonomous_loop("look around"))
 
 
 def _streaming() -> Any:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from kaizen_otel.patches.table import SURFACES
+
 Release = tuple[int, int]
 
 
@@ -136,6 +138,11 @@ CAPABILITIES = {
     "embeddings_google": Capability(
         "embeddings of Google through `LlmClient`", since=(2, 46), without="`LlmClient` cannot embed with Google yet"
     ),
+    "delegate": Capability(
+        "kaizen-agents 0.13: a `Delegate`, its model calls and its tools",
+        since=(2, 46),
+        without="kaizen-agents 0.13 asks for a newer Kaizen; its older releases were not tried",
+    ),
     "tool_mcp": Capability("an MCP tool"),
     "tool_regular": Capability("a regular tool of the LLM node, marked as made up"),
 }
@@ -161,6 +168,8 @@ def absent_modules() -> set[str]:
         absent |= PROVIDER_CLASSES
     if not has("embeddings_google"):
         absent.add("kaizen.llm.wire_protocols.google_embeddings")
+    if not has("delegate"):
+        absent |= {surface.module for surface in SURFACES if surface.module.startswith("kaizen_agents.")}
     return absent
 
 

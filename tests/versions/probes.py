@@ -304,6 +304,13 @@ def embeddings_google(_server: ModelServer, seen: Captured) -> None:
     assert seen.tree() == "embeddings gemini-embedding-001"
 
 
+def delegate(server: ModelServer, seen: Captured) -> None:
+    server.script([Reply(text="It rains.")])
+    assert import_module("kaizen_agents").Delegate(model="gpt-4o").run_sync("hello") == "It rains."
+    assert seen.tree() == "invoke_agent Delegate\n  chat gpt-4o"
+    assert seen.cost > 0
+
+
 def tool_mcp(_server: ModelServer, seen: Captured) -> None:
     try:
         client = import_module("kailash_mcp.client").MCPClient()
@@ -353,6 +360,7 @@ PROBES: dict[str, Callable[[ModelServer, Captured], None]] = {
     "embeddings": embeddings,
     "embeddings_tokens": embeddings_tokens,
     "embeddings_google": embeddings_google,
+    "delegate": delegate,
     "tool_mcp": tool_mcp,
     "tool_regular": tool_regular,
 }

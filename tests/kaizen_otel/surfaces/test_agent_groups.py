@@ -9,12 +9,16 @@ import pytest
 
 from kaizen_otel.demo.model_server import Reply, ReplyUsage, Rule
 from tests.kaizen_otel.surfaces.trees import assert_one_trace
+from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kaizen_otel.demo.model_server import ModelServer
     from kaizen_otel.testing import Captured
 
 pytestmark = [
+    needs("delegate"),
     pytest.mark.usefixtures("forgotten_clients"),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:.* is deprecated since v0.9.0:DeprecationWarning"),  # their own agents, in 0.13
@@ -120,12 +124,16 @@ def test_a_debate_is_one_tree_of_its_agents(kaizen_offline: ModelServer, kaizen_
     assert len(kaizen_telemetry.calls) == len(kaizen_offline.requests)
 
 
-def test_an_autonomous_agent_made_before_is_one_execution_of_all_its_cycles(kaizen_offline: ModelServer) -> None:
+def test_an_autonomous_agent_made_before_is_one_execution_of_all_its_cycles(
+    kaizen_offline: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from kaizen_agents.agents.autonomous.base import AutonomousConfig, BaseAutonomousAgent
 
     from kaizen_otel.testing import capture
     from tests.kaizen_otel.surfaces import scenes
 
+    monkeypatch.chdir(tmp_path)  # it leaves its checkpoints where it runs
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     kaizen_offline.script(lambda _: ANSWER)
     config = AutonomousConfig(llm_provider="openai", model="gpt-4o", max_cycles=2, planning_enabled=False)
     agent = BaseAutonomousAgent(config, scenes.Answer(), mcp_servers=[])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen_otel.demo.model_server import Reply, ReplyToolCall, ReplyUsage
+from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # kaizen_agents closes none of its SDK clients: their connections go with them, and asyncio says so, with us or without.
 pytestmark = [
+    needs("delegate"),
     pytest.mark.usefixtures("forgotten_clients"),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),  # google-genai 3.4

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen_otel.demo.model_server import Reply, ReplyUsage
+from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # As in test_delegate.
 pytestmark = [
+    needs("delegate"),
     pytest.mark.usefixtures("forgotten_clients"),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),

@@ -314,9 +314,12 @@ def autonomous_answer(stage: Stage) -> Any:
             return True
 
     config = AutonomousConfig(llm_provider="mock", model="gpt-4o", max_cycles=1, planning_enabled=False)
-    agent = Once(config, fakes.Answer(), mcp_servers=[])
-    agent.strategy = SimpleNamespace(execute=lambda *_: stage.give())
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # it leaves its checkpoints where it runs
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder),
+    ):  # it leaves its checkpoints where it is made
+        agent = Once(config, fakes.Answer(), mcp_servers=[])
+        agent.strategy = SimpleNamespace(execute=lambda *_: stage.give())
         stage.run(agent._autonomous_loop("look around"))
 
 

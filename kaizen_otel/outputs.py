@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from kaizen_otel.otel_logs import application_has_logs, build_own_logs
 from kaizen_otel.settings import SettingsError
+from kaizen_processors.chance import OwnIdGenerator
 from kaizen_processors.pipeline import Observer
 from kaizen_semconv.gen_ai import DEPLOYMENT_ENVIRONMENT_NAME
 
@@ -69,7 +70,7 @@ def build_own_traces(settings: Settings, fence: Fence) -> OwnTraces:
     Raises:
         SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
     """
-    provider = TracerProvider(resource=_resource(settings), id_generator=settings.id_generator)
+    provider = TracerProvider(resource=_resource(settings), id_generator=settings.id_generator or OwnIdGenerator())
     if not otlp_wanted(settings):
         return OwnTraces(provider)
     from kaizen_otel.delivery import own_delivery  # noqa: PLC0415 - loaded when used

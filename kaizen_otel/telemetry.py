@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections import OrderedDict
 from functools import partial
@@ -28,6 +27,7 @@ from kaizen_otel.quality import QualityDesk
 from kaizen_otel.self_alerts import SelfAlerts
 from kaizen_otel.settings import AgentSettings, MonitoringLevel, SettingsError
 from kaizen_otel.sigterm import SigtermFlush, all_at_once
+from kaizen_processors.chance import random_id
 from kaizen_processors.clock import SYSTEM_CLOCK, FallbackClock
 from kaizen_processors.dialects import ForeignCalls
 from kaizen_processors.fence import Fence
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
     from kaizen_otel.rules import RuleDesk
     from kaizen_otel.settings import Settings
-    from kaizen_processors.clock import Clock
+from kaizen_processors.clock import Clock
 
 _logger = logging.getLogger("kaizen_otel")
 
@@ -132,7 +132,7 @@ class Telemetry:
         if generator is not None:
             with self.fence("id_generator"):
                 return f"{generator.generate_trace_id():032x}"
-        return f"{random.getrandbits(128):032x}"
+        return random_id()
 
     def attributes_in_force(self) -> InForce:
         """What `attributes()` blocks around this place have said."""

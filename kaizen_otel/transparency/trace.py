@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from kaizen_otel.invocations.scope import MeasureScope, current_scope, with_scop
 from kaizen_otel.invocations.trace_scope import TraceInvocation
 from kaizen_otel.invocations.values import bounded_text
 from kaizen_otel.patches.switch import active
+from kaizen_processors.chance import random_id
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.money import to_float
 
@@ -132,7 +132,7 @@ class ExecutionTrace:
         self.status: str | None = None
         self.events: list[TraceEvent] = []
         self._events_count = 0
-        self._own_id = f"{random.getrandbits(128):032x}"
+        self._own_id = random_id()
         self._on_ended = on_ended
         self._telemetry: Telemetry | None = None
         self._clock: Clock = SYSTEM_CLOCK

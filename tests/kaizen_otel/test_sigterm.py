@@ -25,17 +25,23 @@ if TYPE_CHECKING:
 SPANS = 20
 
 START = """
-import os, signal, sys, threading, time
+import faulthandler, os, signal, sys, threading, time
 import kaizen_otel
 from opentelemetry import trace
+
+faulthandler.dump_traceback_later(60, exit=True)  # nobody waits for ever
 
 def make_spans():
     tracer = trace.get_tracer("application")
     for number in range(20):
         tracer.start_span(f"s{number}").end()
 
+def tell(*words):
+    # Not print(): a signal handler may run in the middle of another print().
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
 def ready():
-    print("ready", flush=True)
+    tell("ready")
 
 def wait():
     while True:
@@ -120,7 +126,7 @@ def test_a_backend_that_hangs_costs_no_more_than_the_exit_timeout_and_the_rest_i
 
 OWN_HANDLER = """
 def ours(number, frame):
-    print("application", number == signal.SIGTERM, frame is not None, flush=True)
+    tell("application", number == signal.SIGTERM, frame is not None)
     os._exit(7)  # without what Python would still deliver at its end
 
 signal.signal(signal.SIGTERM, ours)
@@ -142,7 +148,7 @@ LATER_HANDLER = """
 kaizen_otel.instrument()
 
 def theirs(number, frame):
-    print("application", flush=True)
+    tell("application")
     os._exit(5)
 
 signal.signal(signal.SIGTERM, theirs)
@@ -176,7 +182,7 @@ async def main(before):
     ready()
     await stop.wait()
     await asyncio.sleep(0.1)
-    print("stopped", len(seen), flush=True)
+    tell("stopped", len(seen))
 
 asyncio.run(main(sys.argv[1] == "before"))
 """
@@ -199,8 +205,8 @@ if child == 0:
     wait()
 os.read(made, 1)
 ready()
-print(child, flush=True)
-print(os.WTERMSIG(os.waitpid(child, 0)[1]), flush=True)
+tell(child)
+tell(os.WTERMSIG(os.waitpid(child, 0)[1]))
 wait()
 """
 

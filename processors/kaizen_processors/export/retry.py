@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+
+from kaizen_processors.chance import CHANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ class Backoff:
         base_s: float = 1.0,
         factor: float = 2.0,
         cap_s: float = 30.0,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Callable[[float, float], float] = CHANCE.uniform,
     ) -> None:
         """Start with no failure seen."""
         self._base_s = base_s

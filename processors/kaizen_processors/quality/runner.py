@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-import random
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from kaizen_processors.chance import CHANCE
 from kaizen_processors.fence import Fence
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.quality import docket as reasons
@@ -50,7 +50,7 @@ class RunnerOptions:
     """Asynchronous evaluators that run at a time."""
     max_abandoned: int = 4
     """Threads (and loops) that evaluators which hang may hold beyond those."""
-    random: Callable[[], float] = random.random
+    random: Callable[[], float] = CHANCE.random
     """A number from 0 up to 1 for each sampling decision."""
 
     def __post_init__(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_processors.alerts.channels.channel import DeliveryError
+from kaizen_processors.chance import CHANCE
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.values import type_name
 
@@ -41,7 +41,7 @@ class RetryPolicy:
     def wait_s(self, failures: int, asked_s: float | None) -> float:
         """Seconds to wait after so many failures in a row, no shorter than the other side asked for."""
         wait_s: float = min(self.first_s * 2.0 ** min(failures - 1, 30), self.longest_s)
-        wait_s *= random.uniform(0.8, 1.2)  # noqa: S311 - only to keep processes from knocking together
+        wait_s *= CHANCE.uniform(0.8, 1.2)  # to keep processes from knocking together
         return max(wait_s, asked_s or 0.0)
 
 

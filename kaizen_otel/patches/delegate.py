@@ -17,21 +17,19 @@ from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.stream import watched_generator
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of, mapping
-from kaizen_otel.invocations.workflow import ToolInvocation
 from kaizen_otel.patches import stream_adapters
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.llm_client import MAX_COLLECTED_CHARS
 from kaizen_otel.patches.patcher import Patcher, Surface, contains_ours
 from kaizen_otel.patches.standins import along, method_of
 from kaizen_otel.patches.switch import active
-from kaizen_otel.patches.tools import FUNCTION_TOOL, TOOL_ERROR
+from kaizen_otel.patches.tools import TOOL_ERROR, awaited_tool
 from kaizen_processors.values import type_name
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from kaizen_otel.invocations.base import Invocation, NullInvocation
+    from kaizen_otel.invocations.workflow import ToolInvocation
     from kaizen_otel.telemetry import Telemetry
 
 MAX_ERROR_JSON = 65_536
@@ -209,7 +207,7 @@ def watched_executor(telemetry: Telemetry, name: Any, executor: Any) -> Any:
 
     def execute(**arguments: Any) -> Any:
         call = executor(**arguments)
-        return in_place_of(call, lambda call: _execute_tool(telemetry, call, name, arguments))
+        return in_place_of(call, lambda call: awaited_tool(telemetry, call, name, arguments, observe_tool))
 
     return execute
 
@@ -222,19 +220,7 @@ def execute_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: di
         return call
     name = args[0] if args else kwargs.get("name")
     arguments = args[1] if len(args) > 1 else kwargs.get("arguments")
-    return in_place_of(call, lambda call: _execute_tool(telemetry, call, name, arguments))
-
-
-async def _execute_tool(telemetry: Telemetry, call: Awaitable[Any], name: Any, arguments: Any) -> Any:
-    with telemetry.tool(
-        lambda: ToolInvocation(
-            telemetry, current_scope(), tool_name=bounded_text(name) or "unknown", tool_type=FUNCTION_TOOL
-        )
-    ) as tool:
-        tool.observe(lambda tool: tool.called_with(arguments))
-        result = await call
-        tool.observe(lambda tool: observe_tool(tool, result))
-    return result
+    return in_place_of(call, lambda call: awaited_tool(telemetry, call, name, arguments, observe_tool))
 
 
 def observe_tool(tool: ToolInvocation, result: Any) -> None:

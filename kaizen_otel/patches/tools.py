@@ -12,7 +12,7 @@ from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from kaizen_otel.telemetry import Telemetry
 
@@ -55,19 +55,7 @@ def call_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[
         return call
     name = args[1] if len(args) > 1 else kwargs.get("tool_name")
     arguments = args[2] if len(args) > 2 else kwargs.get("arguments")  # noqa: PLR2004 - the third argument
-    return in_place_of(call, lambda call: _call_tool(telemetry, call, name, arguments))
-
-
-async def _call_tool(telemetry: Telemetry, call: Awaitable[Any], name: Any, arguments: Any) -> Any:
-    with telemetry.tool(
-        lambda: ToolInvocation(
-            telemetry, current_scope(), tool_name=bounded_text(name) or "unknown", tool_type=EXTENSION_TOOL
-        )
-    ) as tool:
-        tool.observe(lambda tool: tool.called_with(arguments))
-        result = await call
-        tool.observe(lambda tool: observe_mcp(tool, result))
-    return result
+    return in_place_of(call, lambda call: awaited_tool(telemetry, call, name, arguments, observe_mcp, EXTENSION_TOOL))
 
 
 def observe_mcp(tool: ToolInvocation, result: Any) -> None:
@@ -90,18 +78,26 @@ def execute_native(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: 
         return call
     name = args[0] if args else kwargs.get("tool_name")
     params = args[1] if len(args) > 1 else kwargs.get("params")
-    return in_place_of(call, lambda call: _execute_native(telemetry, call, name, params))
+    return in_place_of(call, lambda call: awaited_tool(telemetry, call, name, params, observe_native))
 
 
-async def _execute_native(telemetry: Telemetry, call: Awaitable[Any], name: Any, params: Any) -> Any:
+async def awaited_tool(
+    telemetry: Telemetry,
+    call: Awaitable[Any],
+    name: Any,
+    arguments: Any,
+    observe: Callable[[ToolInvocation, Any], None],
+    tool_type: str = FUNCTION_TOOL,
+) -> Any:
+    """Await one call of a tool by its name, watched; `observe` reads what it answered."""
     with telemetry.tool(
         lambda: ToolInvocation(
-            telemetry, current_scope(), tool_name=bounded_text(name) or "unknown", tool_type=FUNCTION_TOOL
+            telemetry, current_scope(), tool_name=bounded_text(name) or "unknown", tool_type=tool_type
         )
     ) as tool:
-        tool.observe(lambda tool: tool.called_with(params))
+        tool.observe(lambda tool: tool.called_with(arguments))
         result = await call
-        tool.observe(lambda tool: observe_native(tool, result))
+        tool.observe(lambda tool: observe(tool, result))
     return result
 
 

@@ -8,9 +8,10 @@ Example:
 
 from __future__ import annotations
 
+from kaizen_otel.settings.agent import AgentSettings
 from kaizen_otel.settings.errors import SettingsError
 from kaizen_otel.settings.levels import MonitoringLevel
-from kaizen_otel.settings.model import AgentSettings, Origin, Settings, Source
+from kaizen_otel.settings.model import Origin, Settings, Source
 
 __all__ = [
     "AgentSettings",

@@ -368,33 +368,6 @@ class Settings:
         return describe(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSettings:
-    """What one agent says of itself in `create_agent(…, {"transparency": {…}})`; `None` leaves what `Settings` say."""
-
-    monitoring_level: MonitoringLevel | None = None
-    deferred_histograms: bool | None = None
-
-    @classmethod
-    def from_config(cls, transparency: Mapping[str, Any] | bool) -> AgentSettings:
-        """Read the `transparency` of an agent's configuration; `False` switches monitoring off for it.
-
-        Raises:
-            SettingsError: a key is unknown, has a wrong value, or is not available yet.
-        """
-        from kaizen_otel.settings.spec_dictionaries import from_agent_config  # noqa: PLC0415 - it builds on this module
-
-        return from_agent_config(transparency)
-
-    def over(self, settings: Settings) -> Settings:
-        """Give `settings` as they hold for this agent. Monitoring that is off stays off."""
-        if settings.monitoring_level is MonitoringLevel.OFF:
-            return settings
-        own = {name: getattr(self, name) for name in self.__slots__}
-        changes = {name: value for name, value in own.items() if value is not None}
-        return settings.replace(**changes) if changes else settings
-
-
 _FIELDS: Final = {known.name: known for known in dataclasses.fields(Settings) if known.metadata}
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType({name: known.metadata["kind"] for name, known in _FIELDS.items()})
 DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({name: known.default for name, known in _FIELDS.items()})
@@ -421,4 +394,4 @@ def checked(name: str, value: Any, *, where: str, kind: Kind | None = None) -> A
     raise wrong_value(name, value, where=where, allowed=kind.allowed, why=why, secret=name in SECRETS) from None
 
 
-__all__ = ["AgentSettings", "MonitoringLevel", "Origin", "Settings", "SettingsError", "Source"]
+__all__ = ["MonitoringLevel", "Origin", "Settings", "SettingsError", "Source"]

@@ -10,6 +10,7 @@ import pytest
 
 from kaizen_otel.demo.model_server import Reply
 from tests.kaizen_otel.surfaces.test_tools import ORDERS_SERVER, WEATHER, call_weather, run_with_tools
+from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
@@ -217,6 +218,7 @@ def test_a_base_agents_fields_are_on_its_span(kaizen_offline: ModelServer, kaize
     assert answer == "hi there" if len(result) == 1 else json.loads(answer) == result
 
 
+@needs("agent_message")
 def test_a_message_to_another_agent_is_what_that_agent_was_asked(
     kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import kaizen_otel
 from kaizen_otel.demo.model_server import Reply
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def test_a_memory_that_raises_fails_its_span_and_its_caller(kaizen_telemetry: Ca
     assert (span.status, span["error.type"]) == ("ERROR", "LookupError")
 
 
-def test_a_search_tells_how_much_it_found(kaizen_telemetry: Captured) -> None:
+def vector_store() -> Any:
     import numpy as np
     from kaizen.retrieval.vector_store import SimpleVectorStore
 
@@ -89,7 +90,39 @@ def test_a_search_tells_how_much_it_found(kaizen_telemetry: Captured) -> None:
     # The model that makes the vectors would be downloaded.
     store.embeddings_model = SimpleNamespace(encode=lambda texts, **_: np.ones((len(texts), 2)))
     store.add_documents([{"id": str(n), "title": "t", "content": "c"} for n in range(5)])
-    assert len(store.search("c", top_k=2)) == 2
+    return store
+
+
+def test_a_search_whose_model_fails_fails_its_span_and_its_caller(kaizen_telemetry: Captured) -> None:
+    from kaizen.llm.errors import ProviderError
+
+    def encode(*_: Any, **__: Any) -> Any:
+        raise ProviderError(503, "busy")
+
+    store = vector_store()
+    store.embeddings_model = SimpleNamespace(encode=encode)
+    with pytest.raises(ProviderError):
+        store.search("c")
+
+    span = kaizen_telemetry.span("retrieval")
+    assert (span.status, span["error.type"]) == ("ERROR", "kaizen.llm.errors.ProviderError")
+    assert span["http.response.status_code"] == 503
+
+
+def test_stores_say_who_they_were_asked_for(kaizen_telemetry: Captured) -> None:
+    store = vector_store()
+    with kaizen_otel.attributes(user_id="u-1", session_id="s-1", conversation_id="c-1", tags=["beta"]):
+        memory_of("BufferMemory").load_context("other")
+        store.search("c")
+
+    for name, session in (("memory load", "other"), ("retrieval", "s-1")):  # a memory knows whose it is
+        span = kaizen_telemetry.span(name)
+        assert (span["user.id"], span["session.id"]) == ("u-1", session)
+        assert (span["gen_ai.conversation.id"], span["kaizen.tags"]) == ("c-1", ("beta",))
+
+
+def test_a_search_tells_how_much_it_found(kaizen_telemetry: Captured) -> None:
+    assert len(vector_store().search("c", top_k=2)) == 2
 
     span = kaizen_telemetry.span("retrieval")
     assert (span["gen_ai.operation.name"], span["kaizen.store.results"]) == ("retrieval", 2)

@@ -26,7 +26,6 @@ NEVER_EMITTED = {
     "error.type on event gen_ai.evaluation.result": "an evaluator that fails gives no verdict, and so no event",
     "gen_ai.response.id on event gen_ai.evaluation.result": "an execution is judged, which may have had many answers",
     "http.response.status_code on span span.kaizen.create_agent": "making an agent asks no provider",
-    "http.response.status_code on span span.kaizen.execute_tool": "Kaizen's tools return errors, without a status",
 }
 """Uses that the registry allows and no test can bring about, each with its reason."""
 

@@ -22,6 +22,12 @@ async def _raises(city: str) -> str:
     raise LookupError(f"no weather in {city}")
 
 
+async def _refused(city: str) -> str:
+    from kaizen.llm.errors import ProviderError
+
+    raise ProviderError(403, f"no weather in {city} for you")
+
+
 async def _says_so(city: str) -> str:
     return json.dumps({"error": f"no weather in {city}"})
 
@@ -29,7 +35,7 @@ async def _says_so(city: str) -> str:
 def tools(count: int = 0) -> ToolRegistry:
     """Three tools, one that works, and `count` that nobody asks for."""
     registry = ToolRegistry()
-    for name, executor in (("weather", _weather), ("raises", _raises), ("says_so", _says_so)):
+    for name, executor in (("weather", _weather), ("raises", _raises), ("refused", _refused), ("says_so", _says_so)):
         registry.register(name, f"{name} the weather", CITY, executor)
     for number in range(count):
         registry.register(f"spare_{number}", "never needed", CITY, _weather)

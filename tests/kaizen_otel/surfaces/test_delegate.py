@@ -80,7 +80,13 @@ def test_run_sync_is_one_execution_too(kaizen_offline: ModelServer, kaizen_telem
 
 
 @pytest.mark.parametrize(
-    ("tool", "error_type"), [("raises", "LookupError"), ("says_so", "tool_error"), ("nowhere", "KeyError")]
+    ("tool", "error_type"),
+    [
+        ("raises", "LookupError"),
+        ("refused", "kaizen.llm.errors.ProviderError"),
+        ("says_so", "tool_error"),
+        ("nowhere", "KeyError"),
+    ],
 )
 @pytest.mark.parametrize("spare", [0, 60], ids=["registry", "hydrator"])
 def test_a_tool_that_fails_is_an_error_though_the_model_gets_json(
@@ -99,6 +105,7 @@ def test_a_tool_that_fails_is_an_error_though_the_model_gets_json(
         return
     span = kaizen_telemetry.span(f"execute_tool {tool}")
     assert (span.status, span["error.type"]) == ("ERROR", error_type)
+    assert span.attributes.get("http.response.status_code") == (403 if tool == "refused" else None)
     assert kaizen_telemetry.executions[0].status == "success"
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
 import sys
 import threading
 from collections import Counter
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from kaizen_processors.ledger import CallTotals, Ledger, Tally
 from kaizen_processors.pricing.price import Price
+from tests.processors.forking import needs_fork, run_forking
 from tests.processors.ledger_calls import call
+
+if TYPE_CHECKING:
+    import pytest
 
 # -- threads -----------------------------------------------------------------------------------------------------------
 
@@ -153,16 +153,9 @@ print("parent fine", flush=True)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@needs_fork
 def test_a_forked_child_starts_from_an_empty_ledger_with_free_locks() -> None:
-    done = subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "child fine\nparent fine\n"), done.stderr
+    assert run_forking(FORK) == "child fine\nparent fine\n"
 
 
 def test_a_ledger_that_is_gone_is_not_kept_for_later_forks() -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,6 +18,7 @@ from kaizen_processors.recent import REMEMBERED_IDS, RecentExecutions
 from kaizen_processors.resources import ResourceUsage
 from kaizen_processors.snapshots import Snapshots
 from kaizen_processors.windows import Windows
+from tests.processors.forking import needs_fork, run_forking
 from tests.processors.windows.records import CENT, execution
 
 if TYPE_CHECKING:
@@ -243,13 +241,9 @@ assert os.waitstatus_to_exitcode(status) == 0, status
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@needs_fork
 def test_a_forked_child_tells_subscribers_of_its_own() -> None:
-    done = subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_forking(FORK)
 
 
 # -- options ------------------------------------------------------------------------------------------------------

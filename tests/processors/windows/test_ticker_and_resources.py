@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ import pytest
 from kaizen_processors.fence import Fence
 from kaizen_processors.resources import MIB, ResourceMeter
 from kaizen_processors.ticker import Ticker
+from tests.processors.forking import needs_fork, run_forking
 
 WAIT_S = 30.0
 
@@ -103,13 +103,9 @@ assert os.waitstatus_to_exitcode(status) == 0, status
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@needs_fork
 def test_a_forked_child_starts_its_own_thread() -> None:
-    done = subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_forking(FORK)
 
 
 # -- resources ----------------------------------------------------------------------------------------------------

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
 import sys
 import threading
 from typing import Any
@@ -15,6 +13,7 @@ from kaizen_otel.testing import SteppingClock
 from kaizen_processors.window_sums import WindowSums
 from kaizen_processors.window_tiers import Tiers
 from kaizen_processors.windows import Group, Windows
+from tests.processors.forking import needs_fork, run_forking
 from tests.processors.windows.records import CENT, call, execution
 from tests.processors.windows.watched import Watched
 
@@ -172,14 +171,6 @@ print("parent fine", flush=True)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@needs_fork
 def test_a_forked_child_begins_with_empty_windows_and_free_locks() -> None:
-    done = subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["child", "fine", "parent", "fine"]
+    assert run_forking(FORK).split() == ["child", "fine", "parent", "fine"]

@@ -140,6 +140,8 @@ def _ranks(old: list[float], new: list[float]) -> tuple[float, float]:
     """The two-sided p of the Mann-Whitney U test, and Cliff's delta."""
     from scipy.stats import mannwhitneyu  # noqa: PLC0415 - an optional extra, and a second of import
 
+    if len({*old, *new}) == 1:
+        return 1.0, 0.0  # all ranks are tied: the test's variance is 0, and newer versions of scipy say nan
     statistic, p_value = mannwhitneyu(new, old, alternative="two-sided")
     return float(p_value), 2 * float(statistic) / (len(old) * len(new)) - 1
 

@@ -1,9 +1,11 @@
-"""The desk that judges rules: over the windows, on the ticker, to the log events, Alertmanager and handlers."""
+"""The desk that judges rules: over the windows, on the ticker, to log events, Alertmanager, webhooks and handlers."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_otel.alert_handlers import registered
 from kaizen_otel.settings import SettingsError
@@ -19,8 +21,12 @@ from kaizen_processors.alerts import (
     RuleSet,
     StateFile,
     StateInUseError,
+    channels_from,
+    production_rules,
     read_rules,
+    rules_from,
 )
+from kaizen_processors.alerts.evaluator_options import channels_by_name, checked_rules
 from kaizen_processors.alerts.spending import Spending
 from kaizen_processors.alerts.window_values import WindowValues
 
@@ -28,9 +34,11 @@ if TYPE_CHECKING:
     from kaizen_otel.alert_handlers import Handler
     from kaizen_otel.settings import Settings
     from kaizen_otel.telemetry import Telemetry
-    from kaizen_processors.alerts import Channel
+    from kaizen_processors.alerts import Budget, Channel
 
 _logger = logging.getLogger("kaizen_otel")
+
+_TICK: Final = "alerts.tick"
 
 
 class RuleDesk:
@@ -49,12 +57,13 @@ class RuleDesk:
         settings, clock = telemetry.settings, telemetry.clock
         try:
             given = _rule_set(settings)
-            channels = self._channels(settings)
+            self._made = self._channels(settings)
             options = EvaluatorOptions(trace_url_template=settings.trace_url_template, clock=clock)
             self._state = None if settings.alert_state is None else StateFile(settings.alert_state)
         except (ValueError, OSError, StateInUseError) as error:
             raise SettingsError(f"alerts: {error}", where="alerts") from error
         values = WindowValues(telemetry.performance.snapshots, telemetry.performance.recent, clock)
+        channels = [*self._made.values(), *map(_channel_of, registered())]
         try:
             self.evaluator = Evaluator(
                 given.rules, values, channels, state=self._state, options=options, fence=telemetry.fence
@@ -63,19 +72,41 @@ class RuleDesk:
             if self._state is not None:
                 self._state.close()
             raise SettingsError(f"alerts: {error}", where="alerts") from error
-        for silence in given.silences:
-            self.evaluator.silence(silence, keep=False)
+        self._silences = [self.evaluator.silence(silence, keep=False) for silence in given.silences]
+        self._budgets: tuple[Budget, ...] = ()
+        self._book: BudgetBook | None = None
         self._spending: Spending | None = None
-        if given.budgets:
-            book = BudgetBook(given.budgets, clock=clock, state=self._state)
-            self.evaluator.watch(book)
-            self._spending = Spending(book)
-            telemetry.pipeline.add(self._spending)
+        self._keep_books(given.budgets)
         if not telemetry.performance.watching:
             _logger.warning("rules have no numbers: they need `windows`, and a monitoring level of standard or above")
-        telemetry.performance.ticker.add("alerts.tick", self.evaluator.tick)
+        telemetry.performance.ticker.add(_TICK, self.evaluator.tick)
         if settings.clock is None:
             telemetry.performance.ticker.start()
+
+    def configure(self, before: Settings, after: Settings) -> None:
+        """Judge by other rules, and tell other channels, from the next tick on. What stands by both goes on.
+
+        Raises:
+            SettingsError: they cannot be used; everything is as it was.
+        """
+        try:
+            given = _rule_set(after)
+            made = self._channels(after)
+            handlers = [_channel_of(handler) for handler in registered()]
+            checked_rules(given.rules, channels_by_name((*made.values(), *handlers)))
+        except ValueError as error:
+            raise SettingsError(f"alerts: {error}", where="alerts") from error
+        changed = {name for name in {*self._made, *made} if _described(before, name) != _described(after, name)}
+        for name in changed & set(self._made):
+            self.evaluator.remove_channel(name)
+        for name in changed & set(made):
+            self.evaluator.add_channel(made[name])
+        self._made = {name: made[name] if name in changed else self._made[name] for name in made}
+        self.evaluator.replace_rules(given.rules)
+        for silence_id in self._silences:
+            self.evaluator.unsilence(silence_id)
+        self._silences = [self.evaluator.silence(silence, keep=False) for silence in given.silences]
+        self._keep_books(given.budgets)
 
     def add_handler(self, handler: Handler) -> None:
         """Tell a function, too; one that is known already is not told twice."""
@@ -96,16 +127,45 @@ class RuleDesk:
 
     def shutdown(self) -> None:
         """Deliver what is waiting, for two seconds at most; keep the state."""
+        self._telemetry.performance.ticker.remove(_TICK)
         if self._spending is not None:
             self._telemetry.pipeline.remove(self._spending)
         self.evaluator.close()
 
-    def _channels(self, settings: Settings) -> list[Channel]:
+    def _keep_books(self, budgets: tuple[Budget, ...]) -> None:
+        """Count what is spent of these budgets, and of no others."""
+        if budgets == self._budgets:
+            return
+        if self._book is not None:
+            self.evaluator.unwatch(self._book)
+            self._book = None
+        if self._spending is not None:
+            self._telemetry.pipeline.remove(self._spending)
+            self._spending = None
+        self._budgets = budgets
+        if budgets:
+            self._book = BudgetBook(budgets, clock=self._telemetry.clock, state=self._state)
+            self.evaluator.watch(self._book)
+            self._spending = Spending(self._book)
+            self._telemetry.pipeline.add(self._spending)
+
+    def _channels(self, settings: Settings) -> dict[str, Channel]:
         telemetry = self._telemetry
         channels: list[Channel] = [EventChannel("events", telemetry.providers.events.emit, clock=telemetry.clock)]
         if settings.alertmanager_url is not None:
             channels.append(AlertmanagerChannel("alertmanager", settings.alertmanager_url, clock=telemetry.clock))
-        return channels + [_channel_of(handler) for handler in registered()]
+        if settings.notification_channels is not None:
+            where = settings.origins["notification_channels"].where
+            channels += channels_from(settings.notification_channels, where=where)
+        return channels_by_name(channels)
+
+
+def _described(settings: Settings, channel: str) -> object:
+    """What settings say of a channel of theirs; two that say the same make the same."""
+    if channel == "events":
+        return channel
+    table = settings.notification_channels or {}
+    return table.get(channel, settings.alertmanager_url)
 
 
 def _channel_of(handler: Handler) -> CallbackChannel:
@@ -113,7 +173,20 @@ def _channel_of(handler: Handler) -> CallbackChannel:
 
 
 def _rule_set(settings: Settings) -> RuleSet:
-    if settings.alert_rules is None:
-        return RuleSet(rules=DEFAULT_RULES)
+    given = settings.alert_rules
     limit = settings.budget_limit
-    return read_rules(settings.alert_rules, constants={} if limit is None else {"budget_limit": limit})
+    constants = {} if limit is None else {"budget_limit": limit}
+    if given is None:
+        found = RuleSet(rules=DEFAULT_RULES)
+    elif given == "production":
+        found = RuleSet(rules=production_rules(limit))
+    elif isinstance(given, Mapping):
+        found = rules_from(dict(given), constants=constants, where=settings.origins["alert_rules"].where)
+    else:
+        found = read_rules(given, constants=constants)
+    usual = settings.alert_channels
+    return replace(
+        found,
+        rules=tuple(one if one.channels else replace(one, channels=usual) for one in found.rules),
+        budgets=tuple(one if one.channels else replace(one, channels=usual) for one in found.budgets),
+    )

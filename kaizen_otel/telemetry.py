@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import get_current_span
 
 from kaizen_otel import log_correlation
-from kaizen_otel.alert_handlers import registered
+from kaizen_otel.alert_handlers import RULE_SETTINGS, rules_wanted
 from kaizen_otel.content import ContentWriter
 from kaizen_otel.context import in_force
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
@@ -93,24 +93,32 @@ class Telemetry:
         self._correlates_logs = settings.console if settings.log_correlation is None else settings.log_correlation
         if self._correlates_logs:
             log_correlation.install(fence=self.fence)
-        if settings.alert_rules is not None or settings.alertmanager_url is not None or registered():
-            try:
-                self._rules = self._begin_rules()
-            except SettingsError:
-                self.shutdown()
-                raise
+        try:
+            self._configure_rules(settings)
+        except SettingsError:
+            self.shutdown()
+            raise
 
     @property
     def rules(self) -> RuleDesk:
         """The desk that judges rules: begun when somebody wants to be told."""
         if self._rules is None:
-            self._rules = self._begin_rules()
+            from kaizen_otel.rules import RuleDesk  # noqa: PLC0415 - loaded when used
+
+            self._rules = RuleDesk(self)
         return self._rules
 
-    def _begin_rules(self) -> RuleDesk:
-        from kaizen_otel.rules import RuleDesk  # noqa: PLC0415 - loaded when used
-
-        return RuleDesk(self)
+    def _configure_rules(self, before: Settings) -> None:
+        """Begin to judge rules, judge by others, or end it, as the settings say now; raises `SettingsError`."""
+        settings = self.settings
+        if not rules_wanted(settings):
+            if self._rules is not None and settings.alerting is False:
+                self._rules.shutdown()
+                self._rules = None
+        elif self._rules is None:
+            self.rules  # noqa: B018 - begins it
+        elif any(getattr(settings, name) != getattr(before, name) for name in RULE_SETTINGS):
+            self._rules.configure(before, settings)
 
     def handle_sigterm(self) -> None:
         """Deliver on SIGTERM, when that is asked for."""
@@ -210,7 +218,13 @@ class Telemetry:
             self._refuse(error)
             return
         if settings != self.settings:
-            self.settings = settings
+            before, self.settings = self.settings, settings
+            try:
+                self._configure_rules(before)
+            except SettingsError as error:
+                self.settings = before
+                self._refuse(error)
+                return
             self.providers.reconfigure(settings)
             self.content.configure(settings)
             self.performance.configure(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,5 +50,9 @@ def _shown(value: Any) -> str:
         return text if text.isprintable() else repr(text)[1:-1]  # a value is one line, whatever is in it
     if isinstance(value, int | float):
         return f"{value:.15g}"
+    return f"a dictionary of {len(value)}" if isinstance(value, Mapping) else _named(value)
+
+
+def _named(value: object) -> str:
     name = getattr(value, "__qualname__", None)
     return name if isinstance(name, str) else shown(type(value).__name__).strip("'")

@@ -22,7 +22,9 @@ from kaizen_otel.settings.kinds import (
     Number,
     OneOf,
     Patterns,
+    RulesSource,
     Size,
+    Table,
     Text,
     Whole,
 )
@@ -218,12 +220,22 @@ class Settings:
         default=False,
         metadata=_about(Flag(), "tell subscribers of `RealTimeMetrics` of each execution as it ends, not in batches"),
     )
-    alert_rules: Path | None = field(
+    alerting: bool | None = field(
         default=None,
         metadata=_about(
-            FilePath(optional=True),
-            "YAML file of rules, budgets and silences; none: the built-in rules, once somebody is told",
+            Flag(optional=True),
+            "judge rules; none: once there are rules of yours, an Alertmanager, a webhook or a handler; false: never",
         ),
+    )
+    alert_rules: Path | Literal["production"] | Mapping[str, Any] | None = field(
+        default=None,
+        metadata=_about(
+            RulesSource(optional=True),
+            "YAML file of rules, budgets and silences; `production`: the stricter built-in rules; none: the usual ones",
+        ),
+    )
+    alert_channels: tuple[str, ...] = field(
+        default=(), metadata=_about(Lines(), "channels of alerts whose rule names none; none: all of them")
     )
     alert_state: Path | None = field(
         default=None,
@@ -237,6 +249,13 @@ class Settings:
     )
     alertmanager_url: str | None = field(
         default=None, metadata=_about(Text(optional=True), "send alerts to the Alertmanager at this address")
+    )
+    notification_channels: Mapping[str, Any] | None = field(
+        default=None,
+        repr=False,
+        metadata=_about(
+            Table(optional=True), "further channels of alerts: name → `type` (`webhook`, `alertmanager`), `url` …"
+        ),
     )
     trace_url_template: str | None = field(
         default=None,

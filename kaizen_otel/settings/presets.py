@@ -21,6 +21,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
                 "metrics_retention_s": "7d",
                 "console": True,
                 "file": True,
+                "alerting": False,
             }
         ),
         # What the spec's `production_monitoring` says, without the destinations that a Collector serves.
@@ -31,6 +32,8 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
                 "deferred_histograms": False,
                 "metrics_retention_s": "90d",
                 "prometheus_port": True,
+                "alerting": True,
+                "alert_rules": "production",
             }
         ),
     }

@@ -143,7 +143,8 @@ def _from_file(config_file: str | Path | None, env: Mapping[str, str]) -> tuple[
 
 def _beside(config_file: Path, name: str, value: Any) -> Any:
     """Take a relative path from the folder of the settings file, wherever the process was started."""
-    if isinstance(KINDS[name], FilePath) and isinstance(value, str) and value.strip() and not value.startswith("~"):
+    kind = KINDS[name]
+    if isinstance(kind, FilePath) and isinstance(value, str) and not value.startswith("~") and kind.is_path(value):
         return str(config_file.parent / value)
     return value
 

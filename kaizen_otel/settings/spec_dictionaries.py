@@ -67,7 +67,7 @@ NOT_AVAILABLE: Final[Mapping[str, str]] = MappingProxyType(
         "exporters.datadog": "send OTLP to a Collector with its datadog exporter",
         "exporters.elasticsearch": "send OTLP to a Collector with its elasticsearch exporter",
         "exporters.siem": "send OTLP to a Collector with the exporter of that SIEM",
-        "alerting": "put the rules into a file, and name it in the setting alert_rules",
+        "alerting.escalation_policy": "let Alertmanager escalate: setting alertmanager_url",
         "anomaly_detection": "let the metrics backend judge the metrics of exporters.prometheus",
         "transparency.decision_tracing": "with content recorded, spans show prompts and answers",
         "transparency.performance_profiling": "spans and duration histograms show where time goes",
@@ -274,6 +274,16 @@ def _otlp(reading: _Reading, value: Any, place: _Place) -> None:
     reading.take("otlp", on, place)
 
 
+def _alerting(reading: _Reading, value: Any, place: _Place) -> None:
+    on, details = _switched(value, _below(place), place)
+    reading.take("alerting", on, place)
+    _take_details(reading, details, _ALERTING_FIELDS, place, on=on)
+    if on and details.get("escalation_policy") is not None:
+        reading.refuse(place / "escalation_policy")
+    if on and "rules" in details:
+        reading.take("alert_rules", {"rules": details["rules"]}, place)
+
+
 def _unavailable(reading: _Reading, value: Any, place: _Place) -> None:
     tree = _below(place)
     on = _switched(value, tree, place)[0] if tree else _flag(value, place)
@@ -308,6 +318,7 @@ _COLLECTION_FIELDS: Final = {
     "buffer_size": "metrics_buffer_size",
     "streaming": "metrics_streaming",
 }
+_ALERTING_FIELDS: Final = {"channels": "alert_channels", "notification_channels": "notification_channels"}
 _EXPORTERS: Final = {"console": _console, "file": _file, "prometheus": _prometheus, "otlp": _otlp}
 _TRANSPARENCY_READERS: Final = {"monitoring_level": _level, "real_time_metrics": _real_time}
 _READERS: Final = {
@@ -319,6 +330,6 @@ _READERS: Final = {
     "metrics_retention": _retention,
     "metrics_collection": _collection,
     "exporters": _exporters,
-    "alerting": _unavailable,
+    "alerting": _alerting,
     "anomaly_detection": _unavailable,
 }

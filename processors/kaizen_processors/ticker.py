@@ -47,6 +47,11 @@ class Ticker:
         with self._lock:
             self._tasks = (*self._tasks, (where, task))
 
+    def remove(self, where: str) -> None:
+        """Let the tasks of this name run no more."""
+        with self._lock:
+            self._tasks = tuple(task for task in self._tasks if task[0] != where)
+
     def tick(self) -> None:
         """Run every task once, here and now."""
         for where, task in self._tasks:

@@ -13,7 +13,7 @@ from kaizen_otel.alert_handlers import registered
 from kaizen_otel.demo.script import Reply
 from kaizen_otel.patches.switch import active
 from kaizen_otel.testing import capture
-from kaizen_processors.alerts import vocabulary
+from kaizen_processors.alerts import production_rules, vocabulary
 from kaizen_processors.conditions import CONDITIONS
 from tests.processors.alerts.json_server import json_server
 
@@ -278,3 +278,133 @@ def test_rules_without_windows_are_warned_of(rules: Path, caplog: pytest.LogCapt
     with capture(alert_rules=rules, windows=False):
         pass
     assert "rules have no numbers" in caplog.text
+
+
+# -- Kaizen(config={"alerting": …}) ------------------------------------------------------------------------------------
+
+SLOW = [{"name": "failing", "condition": "error_rate > 0.5", "severity": "critical"}]
+
+
+def kaizen_with(**alerting: Any) -> None:
+    from kaizen.core.framework import Kaizen
+
+    Kaizen(config={"alerting": alerting})
+
+
+def test_the_dictionary_of_an_application_is_judged_by(kaizen_offline: ModelServer) -> None:
+    heard, unheard = Listener(), Listener()
+    kaizen_otel.register_alert_handler(heard, name="slack")
+    kaizen_otel.register_alert_handler(unheard, name="email")
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with json_server() as server, capture() as captured:
+        hooks = {"ops": {"type": "webhook", "url": server.url}}
+        kaizen_with(rules=SLOW, channels=["slack", "ops"], notification_channels=hooks)
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+    assert (heard.types, unheard.types) == (["failing"], [])
+    assert [body["type"] for body in server.bodies] == ["failing"]
+
+
+def test_what_fires_goes_on_firing_when_another_dictionary_says_the_same_rule(kaizen_offline: ModelServer) -> None:
+    listener = Listener()
+    kaizen_otel.register_alert_handler(listener, resolved=True)
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture() as captured:
+        kaizen_with(rules=SLOW)
+        run_agent()
+        captured.tick()
+        kaizen_with(rules=[*SLOW, {"name": "idle", "condition": "executions < 1"}])
+        captured.tick()
+        assert captured.flush()
+        assert listener.types == ["failing"]
+        kaizen_with(rules=[{"name": "idle", "condition": "executions < 1"}])
+        captured.tick()
+        assert captured.flush()
+    assert [(alert["type"], alert["status"]) for alert in listener.alerts] == [
+        ("failing", "firing"),
+        ("failing", "resolved"),
+    ]
+
+
+def test_channels_change_with_the_dictionary(kaizen_offline: ModelServer) -> None:
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with json_server() as first, json_server() as second, capture() as captured:
+        for url in (first.url, second.url):
+            kaizen_with(rules=SLOW, notification_channels={"ops": {"type": "webhook", "url": url}})
+            run_agent()
+            captured.tick()
+            assert captured.flush()
+        kaizen_with(rules=SLOW, notification_channels={})
+        assert list(kaizen_otel.stats()["alerts"]["channels"]) == ["events"]
+        kaizen_with(enabled=False)
+        captured.tick()
+        assert kaizen_otel.stats()["alerts"] == {}
+    # The second address is told by the next repetition: this alert has been told to `ops` already.
+    assert (len(first.bodies), len(second.bodies)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("alerting", "problem"),
+    [
+        ({"rules": [{"name": "a", "condition": "eror_rate > 1"}]}, "unknown name `eror_rate`"),
+        ({"rules": [{**SLOW[0], "auto_mitigation": True}]}, "`auto_mitigation` is not available yet"),
+        ({"channels": ["pagerduty"]}, "channels: 'pagerduty' is unknown; allowed: events"),
+        ({"notification_channels": {"slack": {"webhook_url": "x"}}}, "or a handler with this name"),
+        ({"escalation_policy": "production_alerts"}, "let Alertmanager escalate"),
+    ],
+)
+def test_a_dictionary_that_cannot_work_is_told_of_and_ignored(
+    alerting: dict[str, Any], problem: str, kaizen_offline: ModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = Listener()
+    kaizen_otel.register_alert_handler(listener)
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture() as captured:
+        kaizen_with(**alerting)
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+        assert kaizen_otel.stats()["failures"] == {"settings:SettingsError": 1}
+    assert problem in caplog.text
+    assert listener.types == ["high_error_rate"]
+
+
+def test_alerting_may_be_on_or_off_whoever_listens(
+    kaizen_offline: ModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = Listener()
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture(alerting=True) as captured:
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+        assert [event.event_name for event in captured.events if event.event_name == "kaizen.alert"] == ["kaizen.alert"]
+    with capture(alerting=False) as captured:
+        name = kaizen_otel.register_alert_handler(listener)
+        run_agent()
+        captured.tick()
+        assert kaizen_otel.stats()["alerts"] == {}
+        assert kaizen_otel.unregister_alert_handler(name)
+    assert listener.types == []
+    assert "the alert handler listener is told nothing: `alerting` is off" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("limit", "names"),
+    [
+        (None, ["high_error_rate", "execution_latency_spike"]),
+        (5.0, ["high_error_rate", "execution_latency_spike", "cost_budget_exceeded"]),
+    ],
+)
+def test_the_production_rules_have_a_budget_where_there_is_a_limit(limit: float | None, names: list[str]) -> None:
+    assert [rule.name for rule in production_rules(limit)] == names
+    with capture(alert_rules="production", budget_limit=limit):
+        assert list(kaizen_otel.stats()["alerts"]["channels"]) == ["events"]
+
+
+def test_a_handler_may_have_a_name_of_its_own() -> None:
+    assert kaizen_otel.register_alert_handler(print, name="slack") == "slack"
+    for name in ("slack", "events", "no name", ""):
+        with pytest.raises(ValueError, match="named"):
+            kaizen_otel.register_alert_handler(print, name=name)

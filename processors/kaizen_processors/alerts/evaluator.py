@@ -159,6 +159,11 @@ class Evaluator:
         with self._lock:
             self._sources = (*self._sources, source)
 
+    def unwatch(self, source: AlertSource) -> None:
+        """Ask a source no more: with the next tick its alerts are over."""
+        with self._lock:
+            self._sources = tuple(one for one in self._sources if one is not source)
+
     def alerts(self) -> tuple[Alert, ...]:
         """The alerts that fire now."""
         with self._lock:

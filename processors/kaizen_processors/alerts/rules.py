@@ -135,9 +135,12 @@ DEFAULT_RULES: Final[tuple[Rule, ...]] = (
 """The rules that hold when nobody wrote any."""
 
 
-def production_rules(budget_limit: float) -> tuple[Rule, ...]:
-    """The stricter rules of the production preset; `budget_limit` is what 24 hours may cost, in dollars."""
-    return (
+def production_rules(budget_limit: float | None = None) -> tuple[Rule, ...]:
+    """The stricter rules of the production preset; `budget_limit` is what 24 hours may cost, in dollars.
+
+    Without one the rule about it is left out: nobody knows what is too much.
+    """
+    rules = (
         Rule(name="high_error_rate", condition=Condition("error_rate > 0.05")),
         Rule(
             name="execution_latency_spike",
@@ -145,9 +148,8 @@ def production_rules(budget_limit: float) -> tuple[Rule, ...]:
             window_s=600.0,
             severity="critical",
         ),
-        Rule(
-            name="cost_budget_exceeded",
-            condition=Condition("daily_cost > budget_limit", {"budget_limit": budget_limit}),
-            window_s=86_400.0,
-        ),
     )
+    if budget_limit is None:
+        return rules
+    condition = Condition("daily_cost > budget_limit", {"budget_limit": budget_limit})
+    return (*rules, Rule(name="cost_budget_exceeded", condition=condition, window_s=86_400.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -115,10 +116,21 @@ CASES = [
     Case("windows_max_bytes", 67_108_864, 10**7, 10**7, "10000000", [999_999, True, 10**12, "64M"], ["0", "x"]),
     Case("metrics_buffer_size", 1_000, 10, 10, "10", [0, -1, 10**7, 1.5, True], ["0", "x"]),
     Case("metrics_streaming", False, True, True, "1", NOT_FLAGS, ["2"]),
+    Case("alerting", None, True, True, "on", [1, "yes please", 0.0], ["2"]),
     Case("alert_rules", None, Path("/r.yaml"), Path("/r.yaml"), "/r.yaml", [3, True, ""], ["a\x00b"]),
+    Case("alert_channels", (), ("a", "b"), ["a", "b"], "a, b", [3, [3], None], []),
     Case("alert_state", None, Path("/s.json"), Path("/s.json"), "/s.json", [3, True, ""], ["a\x00b"]),
     Case("budget_limit", None, 250.0, 250, "250", [-1, "250", True, float("nan"), 1e13], ["-1", "x"]),
     Case("alertmanager_url", None, "http://a:9093", "http://a:9093", "http://a:9093", ["", 3, "a\nb"], ["a\tb"]),
+    Case(
+        "notification_channels",
+        None,
+        MappingProxyType({"a": {}}),
+        {"a": {}},
+        '{"a": {}}',
+        [3, True, "a", {3: {}}],
+        ["{", "[]", "3"],
+    ),
     Case(
         "trace_url_template",
         None,
@@ -196,6 +208,7 @@ def test_environment_variable(case: Case) -> None:
 def test_settings_file(case: Case, suffix: str, tmp_path: Path) -> None:
     text = json.dumps(case.given if not isinstance(case.given, Path) else str(case.given))
     file = tmp_path / f"settings.{suffix}"
+    text = text if suffix == "yaml" else text.replace(": ", " = ")  # a dictionary, as TOML writes it
     file.write_text(f"# the second line\n{case.name}{':' if suffix == 'yaml' else ' ='} {text}\n")
     settings = Settings.load(env={"KAIZEN_OTEL_CONFIG": str(file)})
     assert same(getattr(settings, case.name), case.value)
@@ -230,7 +243,8 @@ def test_bad_environment_variable_is_refused_by_its_name(case: Case) -> None:
 @textual_by_name
 def test_bad_value_in_a_file_is_refused_by_its_line(case: Case, tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
-    file.write_text(f"\n\n{case.name}: {{a: dictionary}}\n")
+    takes_dictionaries = case.name in {"alert_rules", "notification_channels"}
+    file.write_text(f"\n\n{case.name}: {'[[a]]' if takes_dictionaries else '{a: dictionary}'}\n")
     with pytest.raises(SettingsError, match="cannot be") as caught:
         Settings.load(config_file=file, env={})
     assert caught.value.where == f"{file}:3"

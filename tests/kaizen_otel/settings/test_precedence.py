@@ -143,10 +143,11 @@ def test_production_preset_is_the_production_dictionary_without_what_a_collector
         "real_time_metrics": True,
         "metrics_retention": "90d",
         "exporters": {"prometheus": True, "elasticsearch": False, "datadog": False, "siem": False},
-        "alerting": {"enabled": False, "channels": ["slack"], "escalation_policy": "production_alerts"},
+        "alerting": {"enabled": True},
         "anomaly_detection": {"enabled": False, "ml_based": True, "sensitivity": "medium"},
     }
-    assert Settings.load("production", env={}) == Settings.load(env={}, config=production_monitoring)
+    dictionary = Settings.load(env={"KAIZEN_OTEL_ALERT_RULES": "production"}, config=production_monitoring)
+    assert Settings.load("production", env={}) == dictionary
 
 
 @pytest.mark.parametrize("asked", [{"content": "span"}, {"evaluators": [len]}])

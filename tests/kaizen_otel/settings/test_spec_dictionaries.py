@@ -137,6 +137,28 @@ def test_otlp_exporter_switches_otlp() -> None:
     assert load(DOWN, exporters={"otlp": {"enabled": False}}).otlp is False
 
 
+def test_alerting_switches_the_judging_of_rules() -> None:
+    assert load(alerting=True).alerting is True
+    assert load(alerting={}).alerting is True
+    assert load({"KAIZEN_OTEL_ALERTING": "yes"}, alerting=False).alerting is False
+    off = load(alerting={"enabled": False, "channels": ["a"], "rules": 3, "escalation_policy": "b"})
+    assert off == Settings(alerting=False)
+    assert "['channels']" in refused({"alerting": {"enabled": False, "channels": 3}})
+
+
+def test_alerting_says_what_is_judged_and_who_is_told() -> None:
+    rules = [{"name": "slow", "condition": "p95_latency > 10000", "time_window": "10m"}]
+    hooks = {"ops": {"type": "webhook", "url": "https://example.com/hook"}}
+    settings = load(alerting={"rules": rules, "channels": ["ops"], "notification_channels": hooks})
+    assert settings.alerting is True
+    assert settings.alert_rules == {"rules": rules}
+    assert settings.alert_channels == ("ops",)
+    assert settings.notification_channels == hooks
+    assert settings.origins["alert_rules"].where == "Kaizen(config=…)['alerting']"
+    assert "example.com" not in settings.describe()
+    assert "['notification_channels']" in refused({"alerting": {"notification_channels": ["slack"]}})
+
+
 def nested(dotted: str, value: Any) -> dict[str, Any]:
     for key in reversed(dotted.split(".")):
         value = {key: value}
@@ -161,7 +183,7 @@ def test_what_is_not_available_is_refused_when_on(key: str) -> None:
 @pytest.mark.parametrize("key", FRAMEWORK_GAPS)
 def test_what_is_not_available_is_accepted_when_off(key: str) -> None:
     parent, _, last = key.rpartition(".")
-    if last == "endpoint":
+    if last in {"endpoint", "escalation_policy"}:
         Settings.load(env={}, config=nested(parent, {"enabled": False, last: 1}))
         Settings.load(env={}, config=nested(key, None))
         return
@@ -169,7 +191,7 @@ def test_what_is_not_available_is_accepted_when_off(key: str) -> None:
     assert Settings.load(env={}, config=nested(key, {"enabled": False})) == Settings()
 
 
-@pytest.mark.parametrize("path", ["exporters.elasticsearch", "exporters.siem", "alerting", "anomaly_detection"])
+@pytest.mark.parametrize("path", ["exporters.elasticsearch", "exporters.siem", "anomaly_detection"])
 def test_details_of_what_is_off_are_accepted(path: str) -> None:
     tree = dict(trees(KAIZEN_KEYS))[tuple(path.split("."))]
     assert Settings.load(env={}, config=nested(path, {**dict.fromkeys(tree, "x"), "enabled": False})) == Settings()
@@ -190,7 +212,8 @@ def test_all_that_is_not_available_is_named_at_once() -> None:
         "anomaly_detection": {"enabled": True, "ml_based": True, "sensitivity": "medium"},
     }
     message = refused(production_monitoring)
-    for key in ("exporters.elasticsearch", "exporters.datadog", "exporters.siem", "alerting", "anomaly_detection"):
+    keys = ("exporters.elasticsearch", "exporters.datadog", "exporters.siem", "alerting.escalation_policy")
+    for key in (*keys, "anomaly_detection"):
         assert f"{key} (" in message
     assert "Collector" in message
 

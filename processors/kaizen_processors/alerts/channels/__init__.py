@@ -49,7 +49,7 @@ def _channel(name: str, given: object) -> Channel:
     arguments = dict(given)
     kind = arguments.pop("type", name)
     if kind not in CHANNELS:
-        raise ValueError(f"type {kind!r:.60} is unknown; allowed: {', '.join(CHANNELS)}")
+        raise ValueError(f"type {kind!r:.60} is unknown; allowed: {', '.join(CHANNELS)}, or a handler with this name")
     module, _, class_name = CHANNELS[kind].partition(":")
     made: type[Channel] = getattr(importlib.import_module(module), class_name)
     known = [key for key in inspect.signature(made).parameters if key not in {"name", "clock"}]

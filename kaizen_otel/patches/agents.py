@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of
-from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
+from kaizen_otel.patches.watching import awaited, blocking
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
 
 AGENT_METHODS = ("execute_workflow", "execute_cot", "execute_react", "execute_multi_round")
@@ -31,27 +30,32 @@ _DEFAULT_ID = re.compile(r"agent_\d+$")
 
 def apply_agents(patcher: Patcher, module: Any) -> None:
     """`kaizen.core.agents.Agent`: made by `Kaizen.create_agent`."""
-    patcher.wrap(module.Agent, "execute", execute)
+    patcher.wrap(module.Agent, "execute", blocking(begin_execute, observe_agent, unless=by_itself))
     for name in AGENT_METHODS:
-        patcher.wrap(module.Agent, name, run_agent)
-    patcher.wrap(module.Agent, "communicate_with", communicate_with)
+        patcher.wrap(module.Agent, name, blocking(begin_agent, observe_agent, unless=by_itself))
+    communicate = blocking(begin_answer, observe_agent, unless=lambda *call: already_watched(_answering(*call)))
+    patcher.wrap(module.Agent, "communicate_with", communicate)
 
 
 def apply_agent_loop(patcher: Patcher, module: Any) -> None:
-    """`AgentLoop`: what every `BaseAgent.run` and `run_async` goes through (kaizen >= 2.7)."""
-    patcher.wrap(module.AgentLoop, "run_sync", run_sync)
-    patcher.wrap(module.AgentLoop, "run_async", run_async)
+    """`AgentLoop`: what every `BaseAgent.run` and `run_async` goes through (kaizen >= 2.7).
+
+    The loop never calls itself: a run inside a run is an agent that calls itself.
+    """
+    patcher.wrap(module.AgentLoop, "run_sync", blocking(begin_loop, observe_base_agent))
+    patcher.wrap(module.AgentLoop, "run_async", awaited(begin_loop, observe_base_agent))
 
 
 def apply_base_agent(patcher: Patcher, module: Any) -> None:
     """`BaseAgent._handle_error`: where an exception becomes a dictionary and would be lost.
 
-    Before `AgentLoop` (kaizen < 2.7) the loop stands in `run` and `run_async` themselves.
+    Before `AgentLoop` (kaizen < 2.7) the loop stands in `run` and `run_async` themselves. An override that calls them
+    is the same run.
     """
     patcher.wrap(module.BaseAgent, "_handle_error", handle_error)
     if find_spec("kaizen.core.agent_loop") is None:
-        patcher.wrap(module.BaseAgent, "run", run_own_loop)
-        patcher.wrap(module.BaseAgent, "run_async", run_own_loop_async)
+        patcher.wrap(module.BaseAgent, "run", blocking(begin_base_agent, observe_base_agent, unless=by_itself))
+        patcher.wrap(module.BaseAgent, "run_async", awaited(begin_base_agent, observe_base_agent, unless=by_itself))
 
 
 SURFACES = (
@@ -64,51 +68,39 @@ SURFACES = (
 # -- kaizen.core.agents.Agent -------------------------------------------------------------------------------------
 
 
-def execute(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def begin_execute(telemetry: Telemetry, agent: Any, args: Arguments, kwargs: Keywords) -> Begun:
     """`Agent.execute(workflow=None, **inputs)`: a run of the agent, or of a workflow that the caller hands in."""
     workflow = args[0] if args else kwargs.get("workflow")
     # A workflow that the caller hands in is the caller's: its LLM nodes are executions of their own.
     owns_nodes = workflow is None or issubclass(type(workflow), str)
-
-    def request() -> AgentRequest:
-        return describe_agent(instance, asked_of(kwargs, workflow), owns_nodes=owns_nodes)
-
-    return _run(instance, request, wrapped, args, kwargs)
+    return telemetry.agent(lambda: describe_agent(agent, asked_of(kwargs, workflow), owns_nodes=owns_nodes))
 
 
-def run_agent(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def begin_agent(telemetry: Telemetry, agent: Any, args: Arguments, kwargs: Keywords) -> Begun:
     """One run of a `kaizen.core.agents.Agent`."""
-    inputs = {"inputs": args[0]} if args else kwargs
-    return _run(instance, lambda: describe_agent(instance, inputs), wrapped, args, kwargs)
+    return telemetry.agent(lambda: describe_agent(agent, {"inputs": args[0]} if args else kwargs))
 
 
-def communicate_with(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def begin_answer(telemetry: Telemetry, agent: Any, args: Arguments, kwargs: Keywords) -> Begun:
     """`Agent.communicate_with(target_agent, message)`: the target answers, so it is a run of the target."""
+    message = args[1] if len(args) > 1 else kwargs.get("message")
+    return telemetry.agent(lambda: describe_agent(_answering(agent, args, kwargs), message))
+
+
+def _answering(agent: Any, args: Arguments, kwargs: Keywords) -> Any:
     target = args[0] if args else kwargs.get("target_agent")
-    agent = instance if target is None else target
-
-    def request() -> AgentRequest:
-        return describe_agent(agent, args[1] if len(args) > 1 else kwargs.get("message"))
-
-    return _run(agent, request, wrapped, args, kwargs)
-
-
-def _run(
-    agent: Any, request: Callable[[], AgentRequest], wrapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    telemetry = active()
-    if telemetry is None or already_watched(agent):
-        return wrapped(*args, **kwargs)
-    with telemetry.agent(request) as run:
-        result = wrapped(*args, **kwargs)
-        run.observe(lambda run: observe_agent(run, result))
-    return result
+    return agent if target is None else target
 
 
 def already_watched(agent: Any) -> bool:
     """Whether this very run is being watched: one of the agent's own methods called another."""
     scope = current_scope()
     return isinstance(scope, AgentInvocation) and scope.request.subject is agent and not scope.ended
+
+
+def by_itself(agent: Any, _args: Arguments, _kwargs: Keywords) -> bool:
+    """The same, of a method of the agent."""
+    return already_watched(agent)
 
 
 def asked_of(kwargs: dict[str, Any], workflow: Any) -> dict[str, Any]:
@@ -139,53 +131,14 @@ def observe_agent(run: AgentInvocation, result: Any) -> None:
 # -- kaizen.core.agent_loop.AgentLoop -----------------------------------------------------------------------------
 
 
-def run_sync(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """One run of a `BaseAgent`. The loop never calls itself: a run inside a run is an agent that calls itself."""
-    telemetry = active()
-    agent = args[0] if args else kwargs.get("agent")
-    if telemetry is None:
-        return wrapped(*args, **kwargs)
-    with telemetry.agent(lambda: describe_base_agent(agent, kwargs)) as run:
-        result = wrapped(*args, **kwargs)
-        run.observe(lambda run: observe_base_agent(run, result))
-    return result
+def begin_loop(telemetry: Telemetry, _loop: Any, args: Arguments, kwargs: Keywords) -> Begun:
+    """`AgentLoop.run_sync(agent, **inputs)`, or `run_async`: one run of a `BaseAgent`."""
+    return begin_base_agent(telemetry, args[0] if args else kwargs.get("agent"), args, kwargs)
 
 
-def run_async(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """One awaited run of a `BaseAgent`."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    if telemetry is None:
-        return call
-    agent = args[0] if args else kwargs.get("agent")
-    return in_place_of(call, lambda call: _run_async(telemetry, call, agent, kwargs))
-
-
-async def _run_async(telemetry: Telemetry, call: Awaitable[Any], agent: Any, kwargs: dict[str, Any]) -> Any:
-    with telemetry.agent(lambda: describe_base_agent(agent, kwargs)) as run:
-        result = await call
-        run.observe(lambda run: observe_base_agent(run, result))
-    return result
-
-
-def run_own_loop(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`BaseAgent.run` (kaizen < 2.7). An override that calls it is the same run."""
-    telemetry = active()
-    if telemetry is None or already_watched(instance):
-        return wrapped(*args, **kwargs)
-    with telemetry.agent(lambda: describe_base_agent(instance, kwargs)) as run:
-        result = wrapped(*args, **kwargs)
-        run.observe(lambda run: observe_base_agent(run, result))
-    return result
-
-
-def run_own_loop_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`BaseAgent.run_async` (kaizen < 2.7)."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    if telemetry is None or already_watched(instance):
-        return call
-    return in_place_of(call, lambda call: _run_async(telemetry, call, instance, kwargs))
+def begin_base_agent(telemetry: Telemetry, agent: Any, _args: Arguments, kwargs: Keywords) -> Begun:
+    """One run of a `BaseAgent`."""
+    return telemetry.agent(lambda: describe_base_agent(agent, kwargs))
 
 
 def describe_base_agent(agent: Any, inputs: dict[str, Any]) -> AgentRequest:

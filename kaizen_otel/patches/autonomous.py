@@ -5,40 +5,17 @@ The loop and not `run`: Kaizen's mixins keep the bound `run` of an agent that wa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kaizen_otel.patches.agents import already_watched, describe_base_agent, observe_base_agent
-from kaizen_otel.patches.coroutines import in_place_of
+from kaizen_otel.patches.agents import begin_base_agent, by_itself, observe_base_agent
 from kaizen_otel.patches.patcher import Patcher, Surface
-from kaizen_otel.patches.switch import active
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from kaizen_otel.telemetry import Telemetry
+from kaizen_otel.patches.watching import awaited
 
 
 def apply(patcher: Patcher, module: Any) -> None:
-    """`BaseAutonomousAgent`, and with it the agents derived from it."""
+    """`BaseAutonomousAgent._autonomous_loop(task, session_id=None)`, and with it that of the agents derived from it."""
+    loop = awaited(begin_base_agent, observe_base_agent, unless=by_itself)
     patcher.wrap(module.BaseAutonomousAgent, "_autonomous_loop", loop)
 
 
 SURFACE = Surface("kaizen_agents.agents.autonomous.base", apply)
-
-
-def loop(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`_autonomous_loop(task, session_id=None)`."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    if telemetry is None:
-        return call
-    return in_place_of(call, lambda call: _loop(telemetry, call, instance, kwargs))
-
-
-async def _loop(telemetry: Telemetry, call: Awaitable[Any], agent: Any, inputs: dict[str, Any]) -> Any:
-    if already_watched(agent):
-        return await call
-    with telemetry.agent(lambda: describe_base_agent(agent, inputs)) as run:
-        result = await call
-        run.observe(lambda run: observe_base_agent(run, result))
-    return result

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.values import attribute_of
 from kaizen_otel.invocations.workflow import WorkflowInvocation
-from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.runtimes import already_watched
-from kaizen_otel.patches.switch import active
+from kaizen_otel.patches.watching import awaited, blocking
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
+    from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
 
 _PATTERNS = "kaizen_agents.patterns.patterns"
@@ -51,7 +49,7 @@ def _surface(module_name: str, methods: tuple[str, ...]) -> Surface:
             class_name, _, name = method.partition(".")
             owner = getattr(module, class_name)
             is_async = inspect.iscoroutinefunction(inspect.getattr_static(owner, name, None))
-            patcher.wrap(owner, name, run_async if is_async else run)
+            patcher.wrap(owner, name, (awaited if is_async else blocking)(begin, observe_result, unless=by_itself))
 
     return Surface(module_name, apply_to)
 
@@ -59,33 +57,14 @@ def _surface(module_name: str, methods: tuple[str, ...]) -> Surface:
 SURFACES = tuple(_surface(module, methods) for module, methods in GROUPS.items())
 
 
-def run(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A run that blocks its caller."""
-    telemetry = active()
-    if telemetry is None or already_watched(instance):
-        return wrapped(*args, **kwargs)
-    with telemetry.workflow(lambda: describe(telemetry, instance)) as group:
-        result = wrapped(*args, **kwargs)
-        group.observe(lambda group: observe_result(group, result))
-    return result
+def begin(telemetry: Telemetry, group: Any, _args: Arguments, _kwargs: Keywords) -> Begun:
+    """One run of the group."""
+    return telemetry.workflow(lambda: describe(telemetry, group))
 
 
-def run_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A run that is awaited."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    if telemetry is None:
-        return call
-    return in_place_of(call, lambda call: _run_async(telemetry, call, instance))
-
-
-async def _run_async(telemetry: Telemetry, call: Awaitable[Any], instance: Any) -> Any:
-    if already_watched(instance):
-        return await call
-    with telemetry.workflow(lambda: describe(telemetry, instance)) as group:
-        result = await call
-        group.observe(lambda group: observe_result(group, result))
-    return result
+def by_itself(group: Any, _args: Arguments, _kwargs: Keywords) -> bool:
+    """Whether this very run is being watched: one of the group's methods called another."""
+    return already_watched(group)
 
 
 def describe(telemetry: Telemetry, group: Any) -> WorkflowInvocation:

@@ -19,15 +19,16 @@ from kaizen_otel.invocations.values import (
     token_count,
     whole_number,
 )
-from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
+from kaizen_otel.patches.watching import awaited
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from kaizen_otel.invocations.base import Attributes
+    from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
 
 PROVIDERS = {
@@ -82,9 +83,9 @@ _PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def apply(patcher: Patcher, module: Any) -> None:
     """Patch the client class."""
     client = module.LlmClient
-    patcher.wrap(client, "complete", complete)
+    patcher.wrap(client, "complete", awaited(begin_chat, observe_result, unless=for_stream))
     patcher.wrap(client, "stream", stream)
-    patcher.wrap(client, "embed", embed)
+    patcher.wrap(client, "embed", awaited(begin_embeddings))
     telemetry = active()
     if telemetry is not None and telemetry.settings.stream_usage:
         patcher.wrap(client, "_build_completion_payload_and_url", build_payload)
@@ -93,27 +94,15 @@ def apply(patcher: Patcher, module: Any) -> None:
 SURFACE = Surface("kaizen.llm.client", apply)
 
 
-def complete(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def begin_chat(telemetry: Telemetry, client: Any, args: Arguments, kwargs: Keywords) -> Begun:
     """`LlmClient.complete`: one chat."""
-    telemetry = active()
-    # The coroutine is made first, so that wrong arguments are refused where the caller stands, as without us.
-    call = wrapped(*args, **kwargs)
-    if telemetry is None:
-        return call
-    return in_place_of(call, lambda call: _complete(telemetry, call, instance, args, kwargs))
+    return telemetry.call(lambda: chat_request(client, args, kwargs))
 
 
-async def _complete(
-    telemetry: Telemetry, call: Awaitable[Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+def for_stream(_client: Any, _args: Arguments, _kwargs: Keywords) -> bool:
+    """A deployment that does not stream: `stream` asks `complete` for the whole answer, and is watched already."""
     scope = attached_scope()
-    if type(scope) is CallInvocation and not scope.ended:
-        # A deployment that does not stream: `stream` asks `complete` for the whole answer, and is watched already.
-        return await call
-    with telemetry.call(lambda: chat_request(instance, args, kwargs)) as chat:
-        result = await call
-        chat.observe(lambda chat: observe_result(chat, result))
-    return result
+    return type(scope) is CallInvocation and not scope.ended
 
 
 def stream(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -127,18 +116,9 @@ def stream(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str,
     )
 
 
-def embed(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def begin_embeddings(telemetry: Telemetry, client: Any, _args: Arguments, kwargs: Keywords) -> Begun:
     """`LlmClient.embed`: one embeddings call."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    if telemetry is None:
-        return call
-    return in_place_of(call, lambda call: _embed(telemetry, call, instance, kwargs))
-
-
-async def _embed(telemetry: Telemetry, call: Awaitable[Any], instance: Any, kwargs: dict[str, Any]) -> Any:
-    with telemetry.call(lambda: embeddings_request(instance, kwargs)):
-        return await call
+    return telemetry.call(lambda: embeddings_request(client, kwargs))
 
 
 def build_payload(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -11,19 +11,20 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
-from kaizen_otel.invocations.base import NULL_INVOCATION, Invocation, NullInvocation
+from kaizen_otel.invocations.base import NULL_INVOCATION
 from kaizen_otel.invocations.scope import EvaluatorScope, MeasureScope, current_scope
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of, mapping
 from kaizen_otel.invocations.workflow import NodeInvocation, WorkflowInvocation
-from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
+from kaizen_otel.patches.watching import awaited, blocking
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import Iterator
 
     from kaizen_otel.invocations.scope import Scope
+    from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
 
 METHODS = ("execute", "execute_async")
@@ -64,43 +65,14 @@ def _family(base: Any) -> Iterator[Any]:
 def _wrap_class(patcher: Patcher, node_class: Any) -> None:
     for name in METHODS:
         if name in vars(node_class):
-            patcher.wrap(node_class, name, execute_async if _is_coroutine(vars(node_class)[name]) else execute)
+            patcher.wrap(node_class, name, EXECUTE_ASYNC if _is_coroutine(vars(node_class)[name]) else EXECUTE)
 
 
 def _is_coroutine(function: Any) -> bool:
     return inspect.iscoroutinefunction(function)
 
 
-def execute(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A node that blocks."""
-    telemetry = active()
-    if telemetry is None or already_watched(instance):
-        return wrapped(*args, **kwargs)
-    with begin(telemetry, instance, kwargs) as node:
-        result = wrapped(*args, **kwargs)
-        node.observe(lambda node: observe_result(node, instance, result))
-    return result
-
-
-def execute_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A node that is awaited."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    if telemetry is None:
-        return call
-    return in_place_of(call, lambda call: _execute_async(telemetry, call, instance, kwargs))
-
-
-async def _execute_async(telemetry: Telemetry, call: Awaitable[Any], instance: Any, kwargs: dict[str, Any]) -> Any:
-    if already_watched(instance):
-        return await call
-    with begin(telemetry, instance, kwargs) as node:
-        result = await call
-        node.observe(lambda node: observe_result(node, instance, result))
-    return result
-
-
-def already_watched(instance: Any) -> bool:
+def by_itself(instance: Any, _args: Arguments, _kwargs: Keywords) -> bool:
     """Whether this very run of the node is being watched: one of its own methods called another."""
     scope = current_scope()
     if isinstance(scope, NodeInvocation):
@@ -108,7 +80,7 @@ def already_watched(instance: Any) -> bool:
     return isinstance(scope, AgentInvocation) and scope.request.subject is instance and not scope.ended
 
 
-def begin(telemetry: Telemetry, instance: Any, kwargs: dict[str, Any]) -> Invocation | NullInvocation:
+def begin(telemetry: Telemetry, instance: Any, _args: Arguments, kwargs: Keywords) -> Begun:
     """Begin the node's span, or the execution that it is."""
     with telemetry.fence("node.describe"):
         scope = current_scope()
@@ -129,9 +101,7 @@ def begin(telemetry: Telemetry, instance: Any, kwargs: dict[str, Any]) -> Invoca
     return NULL_INVOCATION
 
 
-def begin_execution(
-    telemetry: Telemetry, instance: Any, node_class: str, key: str, kwargs: dict[str, Any]
-) -> Invocation | NullInvocation:
+def begin_execution(telemetry: Telemetry, instance: Any, node_class: str, key: str, kwargs: Keywords) -> Begun:
     """An LLM node that no agent runs as its own implementation: its span is the `invoke_agent` span."""
     config = attribute_of(instance, "config")
     return telemetry.agent(
@@ -188,9 +158,9 @@ def node_key(scope: Scope | None, instance: Any) -> str:
     return type_name(instance)
 
 
-def observe_result(node: Invocation, instance: Any, result: Any) -> None:
+def observe_result(node: AgentInvocation | NodeInvocation, result: Any) -> None:
     """An LLM node that says it failed, in Kaizen's own shape; any other node's result is the user's business."""
-    if not is_llm_node(instance):
+    if not is_llm_node(node.request.subject if isinstance(node, AgentInvocation) else node.subject):
         return
     if type(result) is dict and result.get("success") is False and "error" in result and "error_type" in result:
         node.failed_with(
@@ -198,3 +168,9 @@ def observe_result(node: Invocation, instance: Any, result: Any) -> None:
         )
     if isinstance(node, AgentInvocation):
         node.returned(result)
+
+
+EXECUTE = blocking(begin, observe_result, unless=by_itself)
+"""A node that blocks."""
+EXECUTE_ASYNC = awaited(begin, observe_result, unless=by_itself)
+"""A node that is awaited."""

@@ -14,17 +14,16 @@ from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.stream import watched_stream
 from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping, token_count
-from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.llm_client import collect_text, parameters_of
 from kaizen_otel.patches.mock_provider import MOCK_PROVIDER, observe
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
+from kaizen_otel.patches.watching import awaited, blocking
 from kaizen_processors.values import type_name
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
+    from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
 
 PROVIDERS = {
@@ -56,35 +55,9 @@ def apply(patcher: Patcher, module: Any) -> None:
                     patcher.wrap(provider, method, wrapper)
 
 
-def chat(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`chat(messages, *, model, generation_config, tools)`: one chat that blocks."""
-    telemetry = active()
-    if telemetry is None or _watched():
-        return wrapped(*args, **kwargs)
-    with telemetry.call(lambda: chat_request(instance, args, kwargs)) as call:
-        result = wrapped(*args, **kwargs)
-        call.observe(lambda call: observe(call, result))
-    return result
-
-
-def chat_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """One awaited chat."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    if telemetry is None:
-        return call
-    return in_place_of(call, lambda call: _chat_async(telemetry, call, instance, args, kwargs))
-
-
-async def _chat_async(
-    telemetry: Telemetry, awaitable: Awaitable[Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    if _watched():
-        return await awaitable
-    with telemetry.call(lambda: chat_request(instance, args, kwargs)) as call:
-        result = await awaitable
-        call.observe(lambda call: observe(call, result))
-    return result
+def begin_chat(telemetry: Telemetry, provider: Any, args: Arguments, kwargs: Keywords) -> Begun:
+    """`chat(messages, *, model, generation_config, tools)`: one chat."""
+    return telemetry.call(lambda: chat_request(provider, args, kwargs))
 
 
 def stream_chat(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -98,35 +71,23 @@ def stream_chat(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict
     )
 
 
-def embed(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def begin_embeddings(telemetry: Telemetry, provider: Any, _args: Arguments, kwargs: Keywords) -> Begun:
     """`embed(texts, *, model)`: its answer is vectors alone, so the tokens stay unknown."""
-    telemetry = active()
-    if telemetry is None or _watched():
-        return wrapped(*args, **kwargs)
-    with telemetry.call(lambda: embeddings_request(instance, kwargs)):
-        return wrapped(*args, **kwargs)
+    return telemetry.call(lambda: embeddings_request(provider, kwargs))
 
 
-def embed_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The same, awaited."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    if telemetry is None:
-        return call
-    return in_place_of(call, lambda call: _embed_async(telemetry, call, instance, kwargs))
-
-
-async def _embed_async(telemetry: Telemetry, call: Awaitable[Any], instance: Any, kwargs: dict[str, Any]) -> Any:
-    with telemetry.call(lambda: embeddings_request(instance, kwargs)):
-        return await call
+def by_itself(_provider: Any, _args: Arguments, _kwargs: Keywords) -> bool:
+    """Whether this very call is being watched: one of the provider's methods called another."""
+    scope = current_scope()
+    return isinstance(scope, CallInvocation) and not scope.ended
 
 
 METHODS = {
-    "chat": chat,
-    "chat_async": chat_async,
+    "chat": blocking(begin_chat, observe, unless=by_itself),
+    "chat_async": awaited(begin_chat, observe, unless=by_itself),
     "stream_chat": stream_chat,
-    "embed": embed,
-    "embed_async": embed_async,
+    "embed": blocking(begin_embeddings, unless=by_itself),
+    "embed_async": awaited(begin_embeddings, unless=by_itself),
 }
 
 SURFACES = tuple(
@@ -151,12 +112,6 @@ SURFACES = tuple(
         ),
     )
 )
-
-
-def _watched() -> bool:
-    """Whether this very call is being watched: one of the provider's methods called another."""
-    scope = current_scope()
-    return isinstance(scope, CallInvocation) and not scope.ended
 
 
 def chat_request(

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping
 from kaizen_otel.invocations.workflow import WorkflowInvocation
-from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
-from kaizen_otel.patches.switch import active
+from kaizen_otel.patches.watching import awaited, blocking
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
+    from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
 
 _GENERATED_NAME = re.compile(r"Workflow-[0-9a-f]{8}$")
@@ -24,78 +22,48 @@ _GENERATED_NAME = re.compile(r"Workflow-[0-9a-f]{8}$")
 
 def apply_local(patcher: Patcher, module: Any) -> None:
     """`LocalRuntime`."""
-    patcher.wrap(module.LocalRuntime, "execute", execute)
-    patcher.wrap(module.LocalRuntime, "execute_async", execute_async)
+    patcher.wrap(module.LocalRuntime, "execute", EXECUTE)
+    patcher.wrap(module.LocalRuntime, "execute_async", EXECUTE_ASYNC)
 
 
 def apply_async_local(patcher: Patcher, module: Any) -> None:
     """`AsyncLocalRuntime`, which overrides all of them."""
     for name in ("execute_async", "execute_workflow_async"):
-        patcher.wrap(module.AsyncLocalRuntime, name, execute_async)
-    patcher.wrap(module.AsyncLocalRuntime, "execute", execute)
+        patcher.wrap(module.AsyncLocalRuntime, name, EXECUTE_ASYNC)
+    patcher.wrap(module.AsyncLocalRuntime, "execute", EXECUTE)
 
 
 def apply_parallel(patcher: Patcher, module: Any) -> None:
     """`ParallelRuntime`, whose `execute` is a coroutine function."""
-    patcher.wrap(module.ParallelRuntime, "execute", execute_async)
+    patcher.wrap(module.ParallelRuntime, "execute", EXECUTE_ASYNC)
 
 
 def apply_parallel_cyclic(patcher: Patcher, module: Any) -> None:
     """`ParallelCyclicRuntime`."""
-    patcher.wrap(module.ParallelCyclicRuntime, "execute", execute)
+    patcher.wrap(module.ParallelCyclicRuntime, "execute", EXECUTE)
 
 
 def apply_access_controlled(patcher: Patcher, module: Any) -> None:
     """`AccessControlledRuntime`, which hands on to another runtime."""
-    patcher.wrap(module.AccessControlledRuntime, "execute", execute)
+    patcher.wrap(module.AccessControlledRuntime, "execute", EXECUTE)
 
 
-SURFACES = (
-    Surface("kailash.runtime.local", apply_local),
-    Surface("kailash.runtime.async_local", apply_async_local),
-    Surface("kailash.runtime.parallel", apply_parallel),
-    Surface("kailash.runtime.parallel_cyclic", apply_parallel_cyclic),
-    Surface("kailash.runtime.access_controlled", apply_access_controlled),
-)
+def begin(telemetry: Telemetry, runtime: Any, args: Arguments, kwargs: Keywords) -> Begun:
+    """One run of a workflow."""
+    return telemetry.workflow(lambda: describe(telemetry, runtime, _workflow_of(args, kwargs)))
 
 
-def execute(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A run that blocks its caller."""
-    telemetry = active()
-    workflow = _workflow_of(args, kwargs)
-    if telemetry is None or already_watched(workflow):
-        return wrapped(*args, **kwargs)
-    with telemetry.workflow(lambda: describe(telemetry, instance, workflow)) as run:
-        result = wrapped(*args, **kwargs)
-        run.observe(lambda run: observe_result(run, result))
-    return result
+def handed_on(_runtime: Any, args: Arguments, kwargs: Keywords) -> bool:
+    """Whether this very run is being watched: a runtime handed it on to the next."""
+    return already_watched(_workflow_of(args, kwargs))
 
 
-def execute_async(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A run that is awaited."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    workflow = _workflow_of(args, kwargs)
-    if telemetry is None:
-        return call
-    return in_place_of(call, lambda call: _execute_async(telemetry, call, instance, workflow))
-
-
-async def _execute_async(telemetry: Telemetry, call: Awaitable[Any], instance: Any, workflow: Any) -> Any:
-    if already_watched(workflow):
-        return await call
-    with telemetry.workflow(lambda: describe(telemetry, instance, workflow)) as run:
-        result = await call
-        run.observe(lambda run: observe_result(run, result))
-    return result
-
-
-def _workflow_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _workflow_of(args: Arguments, kwargs: Keywords) -> Any:
     return args[0] if args else kwargs.get("workflow")
 
 
 def already_watched(workflow: Any) -> bool:
-    """Whether this very run is being watched: a runtime handed it on to the next."""
+    """Whether a run of this very workflow, or group, is being watched."""
     scope = current_scope()
     return isinstance(scope, WorkflowInvocation) and scope.subject is workflow and not scope.ended
 
@@ -134,3 +102,17 @@ def observe_result(run: WorkflowInvocation, result: Any) -> None:
         if value.get("failed") is True or bounded_text(value.get("status")) == "failed" or "error" in value:
             run.failure = failure
             return
+
+
+EXECUTE = blocking(begin, observe_result, unless=handed_on)
+"""A run that blocks its caller."""
+EXECUTE_ASYNC = awaited(begin, observe_result, unless=handed_on)
+"""A run that is awaited."""
+
+SURFACES = (
+    Surface("kailash.runtime.local", apply_local),
+    Surface("kailash.runtime.async_local", apply_async_local),
+    Surface("kailash.runtime.parallel", apply_parallel),
+    Surface("kailash.runtime.parallel_cyclic", apply_parallel_cyclic),
+    Surface("kailash.runtime.access_controlled", apply_access_controlled),
+)

@@ -8,11 +8,12 @@ from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.store import StoreInvocation
 from kaizen_otel.invocations.values import bounded_text, entry_of
 from kaizen_otel.patches.patcher import Patcher, Surface
-from kaizen_otel.patches.switch import active
+from kaizen_otel.patches.watching import blocking
 from kaizen_processors.values import type_name
 from kaizen_semconv.attributes import KaizenMemoryOperation
 
 if TYPE_CHECKING:
+    from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
 
 MEMORIES = {
@@ -31,15 +32,15 @@ _FOUND = ("turns", "recent_turns", "all_turns")
 def _memory_surface(module_name: str, class_name: str) -> Surface:
     def apply_to(patcher: Patcher, module: Any) -> None:
         memory = getattr(module, class_name)
-        patcher.wrap(memory, "load_context", load_context)
-        patcher.wrap(memory, "save_turn", save_turn)
+        patcher.wrap(memory, "load_context", blocking(begin_load, observe_turns))
+        patcher.wrap(memory, "save_turn", blocking(begin_save, observe_turns))
 
     return Surface(f"kaizen.memory.{module_name}", apply_to)
 
 
 def apply_vector_store(patcher: Patcher, module: Any) -> None:
     """`SimpleVectorStore`: needs numpy, and a model for the embeddings."""
-    patcher.wrap(module.SimpleVectorStore, "search", search)
+    patcher.wrap(module.SimpleVectorStore, "search", blocking(begin_search, observe_documents))
 
 
 SURFACES = (
@@ -48,38 +49,24 @@ SURFACES = (
 )
 
 
-def load_context(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def begin_memory(telemetry: Telemetry, memory: Any, operation: KaizenMemoryOperation, session: Any) -> Begun:
+    """One access to a memory."""
+    return telemetry.store(lambda: describe(telemetry, memory, operation, session))
+
+
+def begin_load(telemetry: Telemetry, memory: Any, args: Arguments, kwargs: Keywords) -> Begun:
     """`load_context(session_id)`."""
-    return _memory(KaizenMemoryOperation.LOAD, wrapped, instance, args, kwargs)
+    return begin_memory(telemetry, memory, KaizenMemoryOperation.LOAD, args[0] if args else kwargs.get("session_id"))
 
 
-def save_turn(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def begin_save(telemetry: Telemetry, memory: Any, args: Arguments, kwargs: Keywords) -> Begun:
     """`save_turn(session_id, turn)`."""
-    return _memory(KaizenMemoryOperation.SAVE, wrapped, instance, args, kwargs)
+    return begin_memory(telemetry, memory, KaizenMemoryOperation.SAVE, args[0] if args else kwargs.get("session_id"))
 
 
-def _memory(
-    operation: KaizenMemoryOperation, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    telemetry = active()
-    if telemetry is None:
-        return wrapped(*args, **kwargs)
-    session = args[0] if args else kwargs.get("session_id")
-    with telemetry.store(lambda: describe(telemetry, instance, operation, session)) as access:
-        result = wrapped(*args, **kwargs)
-        access.observe(lambda access: observe_turns(access, result))
-    return result
-
-
-def search(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def begin_search(telemetry: Telemetry, store: Any, _args: Arguments, _kwargs: Keywords) -> Begun:
     """`search(query, top_k, similarity_threshold)`."""
-    telemetry = active()
-    if telemetry is None:
-        return wrapped(*args, **kwargs)
-    with telemetry.store(lambda: describe(telemetry, instance)) as access:
-        result = wrapped(*args, **kwargs)
-        access.observe(lambda access: observe_documents(access, result))
-    return result
+    return telemetry.store(lambda: describe(telemetry, store))
 
 
 def describe(

@@ -113,8 +113,50 @@ KAIZEN_NODE_ID: Final = "kaizen.node.id"
 KAIZEN_NODE_TYPE: Final = "kaizen.node.type"
 """String. Class of the workflow node."""
 
+KAIZEN_PENDING_COST_AMOUNT: Final = "kaizen.pending.cost.amount"
+"""Double. Cost of those model calls in US dollars, as far as it is known."""
+
+KAIZEN_PENDING_ELAPSED: Final = "kaizen.pending.elapsed"
+"""Double. Seconds that the operation had run for when the placeholder was made."""
+
+KAIZEN_PENDING_INPUT_TOKENS: Final = "kaizen.pending.input_tokens"
+"""Int. Input tokens of those model calls."""
+
+KAIZEN_PENDING_MODEL_CALLS: Final = "kaizen.pending.model_calls"
+"""Int. Model calls that had ended by then in an execution and everything below it."""
+
+KAIZEN_PENDING_OPERATION: Final = "kaizen.pending.operation"
+"""String. The `gen_ai.operation.name` of that span. The placeholder has none itself, so that nobody takes it for a
+finished operation.
+"""
+
+KAIZEN_PENDING_OUTPUT_TOKENS: Final = "kaizen.pending.output_tokens"
+"""Int. Output tokens of those model calls."""
+
+KAIZEN_PENDING_PARENT_SPAN_ID: Final = "kaizen.pending.parent_span_id"
+"""String. Id of the parent that that span will have."""
+
+KAIZEN_PENDING_SPAN_ID: Final = "kaizen.pending.span_id"
+"""String. Id of the span that the placeholder stands for, which is sent when the operation ends."""
+
+KAIZEN_PENDING_SPAN_NAME: Final = "kaizen.pending.span_name"
+"""String. Name of the span that the placeholder stands for."""
+
+KAIZEN_PENDING_TOOL_CALLS: Final = "kaizen.pending.tool_calls"
+"""Int. Tool calls that had ended by then in an execution and everything below it."""
+
 KAIZEN_QUALITY_SCORE: Final = "kaizen.quality.score"
 """Double. Mean of the evaluations of this execution known when its span ended, 0 to 1."""
+
+KAIZEN_SPAN_ABANDONED: Final = "kaizen.span.abandoned"
+"""One of the values below. What ended the operation, when it did not come to its own end. Its span says what was known
+until then.
+"""
+
+KAIZEN_SPAN_PENDING: Final = "kaizen.span.pending"
+"""Boolean. True on a placeholder for an operation that was running when it was sent. Never on the span of the operation
+itself.
+"""
 
 KAIZEN_STORE_RESULTS: Final = "kaizen.store.results"
 """Int. Turns or documents that the store gave."""
@@ -252,6 +294,19 @@ class KaizenMemoryOperation(StrEnum):
 
     SAVE = "save"
     """A turn is written."""
+
+
+class KaizenSpanAbandoned(StrEnum):
+    """What ended the operation, when it did not come to its own end. Its span says what was known until then."""
+
+    EXIT = "exit"
+    """The process came to its end."""
+
+    SIGTERM = "sigterm"
+    """The process was about to die of SIGTERM."""
+
+    UNINSTRUMENT = "uninstrument"
+    """Nobody watches any more; the operation itself may have gone on."""
 
 
 class KaizenTelemetrySignal(StrEnum):

@@ -16,6 +16,7 @@ __all__ = [
     "INVOKE_WORKFLOW",
     "MEMORY",
     "NODE",
+    "PENDING",
     "RETRIEVAL",
     "TRACE",
     "SpanDefinition",
@@ -91,6 +92,15 @@ NODE: Final = SpanDefinition(
     operation=None,
     marker="kaizen.node.type",
     description="A node of a workflow that is neither an agent nor a model call.",
+)
+
+PENDING: Final = SpanDefinition(
+    id="span.kaizen.pending",
+    kind="internal",
+    names=("{kaizen.pending.span_name} (running)",),
+    operation=None,
+    marker="kaizen.span.pending",
+    description="A placeholder for an operation that has run for a while and not ended. Only with `pending_spans_s`.",
 )
 
 RETRIEVAL: Final = SpanDefinition(

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from kaizen_otel._version import __version__
 from kaizen_otel.otel_logs import SCOPE_NAME, EventLog
 from kaizen_otel.outputs import (
+    FileOutput,
     OwnMetrics,
     build_own_events,
     build_own_metrics,
@@ -69,6 +70,7 @@ class Providers:
         self._ledger = ledger
         self._schema_url = GEN_AI_SCHEMA_URLS[settings.conventions]
         self.tracer: Tracer | None = None  # the one in force; None when nobody records spans
+        self.on_joined: Callable[[], object] | None = None  # told when the application's provider is found later
         self.settled = False  # whether the application's provider was found: until then each new tree looks again
         self._own_tracer_provider: TracerProvider | None = None
         self._span_queue: DeliveryQueue[ReadableSpan] | None = None
@@ -124,6 +126,8 @@ class Providers:
         self.settled = True
         self._arm_shell(provider)
         self.tracer = self._tracer_of(provider)
+        if self.on_joined is not None:
+            self.on_joined()
 
     def _build_own(self) -> None:
         settings = self._settings
@@ -151,6 +155,21 @@ class Providers:
             provider.add_span_processor(shell)
             _shells[provider] = shell
         shell.arm(self._pipeline)
+
+    def ways_out_of_our_own(self) -> list[Callable[[ReadableSpan], object]]:
+        """Where a span can be handed over without passing the pipeline: our queue, wrapped exporters, our file.
+
+        An application that exports by itself sees nothing of what is handed over here.
+        """
+        ways: list[Callable[[ReadableSpan], object]] = []
+        if self._joined is not None:
+            ways += [
+                partial(_export_one, exporter) for exporter in self._wrapped_in_use() if exporter.signal == "traces"
+            ]
+        elif self._span_queue is not None:
+            ways.append(self._span_queue.put)
+        ways += [observer.on_span for observer in self._pipeline.observers if isinstance(observer, FileOutput)]
+        return ways
 
     # -- metrics --------------------------------------------------------------------------------------------------
 
@@ -342,6 +361,10 @@ class Providers:
             return None  # its spans are the ones around: no attributes need to be made for them
         tracer: Tracer = provider.get_tracer(SCOPE_NAME, __version__, self._schema_url)
         return tracer
+
+
+def _export_one(exporter: Any, span: ReadableSpan) -> None:
+    exporter.export([span])
 
 
 def _wrapped_exporters(signal: str) -> list[Any]:

@@ -14,11 +14,13 @@ from kaizen_otel import log_correlation
 from kaizen_otel.alert_handlers import RULE_SETTINGS, rules_wanted
 from kaizen_otel.content import ContentWriter
 from kaizen_otel.context import in_force
+from kaizen_otel.exits import ClosingAtExit
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
 from kaizen_otel.invocations.attribution import attribution_in
 from kaizen_otel.invocations.base import NULL_INVOCATION, NullInvocation, SilentInvocation
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.emit import EMITTERS
+from kaizen_otel.invocations.running import RunningInvocations
 from kaizen_otel.invocations.scope import SilentScope, current_scope
 from kaizen_otel.otel_logs import SCOPE_NAME
 from kaizen_otel.performance import PerformanceDesk
@@ -36,6 +38,7 @@ from kaizen_processors.money import to_decimal
 from kaizen_processors.pipeline import Pipeline
 from kaizen_processors.pricing import PriceBook
 from kaizen_processors.usage import Usage
+from kaizen_semconv.attributes import KaizenSpanAbandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
     from kaizen_otel.invocations.store import StoreInvocation
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
+    from kaizen_otel.pending import PendingSpans
     from kaizen_otel.rules import RuleDesk
     from kaizen_otel.settings import Settings
 from kaizen_processors.clock import Clock
@@ -72,6 +76,7 @@ class Telemetry:
         self.settings = settings
         self.fence = Fence()
         self.clock: Clock = SYSTEM_CLOCK if settings.clock is None else FallbackClock(settings.clock, self.fence)
+        self.running = RunningInvocations(self.fence)
         self.ledger = Ledger(settings.max_ledger_keys, self.clock)
         self.prices = PriceBook() if settings.price_file is None else PriceBook.from_file(settings.price_file)
         self.foreign = ForeignCalls(self.ledger, self.prices, attribution_in, own_scope=SCOPE_NAME)
@@ -81,14 +86,18 @@ class Telemetry:
         self.alerts = SelfAlerts(lambda: self.providers.events, self.clock, self.fence)
         self.pipeline.on_disabled = self.alerts.observer_disabled
         self.providers.watch_delivery(self.alerts)
+        self._at_exit = ClosingAtExit(self.running, settings.exit_timeout_s / 2)
+        self.providers.on_joined = self._at_exit.go_first
         self.created_agents: OrderedDict[str, AgentSettings | None] = OrderedDict()
         self._refused: set[str] = set()
         self._sigterm: SigtermFlush | None = None
         self.records_nodes = True
+        self.pending: PendingSpans | None = None
         self._read_settings()
         self.content = ContentWriter(self)
         self.quality = QualityDesk(self)
         self.performance = PerformanceDesk(self)
+        self.pending = self._tell_of_what_runs()
         self._rules: RuleDesk | None = None
         self._correlates_logs = settings.console if settings.log_correlation is None else settings.log_correlation
         if self._correlates_logs:
@@ -119,6 +128,16 @@ class Telemetry:
             self.rules  # noqa: B018 - begins it
         elif any(getattr(settings, name) != getattr(before, name) for name in RULE_SETTINGS):
             self._rules.configure(before, settings)
+
+    def _tell_of_what_runs(self) -> PendingSpans | None:
+        interval_s = self.settings.pending_spans_s
+        if interval_s is None:
+            return None
+        from kaizen_otel.pending import PendingSpans  # noqa: PLC0415 - loaded when used
+
+        pending = PendingSpans(self, interval_s, self.providers.ways_out_of_our_own)
+        self.performance.ticker.add("pending.tick", pending.tick)
+        return pending
 
     def handle_sigterm(self) -> None:
         """Deliver on SIGTERM, when that is asked for."""
@@ -276,6 +295,7 @@ class Telemetry:
             "disabled_observers": self.providers.disabled_observers(),
             "evaluations_dropped": self.quality.stats(),
             "windows": self.performance.stats(),
+            "pending_spans": {} if self.pending is None else self.pending.stats(),
             "alerts": {} if self._rules is None else self._rules.stats(),
             "calls": {
                 key: {
@@ -305,6 +325,10 @@ class Telemetry:
     def deliver_before_the_kill(self, timeout_s: float, final: bool) -> None:
         """Deliver within `timeout_s` seconds; with `final` the process ends for certain, and the rest is spooled."""
         deadline_s = time.monotonic() + timeout_s
+        if final:
+            # The interrupted thread may hold a lock that this waits for: then what runs is lost, and nothing else.
+            close = partial(self.running.close, KaizenSpanAbandoned.SIGTERM, timeout_s / 4)
+            all_at_once([close], timeout_s / 4, self.fence)
         self.quality.flush(timeout_s / 4)
         self.alerts.flush(timeout_s / 8)
         if self._rules is not None:
@@ -315,7 +339,9 @@ class Telemetry:
         all_at_once(jobs, left_s, self.fence)
 
     def shutdown(self) -> None:
-        """Leave the application's providers, end our own."""
+        """End what still runs, leave the application's providers, end our own."""
+        self._at_exit.stand_down()
+        self.running.close(KaizenSpanAbandoned.UNINSTRUMENT, self.settings.exit_timeout_s / 2)
         if self._sigterm is not None:
             self._sigterm.uninstall()
         if self._correlates_logs:

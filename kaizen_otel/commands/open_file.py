@@ -112,6 +112,7 @@ def _report(traces: list[Trace]) -> dict[str, Any]:
 def _sums(totals: Totals) -> dict[str, Any]:
     return {
         "executions": totals.executions,
+        "still_running": totals.running,
         "errors": totals.errors,
         "cancelled": totals.cancelled,
         "p95_latency_ms": None if totals.p95_ns is None else totals.p95_ns / 1e6,
@@ -139,6 +140,7 @@ def _span(node: SpanNode, depth: int) -> dict[str, Any]:
         "status": node.status,
         "status_message": node.status_message,
         "orphan": node.orphan,
+        "still_running": node.pending,
         "attributes": _finite(dict(node.attributes)),
     }
 

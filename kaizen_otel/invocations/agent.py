@@ -162,6 +162,10 @@ class AgentInvocation(Invocation, ExecutionScope):
         """What samplers may want."""
         return self.telemetry.emitter.agent_start(self)
 
+    def tally_so_far(self) -> Tally | None:
+        """Its model and tool calls, and those below it."""
+        return self.total
+
     def returned(self, output: object) -> None:
         """Note what the agent gave its caller."""
         self.output = output

@@ -15,6 +15,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode
 
 from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.scope import ATTRIBUTES_KEY, Scope, attach, context_of, detach, with_scope
+from kaizen_semconv import attributes as k
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from kaizen_otel.invocations.scope import Attached
     from kaizen_otel.telemetry import Telemetry
+    from kaizen_processors.ledger import Tally
+    from kaizen_semconv.attributes import KaizenSpanAbandoned
 
 Attributes = dict[str, "AttributeValue"]
 
@@ -71,6 +74,10 @@ class Invocation(Scope):
         """Attributes set once, before the span ends."""
         return {}
 
+    def tally_so_far(self) -> Tally | None:
+        """Sums over this operation and everything below it, while it runs; None where nobody adds them up."""
+        return None
+
     def on_finish(self, duration_ns: int) -> None:
         """Account for the finished operation; runs before the span's last attributes are set."""
 
@@ -90,6 +97,8 @@ class Invocation(Scope):
         else:
             above = None
             self.start_time_ns = clock.time_ns()
+            if telemetry.pending is not None:
+                telemetry.pending.wake()
         around = otel_context.get_current()
         # A sampler, an id generator or a processor of the application's may raise: then there is no span, but the
         # operation is still accounted for.
@@ -101,6 +110,7 @@ class Invocation(Scope):
         except Exception as error:  # noqa: BLE001 - the fence, as cheap as it gets
             telemetry.fence.caught("span.start", error)
         self._context = context_of(self, self.span, around)
+        telemetry.running.open[self] = True
         return self
 
     def _start_span(self, tracer: Tracer, around: Context) -> Span:
@@ -146,8 +156,21 @@ class Invocation(Scope):
 
     def finish(self, error: BaseException | None = None) -> None:
         """End the operation once; later calls do nothing. Never raises."""
-        if self._ended:
-            return
+        running = self.telemetry.running
+        if self._ended or (not running.open.pop(self, False) and running.closing):
+            return  # in the second case whoever closes what runs has it in hand
+        self._end(error)
+
+    def abandon(self, reason: KaizenSpanAbandoned) -> None:
+        """End an operation that did not come to its end. Only for whoever took it out of those that run."""
+        attached = attach(self.context(), self)
+        try:
+            self.failure = Failure.by_abandonment(reason.value, self.failure)
+            self._end(None)
+        finally:
+            detach(attached)
+
+    def _end(self, error: BaseException | None) -> None:
         self._ended = True
         fence = self.telemetry.fence
         duration_ns = 0
@@ -179,6 +202,11 @@ class Invocation(Scope):
         """Whether `finish` was called."""
         return self._ended
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether it has a span that leaves the process."""
+        return self.span is not INVALID_SPAN and self.span.get_span_context().trace_flags.sampled
+
     def _end_span(self, span: Span, duration_ns: int) -> None:
         try:
             try:
@@ -192,13 +220,20 @@ class Invocation(Scope):
     def _describe(self, span: Span) -> None:
         attributes = self.end_attributes()
         failure = self.failure
-        if failure is not None and not failure.cancelled:
-            attributes[g.ERROR_TYPE] = failure.error_type
-            if failure.http_status is not None:
-                attributes[g.HTTP_RESPONSE_STATUS_CODE] = failure.http_status
-            span.set_status(Status(StatusCode.ERROR, self.failure_message()))
+        if failure is not None:
+            self._describe_failure(span, failure, attributes)
         if attributes:
             span.set_attributes(attributes)
+
+    def _describe_failure(self, span: Span, failure: Failure, attributes: Attributes) -> None:
+        if failure.abandoned is not None:
+            attributes[k.KAIZEN_SPAN_ABANDONED] = failure.abandoned
+        if failure.cancelled:
+            return
+        attributes[g.ERROR_TYPE] = failure.error_type
+        if failure.http_status is not None:
+            attributes[g.HTTP_RESPONSE_STATUS_CODE] = failure.http_status
+        span.set_status(Status(StatusCode.ERROR, self.failure_message()))
 
 
 class NullInvocation:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.pricing import Price
+    from kaizen_semconv.attributes import KaizenSpanAbandoned
 
 UNKNOWN_PROVIDER = "unknown"
 
@@ -181,6 +182,12 @@ class CallInvocation(Invocation):
         telemetry.ledger.add_call(record, self.tallies, opened=True)
         if execution is not None:
             execution.call_finished(self)
+
+    def abandon(self, reason: KaizenSpanAbandoned) -> None:
+        """End a call whose answer, or the rest of it, nobody waited for."""
+        if self.outcome is None:
+            self.outcome = KaizenCallOutcome.ABANDONED.value
+        super().abandon(reason)
 
     def end_attributes(self) -> Attributes:
         """Response, usage, price."""

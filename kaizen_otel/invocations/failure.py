@@ -32,6 +32,9 @@ TAXONOMIES = ("kaizen.llm.errors", "httpx")
 """Modules whose errors name a failure of a model call as its caller knows it; what they were raised from (a socket's
 error, a decoder's) is how their library works inside."""
 
+ABANDONED = "abandoned"
+"""In place of an exception's class: nothing was raised."""
+
 STATUS_BY_CLASS = {"RateLimited": 429}
 """Kaizen's errors that stand for one HTTP status but do not carry it."""
 
@@ -48,10 +51,10 @@ class Failure:
 
     `error_type` names the root cause's class, `http_status` the provider's answer when there was one. A cancelled or
     interrupted operation is not an error: `cancelled` says so. The exception itself is not kept: its traceback would
-    keep the user's objects alive.
+    keep the user's objects alive. `abandoned` says by what an operation was ended that had not come to its end.
     """
 
-    __slots__ = ("cancelled", "error_type", "http_status", "message")
+    __slots__ = ("abandoned", "cancelled", "error_type", "http_status", "message")
 
     def __init__(
         self,
@@ -60,8 +63,10 @@ class Failure:
         *,
         http_status: int | None = None,
         cancelled: bool = False,
+        abandoned: str | None = None,
     ) -> None:
         """Hold what is known."""
+        self.abandoned = abandoned
         self.error_type = error_type
         self.message = message
         self.http_status = http_status
@@ -74,6 +79,19 @@ class Failure:
             return cls(type_name(error), cancelled=True)
         root = root_cause(error)
         return cls(type_name(root), message_of(root), http_status=http_status_of(root))
+
+    @classmethod
+    def by_abandonment(cls, reason: str, before: Failure | None) -> Failure:
+        """Of an operation that did not come to its end: cancelled, unless it had already failed in some other way."""
+        if before is None:
+            return cls(ABANDONED, cancelled=True, abandoned=reason)
+        return cls(
+            before.error_type,
+            before.message,
+            http_status=before.http_status,
+            cancelled=before.cancelled,
+            abandoned=reason,
+        )
 
 
 def is_cancellation(error: BaseException) -> bool:

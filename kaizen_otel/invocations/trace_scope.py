@@ -9,15 +9,19 @@ from kaizen_processors.money import to_float
 from kaizen_semconv import attributes as k
 
 if TYPE_CHECKING:
-    from kaizen_otel.invocations.scope import Scope
+    from kaizen_otel.invocations.scope import MeasureScope, Scope
     from kaizen_otel.telemetry import Telemetry
-    from kaizen_processors.ledger import TallySnapshot
+    from kaizen_processors.ledger import Tally, TallySnapshot
+    from kaizen_semconv.attributes import KaizenSpanAbandoned
 
 
 class TraceInvocation(Invocation):
-    """The span around a named group. What is counted inside is handed over when the group ends."""
+    """The span around a named group. What is counted inside is handed over when the group ends.
 
-    __slots__ = ("executions", "name", "sums")
+    `inside` is what counts there, for whoever asks earlier.
+    """
+
+    __slots__ = ("executions", "inside", "name", "sums")
 
     kind: ClassVar[str] = "trace"
 
@@ -25,6 +29,7 @@ class TraceInvocation(Invocation):
         """Prepare a group of this name."""
         super().__init__(telemetry, parent)
         self.name = name
+        self.inside: MeasureScope | None = None
         self.sums: TallySnapshot | None = None
         self.executions = 0
 
@@ -39,6 +44,17 @@ class TraceInvocation(Invocation):
     def counted(self, sums: TallySnapshot, executions: int) -> None:
         """Take what the group came to."""
         self.sums, self.executions = sums, executions
+
+    def tally_so_far(self) -> Tally | None:
+        """What was counted inside."""
+        return None if self.inside is None else self.inside.total
+
+    def abandon(self, reason: KaizenSpanAbandoned) -> None:
+        """End a group that was not left."""
+        if self.inside is not None:
+            (sums,) = self.telemetry.ledger.snapshot_tallies(self.inside.total)
+            self.counted(sums, len(self.inside.execution_ids))
+        super().abandon(reason)
 
     def end_attributes(self) -> Attributes:
         """Sums over everything inside."""

@@ -176,6 +176,13 @@ class Settings:
         default=False,
         metadata=_about(Flag(), "deliver on SIGTERM, within `exit_timeout_s`, before what would happen without us"),
     )
+    pending_spans_s: float | None = field(
+        default=None,
+        metadata=_about(
+            Duration(least=1.0, most=86_400.0, optional=True),
+            "seconds after which a running operation is told of by a placeholder span; none: only when it ends",
+        ),
+    )
     set_global: bool = field(default=False, metadata=_about(Flag(), "make our own providers the global ones"))
     metrics: bool = field(default=True, metadata=_about(Flag(), "record metrics; false: spans only"))
     durations: bool = field(

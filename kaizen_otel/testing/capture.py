@@ -75,6 +75,7 @@ class Captured:
         """Build private providers that keep everything in memory."""
         self.clock = clock
         self._spans = InMemorySpanExporter()
+        self._pending: list[ReadableSpan] = []
         self.tracer_provider = TracerProvider(id_generator=ids, shutdown_on_exit=False)
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._spans))
         self._reader = InMemoryMetricReader()
@@ -90,6 +91,11 @@ class Captured:
     def spans(self) -> list[CapturedSpan]:
         """Finished spans, in the order in which they ended."""
         return [_plain(span) for span in self._spans.get_finished_spans()]
+
+    @property
+    def pending_spans(self) -> list[CapturedSpan]:
+        """Placeholders for spans that had not ended (`pending_spans_s`), in the order in which `tick()` made them."""
+        return [_plain(span) for span in self._pending]
 
     def spans_named(self, prefix: str) -> list[CapturedSpan]:
         """Finished spans whose name starts with `prefix`."""
@@ -186,6 +192,7 @@ class Captured:
     def clear(self) -> None:
         """Forget spans, records and events; metrics go on."""
         self._spans.clear()
+        self._pending.clear()
         self._logs.clear()
         self._recorder.calls.clear()
         self._recorder.executions.clear()
@@ -216,6 +223,8 @@ def capture(*, deterministic: bool = True, **settings: Any) -> Iterator[Captured
     telemetry = active()
     if telemetry is not None:
         telemetry.pipeline.add(captured._recorder)  # noqa: SLF001 - made here
+        if telemetry.pending is not None:
+            telemetry.pending.watchers.append(captured._pending.append)  # noqa: SLF001 - as above
     try:
         yield captured
     finally:

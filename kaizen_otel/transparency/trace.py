@@ -160,6 +160,8 @@ class ExecutionTrace:
                 self._invocation = invocation.__enter__()
                 self.start_unix_ns = invocation.start_time_ns or self.start_unix_ns
         self._scope = MeasureScope(current_scope())
+        if self._invocation is not None:
+            self._invocation.inside = self._scope
         self._token = otel_context.attach(with_scope(self._scope))
         return self
 

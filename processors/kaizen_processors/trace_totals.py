@@ -57,7 +57,7 @@ class Cost:
 
 
 class Totals:
-    """Sums over executions and model calls."""
+    """Sums over executions and model calls. What had not ended is in `running` and in no other count."""
 
     __slots__ = (
         "cache_read_tokens",
@@ -70,12 +70,14 @@ class Totals:
         "input_tokens",
         "model_calls",
         "output_tokens",
+        "running",
         "scores",
     )
 
     def __init__(self) -> None:
         """Start with nothing."""
         self.executions = 0
+        self.running = 0
         self.errors = 0
         self.cancelled = 0
         self.model_calls = 0
@@ -116,7 +118,7 @@ def totals_by_agent(roots: Sequence[SpanNode]) -> dict[str, Totals]:
     for node, owner in _owned(roots, owners):
         if node.is_execution:
             executions.append(node)
-        if not node.is_model_call:
+        if not node.is_model_call or node.pending:
             continue
         if owner is None or (node.agent_name or owner.agent_name) != owner.agent_name:
             _add_calls(agents.setdefault(node.agent_name or NO_AGENT, Totals()), [node], sums=True)
@@ -165,6 +167,11 @@ def _add_execution(agent: Totals, node: SpanNode, calls: list[SpanNode], *, blam
         calls: Its own model calls.
         blamed: No execution below says that its cost is incomplete; so what is missing is missing here.
     """
+    if node.pending:
+        agent.running += 1
+        _add_calls(agent, calls, sums=True)
+        agent.cost.complete = False
+        return
     agent.executions += 1
     agent.cancelled += node.cancelled
     agent.errors += not node.cancelled and (node.failed or node.text(ka.KAIZEN_EXECUTION_STATUS) == "error")

@@ -11,6 +11,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from kaizen_processors.pending_nodes import settled
 from kaizen_semconv import attributes as ka
 from kaizen_semconv import gen_ai
 
@@ -45,6 +46,7 @@ DISPLAY_ATTRIBUTES: Final = frozenset(
         ka.KAIZEN_EXECUTION_TOTAL_INPUT_TOKENS,
         ka.KAIZEN_EXECUTION_TOTAL_OUTPUT_TOKENS,
         ka.KAIZEN_QUALITY_SCORE,
+        ka.KAIZEN_SPAN_ABANDONED,
         ka.KAIZEN_TOOL_SIMULATED,
         ka.KAIZEN_USAGE_COST_AMOUNT,
         ka.KAIZEN_USAGE_COST_CURRENCY,
@@ -82,6 +84,7 @@ class SpanNode:
         "name",
         "orphan",
         "parent_id",
+        "pending",
         "remote_parent",
         "scope",
         "service",
@@ -100,6 +103,8 @@ class SpanNode:
         self.parent_id: str | None = None
         self.remote_parent = False
         self.orphan = False
+        self.pending = False
+        """Whether it had not ended when it was last heard of (`build_traces` finds out)."""
         self.kind = _KINDS[0]
         self.start_ns: int | None = None
         self.end_ns: int | None = None
@@ -264,12 +269,13 @@ def build_traces(nodes: Iterable[SpanNode]) -> list[Trace]:
     """Join nodes into trees, one `Trace` for each trace id, earliest first.
 
     Of spans with the same id in a trace the first counts: a file may hold a batch twice after a retry. Nodes may be
-    given again later, together with new ones: their children are found anew.
+    given again later, together with new ones: their children are found anew. Placeholders for spans that had not ended
+    are dropped where the span is there, too, and otherwise stand in for it (`SpanNode.pending`).
     """
     by_trace: dict[str, dict[str, SpanNode]] = {}
     for node in nodes:
         by_trace.setdefault(node.trace_id, {}).setdefault(node.span_id, node)
-    traces = [Trace(trace_id, _link(spans)) for trace_id, spans in by_trace.items()]
+    traces = [Trace(trace_id, _link(settled(spans))) for trace_id, spans in by_trace.items()]
     return sorted(traces, key=lambda trace: (trace.start_ns is None, trace.start_ns or 0))
 
 

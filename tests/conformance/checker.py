@@ -94,7 +94,12 @@ def is_ours(scope: InstrumentationScope | None) -> bool:
 
 
 def span_model(attributes: Mapping[str, Any], model: Registry) -> SpanModel | None:
-    """Which span of the registry this is: by its operation, else by the attribute that only it has."""
+    """Which span of the registry this is: by its operation, else by the attribute that only it has.
+
+    A placeholder also has the attributes of the span that it stands for.
+    """
+    if own.KAIZEN_SPAN_PENDING in attributes:
+        return next(span for span in model.spans.values() if span.marker == own.KAIZEN_SPAN_PENDING)
     operation = attributes.get(gen_ai.GEN_AI_OPERATION_NAME)
     for span in model.spans.values():
         if span.operation == operation and (span.operation is not None or span.marker in attributes):

@@ -15,6 +15,7 @@ from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor
 
+from kaizen_otel.pending import PendingSpans
 from kaizen_semconv import GEN_AI_SCHEMA_URLS
 from tests.conformance.checker import is_ours
 
@@ -40,6 +41,10 @@ def tapped(
     def instrumented(scope: InstrumentationScope | None) -> bool:
         return scope is not None and is_ours(scope) and scope.schema_url in schema_urls
 
+    def placeholder_made(placeholder: ReadableSpan) -> None:
+        if instrumented(placeholder.instrumentation_scope):
+            on_span(placeholder)
+
     def span_ended(span: ReadableSpan) -> None:
         if instrumented(span.instrumentation_scope):
             on_span(span)
@@ -54,6 +59,7 @@ def tapped(
 
     with (
         _tap(SynchronousMultiSpanProcessor, "on_end", span_ended),
+        _tap(PendingSpans, "_send", placeholder_made),
         _tap(SynchronousMultiLogRecordProcessor, "on_emit", log_emitted),
         _tap(InMemoryMetricReader, "_receive_metrics", metrics_collected),
     ):

@@ -19,6 +19,9 @@ from kaizen_processors.forking import begin_anew_in_children
 _CHILD_EXIT_PRIORITY: Final = 50
 """Before multiprocessing's own finalizers (10 and less) and before the child waits for children of its own."""
 
+_CHILD_CLOSE_PRIORITY: Final = 60
+"""Before the queues: what is closed has to be delivered."""
+
 _LAST_MOMENT_S: Final = 0.05
 
 
@@ -31,6 +34,14 @@ class Ending(Protocol):
 
     def hasten(self) -> None:
         """Start to deliver what there is, without waiting for it."""
+        ...
+
+
+class Closing(Protocol):
+    """Something that makes telemetry at the end, to be delivered with the rest."""
+
+    def close_at_exit(self) -> None:
+        """Make it now."""
         ...
 
 
@@ -59,6 +70,16 @@ def end_with_process(one: Ending) -> None:
         _finalize_in_child(one)
 
 
+def close_with_process(one: Closing) -> None:
+    """Call `one.close_at_exit()` when children of `multiprocessing` end, before their queues are shut down.
+
+    At the interpreter's exit it is for `one` to come before the providers that its telemetry goes through.
+    """
+    register_after_fork(one, _finalize_closing_in_child)
+    if multiprocessing.parent_process() is not None:
+        _finalize_closing_in_child(one)
+
+
 def time_left_s(wanted_s: float, cap_s: float) -> float:
     """How long a shutdown may take: `wanted_s`, but at the interpreter's exit `cap_s` for all shutdowns together."""
     if threading.main_thread().is_alive():
@@ -73,6 +94,16 @@ def time_left_s(wanted_s: float, cap_s: float) -> float:
 
 def _finalize_in_child(one: Ending) -> None:
     Finalize(None, _end, args=(weakref.ref(one),), exitpriority=_CHILD_EXIT_PRIORITY)
+
+
+def _finalize_closing_in_child(one: Closing) -> None:
+    Finalize(None, _close, args=(weakref.ref(one),), exitpriority=_CHILD_CLOSE_PRIORITY)
+
+
+def _close(reference: weakref.ref[Closing]) -> None:
+    one = reference()
+    if one is not None:
+        one.close_at_exit()
 
 
 def _end(reference: weakref.ref[Ending]) -> None:

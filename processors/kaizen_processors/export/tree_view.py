@@ -141,10 +141,11 @@ class TreeView:
         return [Text(line, style="bold") for line in lines]
 
     def _sums(self, sums: Totals) -> Iterator[str]:
-        if sums.executions:
+        if sums.executions or sums.running:
             failed = f", {sums.errors:,} failed" if sums.errors else ""
             cancelled = f", {sums.cancelled:,} cancelled" if sums.cancelled else ""
-            yield f"{_plural(sums.executions, 'execution')}{failed}{cancelled}"
+            running = f", {sums.running:,} still running" if sums.running else ""
+            yield f"{_plural(sums.executions, 'execution')}{failed}{cancelled}{running}"
         failed = f", {sums.failed_calls:,} failed" if sums.failed_calls else ""
         yield f"{_plural(sums.model_calls, 'model call')}{failed}"
         cached = f", {figures.tokens(sums.cache_read_tokens)} cached" if sums.cache_read_tokens else ""
@@ -188,6 +189,8 @@ class TreeView:
     def _row(self, node: SpanNode, prefix: str) -> _Row:
         row = _Row(node, prefix, self._label(node))
         row.duration = figures.duration(node.duration_ns, self.glyphs)
+        if node.pending and row.duration:
+            row.duration = f"{self.glyphs.at_least}{row.duration}"
         used_in, used_out = _tokens(node)
         row.input = "" if used_in is None else figures.tokens(used_in)
         row.output = "" if used_out is None else figures.tokens(used_out)
@@ -300,8 +303,7 @@ def _notes(node: SpanNode) -> Iterator[str]:
         yield "parent not seen"
     elif node.remote_parent:
         yield "remote parent"
-    if node.cancelled:
-        yield "cancelled"
+    yield from _ending(node)
     if node.flag(ka.KAIZEN_TOOL_SIMULATED):
         yield "simulated"
     cached = node.count(gen_ai.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS) if node.is_model_call else None
@@ -316,6 +318,17 @@ def _notes(node: SpanNode) -> Iterator[str]:
     missing = node.text(ka.KAIZEN_USAGE_MISSING_REASON)
     if missing:
         yield _MISSING_NOTES.get(missing, f"{figures.printable(missing, 40)} unknown")
+
+
+def _ending(node: SpanNode) -> Iterator[str]:
+    """How it ended, where that was not of itself."""
+    if node.pending:
+        yield "still running when last seen"
+    if node.cancelled:
+        yield "cancelled"
+    abandoned = node.text(ka.KAIZEN_SPAN_ABANDONED)
+    if abandoned:
+        yield f"ended by {figures.printable(abandoned, 40)}"
 
 
 def _tokens(node: SpanNode) -> tuple[int | None, int | None]:

@@ -46,6 +46,7 @@ class _Wrapped(Generic[Item]):
     """What wrapped exporters of spans and of log records have in common.
 
     Attributes:
+        signal: `traces` or `logs`.
         queue: The queue; `queue.counts()` tells what became of every item.
         sends: `otlp` when the queue sends in the exporter's place, `exporter` when it hands the items to it.
     """
@@ -55,6 +56,7 @@ class _Wrapped(Generic[Item]):
 
     def __init__(self, exporter: Any, signal: Signal, settings: DeliverySettings | None, spool: Spool | None) -> None:
         fence = Fence()
+        self.signal = signal
         self._exporter = exporter
         self._shutdown_s = (DeliverySettings() if settings is None else settings).shutdown_s
         self._passing: ExporterSender | None = None

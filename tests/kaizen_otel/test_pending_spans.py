@@ -1,0 +1,406 @@
+"""What runs for long is told of before it ends: placeholders, on a tick, by our own ways out only."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import SpanKind, StatusCode
+
+import kaizen_otel
+from kaizen_otel.invocations.agent import AgentRequest
+from kaizen_otel.invocations.call import CallRequest
+from kaizen_otel.invocations.create_agent import CreateAgentInvocation
+from kaizen_otel.invocations.scope import current_scope
+from kaizen_otel.invocations.store import StoreInvocation
+from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
+from kaizen_otel.patches.switch import active
+from kaizen_otel.pending import MAX_TOLD
+from kaizen_otel.testing import capture
+from kaizen_otel.transparency.trace import ExecutionTrace
+from kaizen_processors.export.otlp_file import read_otlp_json
+from kaizen_processors.export.wrapping import wrap_exporter
+from kaizen_processors.trace_totals import totals_of
+from kaizen_processors.trace_tree import build_traces
+from kaizen_semconv import attributes as k
+from kaizen_semconv import gen_ai as g
+from kaizen_semconv.attributes import KaizenMemoryOperation
+from tests.processors.forking import needs_fork, run_forking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from kaizen_otel.demo.model_server import ModelServer
+    from kaizen_otel.telemetry import Telemetry
+    from kaizen_otel.testing import Captured
+
+INTERVAL_S = 10.0
+
+
+def telemetry_in_force() -> Telemetry:
+    telemetry = active()
+    assert telemetry is not None
+    return telemetry
+
+
+def agent(name: str = "desk", **given: Any) -> Any:
+    return telemetry_in_force().agent(lambda: AgentRequest(name, object(), **given))
+
+
+def call() -> Any:
+    return telemetry_in_force().call(
+        lambda: CallRequest("chat", "openai", "gpt-4o", server_address="api.test", server_port=443)
+    )
+
+
+def used(finished_call: Any, input_tokens: int = 100, output_tokens: int = 10) -> None:
+    usage = finished_call.usage
+    usage.input_tokens, usage.output_tokens = input_tokens, output_tokens
+
+
+def names(spans: Sequence[Any]) -> list[str]:
+    return [span.name for span in spans]
+
+
+@pytest.fixture
+def captured() -> Iterator[Captured]:
+    with capture(pending_spans_s=INTERVAL_S) as caught:
+        yield caught
+
+
+def wait_and_tick(captured: Captured, seconds: float) -> None:
+    captured.clock.advance(seconds)
+    captured.tick()
+
+
+def test_nothing_is_told_of_before_its_time(captured: Captured) -> None:
+    with agent(), call():
+        wait_and_tick(captured, INTERVAL_S / 2)
+        assert captured.pending_spans == []
+
+
+def test_what_has_run_for_the_interval_is_told_of_below_what_runs_above_it(captured: Captured) -> None:
+    with agent(), call():
+        wait_and_tick(captured, INTERVAL_S)
+        above, below = captured.pending_spans
+    assert (above.name, below.name) == ("invoke_agent desk (running)", "chat gpt-4o (running)")
+    assert below.parent_id == above.span_id
+    # The topmost hangs below the span that it stands for: when that arrives, the tree is whole.
+    real = captured.span("invoke_agent")
+    assert above.parent_id == real.span_id == above[k.KAIZEN_PENDING_SPAN_ID]
+    assert below[k.KAIZEN_PENDING_PARENT_SPAN_ID] == real.span_id
+    assert {above.trace_id, below.trace_id} == {real.trace_id}
+    assert above.span_id != real.span_id
+
+
+def test_a_placeholder_looks_like_nothing_that_is_counted(captured: Captured) -> None:
+    with agent(), call() as running:
+        running.span.set_attribute(g.GEN_AI_USAGE_INPUT_TOKENS, 7)
+        wait_and_tick(captured, 3 * INTERVAL_S)
+        told = captured.pending_spans[1]
+    assert told[k.KAIZEN_SPAN_PENDING] is True
+    assert told[k.KAIZEN_PENDING_OPERATION] == "chat"
+    assert told[k.KAIZEN_PENDING_ELAPSED] == pytest.approx(3 * INTERVAL_S, abs=1)
+    assert told[g.GEN_AI_REQUEST_MODEL] == "gpt-4o"
+    assert told.kind == SpanKind.INTERNAL.name
+    assert told.raw.status.status_code is StatusCode.UNSET
+    assert told.duration_ms < 1
+    summed = ("gen_ai.usage.", "gen_ai.operation.", "kaizen.usage.", "kaizen.execution.own.", "kaizen.execution.total.")
+    assert [key for key in told.attributes if key.startswith(summed)] == []
+
+
+def test_an_execution_is_told_of_again_as_its_time_doubles_with_what_it_has_used(captured: Captured) -> None:
+    with agent():
+        wait_and_tick(captured, INTERVAL_S)
+        with call() as ended:
+            used(ended)
+        for _ in range(7):
+            wait_and_tick(captured, INTERVAL_S)
+        told = captured.pending_spans
+    assert [round(one[k.KAIZEN_PENDING_ELAPSED] / INTERVAL_S) for one in told] == [1, 2, 4, 8]
+    assert [one[k.KAIZEN_PENDING_INPUT_TOKENS] for one in told] == [0, 100, 100, 100]
+    assert [one[k.KAIZEN_PENDING_MODEL_CALLS] for one in told] == [0, 1, 1, 1]
+    assert told[1][k.KAIZEN_PENDING_OUTPUT_TOKENS] == 10
+    assert told[1][k.KAIZEN_PENDING_COST_AMOUNT] > 0
+    assert told[1][k.KAIZEN_EXECUTION_COST_COMPLETE] is True
+    assert [one.parent_id for one in told[1:]] == [told[0].span_id] * 3
+    # Each one is seen where it was made, the first where the execution began.
+    starts_s = [(one.raw.start_time or 0) / 1e9 for one in told]
+    assert [round((start - starts_s[0]) / INTERVAL_S) for start in starts_s] == [0, 2, 4, 8]
+
+
+def test_a_placeholder_outlasts_the_one_above_or_jaeger_would_warn_of_clocks(captured: Captured) -> None:
+    with agent(), agent("below"), call():
+        wait_and_tick(captured, INTERVAL_S)
+        lasted = [(one.raw.end_time or 0) - (one.raw.start_time or 0) for one in captured.pending_spans]
+    assert lasted == [1_000, 2_000, 3_000]
+
+
+def test_nobody_counts_what_is_told(captured: Captured) -> None:
+    with agent(), call() as ended:
+        wait_and_tick(captured, INTERVAL_S)
+        assert kaizen_otel.stats()["pending_spans"] == {"told": 2, "sent": 2}
+        assert kaizen_otel.stats()["calls"] == {}
+        assert captured.spans == []
+        assert captured.executions == []
+        used(ended)
+    assert len(captured.executions) == 1
+    assert len(captured.calls) == 1
+    captured.tick()
+    assert kaizen_otel.stats()["pending_spans"] == {"told": 0, "sent": 2}
+
+
+def test_events_and_links_so_far_are_told(captured: Captured) -> None:
+    with ExecutionTrace("nightly") as group:
+        group.add_event("halfway")
+        wait_and_tick(captured, INTERVAL_S)
+        (told,) = captured.pending_spans
+    assert [event.name for event in told.raw.events] == ["halfway"]
+
+
+@pytest.mark.parametrize("conventions", [41, 42])
+def test_every_kind_of_operation_is_told_of(conventions: int) -> None:
+    with capture(pending_spans_s=INTERVAL_S, conventions=conventions) as captured, ExitStack() as stack:
+        everything(stack)
+        wait_and_tick(captured, INTERVAL_S)
+        assert names(captured.pending_spans) == [
+            "trace nightly (running)",
+            "invoke_workflow report (running)",
+            "node SyncProbe (running)",
+            "invoke_agent desk (running)",
+            "memory load (running)",
+            "retrieval (running)",
+            "execute_tool search (running)",
+            "create_agent helper (running)",
+            "chat gpt-4o (running)",
+            "embeddings text-embedding-3-small (running)",
+        ]
+
+
+def everything(stack: ExitStack) -> None:
+    """One running operation of every kind, each in the one before."""
+    told = telemetry_in_force()
+    stack.enter_context(kaizen_otel.attributes(user_id="u", session_id="s", conversation_id="c", tags=["t"]))
+    stack.enter_context(ExecutionTrace("nightly"))
+    stack.enter_context(
+        told.workflow(
+            lambda: WorkflowInvocation(told, current_scope(), subject=None, name="report", runtime="LocalRuntime")
+        )
+    )
+    stack.enter_context(
+        told.node(lambda: NodeInvocation(told, current_scope(), subject=None, node_class="SyncProbe", node_key="n"))
+    )
+    stack.enter_context(agent())
+    load = KaizenMemoryOperation.LOAD
+    stack.enter_context(
+        told.store(lambda: StoreInvocation(told, current_scope(), store_type="BufferMemory", memory_operation=load))
+    )
+    stack.enter_context(told.store(lambda: StoreInvocation(told, current_scope(), store_type="VectorStore")))
+    stack.enter_context(
+        told.tool(
+            lambda: ToolInvocation(told, current_scope(), tool_name="search", tool_type="function", call_id="call-1")
+        )
+    )
+    stack.enter_context(
+        told.create_agent(lambda: CreateAgentInvocation(told, current_scope(), agent_name="helper", model="gpt-4o"))
+    )
+    stack.enter_context(call())
+    stack.enter_context(told.call(lambda: CallRequest("embeddings", "openai", "text-embedding-3-small")))
+
+
+def test_what_the_sampler_drops_is_not_told_of() -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF)
+    with capture(pending_spans_s=INTERVAL_S, tracer_provider=provider) as captured, agent(), call():
+        wait_and_tick(captured, INTERVAL_S)
+        assert captured.pending_spans == []
+
+
+def test_off_it_is_not_there() -> None:
+    with capture() as captured, agent():
+        captured.clock.advance(3_600)
+        captured.tick()
+        assert captured.pending_spans == []
+        assert telemetry_in_force().pending is None
+        assert kaizen_otel.stats()["pending_spans"] == {}
+
+
+def test_ten_thousand_running_operations_stay_bounded(captured: Captured) -> None:
+    running = 10_000
+    with ExitStack() as stack:
+        roots = [agent(f"a{number % 7}") for number in range(running)]
+        stack.callback(lambda: [one.finish() for one in roots])
+        for _ in range(3):
+            wait_and_tick(captured, INTERVAL_S)
+        pending = telemetry_in_force().pending
+        assert pending is not None
+        assert pending.stats()["told"] == MAX_TOLD
+        assert len(captured.pending_spans) <= 3 * MAX_TOLD
+        # When they end, others have their turn.
+        for one in roots[:MAX_TOLD]:
+            one.finish()
+        captured.clear()
+        captured.tick()
+        assert len(captured.pending_spans) == MAX_TOLD
+    captured.tick()
+    assert pending.stats()["told"] == 0
+    assert telemetry_in_force().running.open == {}
+
+
+@pytest.mark.telemetry_fails
+def test_a_way_out_that_raises_is_counted_and_the_others_are_told(captured: Captured) -> None:
+    def raising(span: ReadableSpan) -> None:
+        raise OSError(span.name)
+
+    telemetry = telemetry_in_force()
+    assert telemetry.pending is not None
+    telemetry.pending.watchers.insert(0, raising)
+    with agent():
+        wait_and_tick(captured, INTERVAL_S)
+        assert len(captured.pending_spans) == 1
+    assert telemetry.fence.counts() == {"pending.send:OSError": 1}
+
+
+def test_a_real_agent_in_a_slow_call_is_seen_while_it_runs(kaizen_offline: ModelServer) -> None:
+    from tests.kaizen_otel.surfaces.scenes import kaizen_agent
+
+    with capture(pending_spans_s=INTERVAL_S) as captured, held_answers(kaizen_offline) as (asked, answer):
+        thread = threading.Thread(target=lambda: kaizen_agent("desk").execute(question="x"))
+        thread.start()
+        assert asked.wait(30)
+        wait_and_tick(captured, INTERVAL_S)
+        seen = names(captured.pending_spans)
+        answer.set()
+        thread.join(30)
+        assert seen[0] == "invoke_agent desk (running)"
+        assert seen[-1] == "chat gpt-4o (running)"
+        by_id = {one.span_id: one for one in captured.pending_spans}
+        chain = [captured.pending_spans[-1]]
+        while chain[-1].parent_id in by_id:
+            chain.append(by_id[chain[-1].parent_id])
+        assert names(chain[::-1]) == seen
+        assert captured.span("invoke_agent").status == "UNSET"
+        captured.tick()
+        assert len(captured.pending_spans) == len(seen)
+
+
+@contextmanager
+def held_answers(server: ModelServer) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """The server's answers wait for the second event; the first says that a request has come."""
+    asked, answer = threading.Event(), threading.Event()
+    wait = server.wait
+
+    def held(delay_s: float) -> None:
+        asked.set()
+        answer.wait(60)
+        wait(delay_s)
+
+    server.wait = held  # type: ignore[method-assign]
+    try:
+        yield asked, answer
+    finally:
+        answer.set()
+        server.wait = wait  # type: ignore[method-assign]
+
+
+# -- ways out -----------------------------------------------------------------------------------------------------
+
+
+class Kept(SpanExporter):
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.spans += spans
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None: ...
+
+
+def test_on_the_application_s_provider_it_leaves_by_the_exporter_that_was_wrapped() -> None:
+    kept, plain = Kept(), Kept()
+    wrapped = wrap_exporter(kept)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(wrapped))
+    provider.add_span_processor(SimpleSpanProcessor(plain))
+    with capture(pending_spans_s=INTERVAL_S, tracer_provider=provider) as captured:
+        with agent():
+            wait_and_tick(captured, INTERVAL_S)
+            assert wrapped.force_flush(10_000)
+            assert names(kept.spans) == ["invoke_agent desk (running)"]
+        assert wrapped.force_flush(10_000)
+    assert names(kept.spans) == ["invoke_agent desk (running)", "invoke_agent desk"]
+    assert names(plain.spans) == ["invoke_agent desk"]
+    provider.shutdown()
+
+
+def test_the_file_of_a_process_that_was_killed_shows_what_still_ran(tmp_path: Path) -> None:
+    file = tmp_path / "runs.jsonl"
+    with capture(pending_spans_s=INTERVAL_S, file=file) as captured, agent():
+        with call() as ended:
+            used(ended)
+        with agent("below"), call():
+            wait_and_tick(captured, INTERVAL_S)
+            wait_and_tick(captured, INTERVAL_S)
+            captured.flush()
+            before = file.read_text(encoding="utf-8")
+    (tmp_path / "killed.jsonl").write_text(before, encoding="utf-8")
+
+    (trace,) = build_traces(read_otlp_json(tmp_path / "killed.jsonl"))
+    assert [(node.name, depth, node.pending) for node, depth in trace.walk()] == [
+        ("invoke_agent desk", 0, True),
+        ("chat gpt-4o", 1, False),
+        ("invoke_agent below", 1, True),
+        ("chat gpt-4o", 2, True),
+    ]
+    root = trace.roots[0]
+    assert root.duration_ns is not None
+    assert root.duration_ns / 1e9 == pytest.approx(2 * INTERVAL_S, abs=1)
+    sums = totals_of(trace.roots)
+    assert (sums.executions, sums.running, sums.model_calls, sums.input_tokens) == (0, 2, 1, 100)
+    assert not sums.cost.complete
+
+    (whole,) = build_traces(read_otlp_json(file))
+    assert [(node.name, depth, node.pending) for node, depth in whole.walk()] == [
+        ("invoke_agent desk", 0, False),
+        ("chat gpt-4o", 1, False),
+        ("invoke_agent below", 1, False),
+        ("chat gpt-4o", 2, False),
+    ]
+    assert totals_of(whole.roots).executions == 2
+
+
+FORKED = """
+import os
+from kaizen_otel.testing import capture
+from kaizen_otel.patches.switch import active
+from kaizen_otel.invocations.agent import AgentRequest
+from kaizen_semconv.attributes import KaizenSpanAbandoned
+
+with capture(pending_spans_s=10) as captured:
+    telemetry = active()
+    with telemetry.agent(lambda: AgentRequest("parent", object())):
+        pid = os.fork()
+        if not pid:
+            captured.clock.advance(60)
+            captured.tick()
+            closed = telemetry.running.close(KaizenSpanAbandoned.EXIT, 1.0)
+            print("child", len(captured.pending_spans), closed, flush=True)
+            os._exit(0)
+        os.waitpid(pid, 0)
+        captured.clock.advance(60)
+        captured.tick()
+        print("parent", len(captured.pending_spans), telemetry.running.close(KaizenSpanAbandoned.EXIT, 1.0), flush=True)
+"""
+
+
+@needs_fork
+def test_a_forked_child_neither_tells_of_nor_closes_what_runs_in_its_parent() -> None:
+    assert run_forking(FORKED) == "child 0 0\nparent 1 1\n"

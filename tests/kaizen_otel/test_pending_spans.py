@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ from kaizen_semconv.attributes import KaizenMemoryOperation
 from tests.processors.forking import needs_fork, run_forking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from opentelemetry.sdk.trace import ReadableSpan
@@ -230,6 +231,41 @@ def test_off_it_is_not_there() -> None:
         assert captured.pending_spans == []
         assert telemetry_in_force().pending is None
         assert kaizen_otel.stats()["pending_spans"] == {}
+
+
+def bytecodes(work: Callable[[], object]) -> int:
+    """How many bytecodes the interpreter executes for it."""
+    executed = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal executed
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        executed += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return executed
+
+
+def test_an_operation_below_another_costs_nothing_more_with_it() -> None:
+    """It is looked at on a tick; only the top of a tree sees that ticks happen."""
+
+    def one_call() -> None:
+        with call():
+            pass
+
+    executed = []
+    for settings in ({}, {"pending_spans_s": INTERVAL_S}):
+        with capture(**settings), agent():
+            for _ in range(3):
+                one_call()
+            executed.append(bytecodes(one_call))
+    assert executed[0] == executed[1]
 
 
 def test_ten_thousand_running_operations_stay_bounded(captured: Captured) -> None:

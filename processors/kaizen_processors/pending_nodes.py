@@ -69,7 +69,9 @@ def _attributes(latest: SpanNode) -> dict[str, Any]:
     attributes = {
         key: value for key, value in given.items() if key != ka.KAIZEN_SPAN_PENDING and not key.startswith(_PREFIX)
     }
-    attributes |= {total: given[so_far] for so_far, total in _SUMS.items() if so_far in given}
+    sums = {total: given[so_far] for so_far, total in _SUMS.items() if so_far in given}
+    if sums:
+        attributes |= {**sums, ka.KAIZEN_EXECUTION_COST_COMPLETE: False}
     operation = latest.text(ka.KAIZEN_PENDING_OPERATION)
     if operation is not None:
         attributes[gen_ai.GEN_AI_OPERATION_NAME] = operation

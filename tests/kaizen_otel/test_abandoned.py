@@ -251,14 +251,14 @@ ask("desk")
 """
 
 CANCELLED_LOOP = """
-async def noticed():
+async def witness():
     try:
-        await ask_awaited("desk")
+        await asyncio.Event().wait()
     finally:
-        print("cancelled", flush=True)  # asyncio.run then waits for the executor, and that for the answer
+        print("cancelled", flush=True)  # as every task is; the agent's then waits for its executor's thread
 
 async def main():
-    task = asyncio.create_task(noticed())
+    tasks = asyncio.create_task(ask_awaited("desk")), asyncio.create_task(witness())
     while not in_call():
         await asyncio.sleep(0.01)
 

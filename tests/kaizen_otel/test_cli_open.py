@@ -106,6 +106,7 @@ def test_json_has_spans_in_the_order_of_the_tree_and_the_same_totals(file: Path)
     assert trace["totals"] == report["totals"]
     assert report["totals"] == {
         "executions": 3,
+        "still_running": 0,
         "errors": 0,
         "cancelled": 0,
         "p95_latency_ms": 4200,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
@@ -25,6 +26,7 @@ from kaizen_otel.pending import MAX_TOLD
 from kaizen_otel.testing import capture
 from kaizen_otel.transparency.trace import ExecutionTrace
 from kaizen_processors.export.otlp_file import read_otlp_json
+from kaizen_processors.export.report import print_report
 from kaizen_processors.export.wrapping import wrap_exporter
 from kaizen_processors.trace_totals import totals_of
 from kaizen_processors.trace_tree import build_traces
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
     from kaizen_otel.telemetry import Telemetry
     from kaizen_otel.testing import Captured
+    from kaizen_processors.trace_tree import Trace
 
 INTERVAL_S = 10.0
 
@@ -260,8 +263,8 @@ def test_an_operation_below_another_costs_nothing_more_with_it() -> None:
             pass
 
     executed = []
-    for settings in ({}, {"pending_spans_s": INTERVAL_S}):
-        with capture(**settings), agent():
+    for interval_s in (None, INTERVAL_S):
+        with capture(pending_spans_s=interval_s), agent():
             for _ in range(3):
                 one_call()
             executed.append(bytecodes(one_call))
@@ -396,6 +399,13 @@ def test_the_file_of_a_process_that_was_killed_shows_what_still_ran(tmp_path: Pa
         ("invoke_agent below", 1, True),
         ("chat gpt-4o", 2, True),
     ]
+    assert drawn([trace]) == [
+        "agent desk (still running when last seen) ≥20.0s 100→10 ≥$0.00035",
+        "├─ chat gpt-4o 1ms 100→10 $0.00035",
+        "└─ agent below (still running when last seen) ≥20.0s",
+        "└─ chat gpt-4o (still running when last seen) ≥20.0s ?",
+        "Σ 0 executions, 2 still running · 1 model call · 100→10 tokens · ≥$0.00035",
+    ]
     root = trace.roots[0]
     assert root.duration_ns is not None
     assert root.duration_ns / 1e9 == pytest.approx(2 * INTERVAL_S, abs=1)
@@ -411,6 +421,14 @@ def test_the_file_of_a_process_that_was_killed_shows_what_still_ran(tmp_path: Pa
         ("chat gpt-4o", 2, False),
     ]
     assert totals_of(whole.roots).executions == 2
+
+
+def drawn(traces: Sequence[Trace]) -> list[str]:
+    """The lines of the first tree, without its bars."""
+    text = io.StringIO()
+    print_report(traces, text, width=120, color=False)
+    lines = text.getvalue().partition("\n\n")[0].splitlines()[1:]
+    return [" ".join(word for word in line.split() if not set(word) & set("━╸╺")) for line in lines]
 
 
 FORKED = """

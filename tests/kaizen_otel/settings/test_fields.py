@@ -106,6 +106,7 @@ CASES = [
     ),
     Case("exit_timeout_s", 2.0, 5.0, "5s", "5000ms", [0, 301, None, "x", float("nan")], ["0", "6m", "x"]),
     Case("flush_on_sigterm", False, True, True, "true", NOT_FLAGS, ["2"]),
+    Case("pending_spans_s", None, 30.0, "30s", "30000ms", [0, 0.5, 86_401, "x", float("nan")], ["0", "25h", "x"]),
     Case("set_global", False, True, True, "1", NOT_FLAGS, ["2"]),
     Case("metrics", True, False, False, "no", NOT_FLAGS, ["2"]),
     Case("durations", True, False, False, "off", NOT_FLAGS, ["2"]),

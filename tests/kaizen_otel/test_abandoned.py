@@ -104,6 +104,23 @@ def test_whoever_takes_it_first_ends_it() -> None:
         assert k.KAIZEN_SPAN_ABANDONED not in captured.span("invoke_agent").attributes
 
 
+def test_what_is_being_ended_at_the_exit_is_not_ended_by_its_own_thread_as_well() -> None:
+    with capture() as captured, agent() as running:
+        abandon = type(running).abandon
+
+        def meanwhile(self: Any, reason: KaizenSpanAbandoned) -> None:
+            owner = threading.Thread(target=self.finish)
+            owner.start()
+            owner.join(10)
+            abandon(self, reason)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(running), "abandon", meanwhile)
+            assert telemetry_in_force().running.close(EXIT, 1.0) == 1
+        assert [execution.status for execution in captured.executions] == ["cancelled"]
+        assert kaizen_otel.stats()["executions"] == {("desk", "none", "cancelled"): 1}
+
+
 def test_every_kind_of_operation_is_ended_from_the_innermost_outwards() -> None:
     with capture() as captured, ExitStack() as stack:
         everything(stack)

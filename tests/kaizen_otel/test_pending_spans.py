@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 
 import kaizen_otel
@@ -220,8 +220,20 @@ def everything(stack: ExitStack) -> None:
     stack.enter_context(told.call(lambda: CallRequest("embeddings", "openai", "text-embedding-3-small")))
 
 
-def test_what_the_sampler_drops_is_not_told_of() -> None:
-    provider = TracerProvider(sampler=ALWAYS_OFF)
+class RecordOnly(Sampler):
+    """Spans that processors of this process see and that no exporter gets."""
+
+    def should_sample(self, *given: Any, **_: Any) -> SamplingResult:
+        _context, _trace_id, _name, _kind, attributes, *_rest = given
+        return SamplingResult(Decision.RECORD_ONLY, attributes)
+
+    def get_description(self) -> str:
+        return "RecordOnly"
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, RecordOnly()], ids=["dropped", "recorded only"])
+def test_what_the_sampler_keeps_back_is_not_told_of(sampler: Sampler) -> None:
+    provider = TracerProvider(sampler=sampler)
     with capture(pending_spans_s=INTERVAL_S, tracer_provider=provider) as captured, agent(), call():
         wait_and_tick(captured, INTERVAL_S)
         assert captured.pending_spans == []
@@ -402,8 +414,8 @@ def test_the_file_of_a_process_that_was_killed_shows_what_still_ran(tmp_path: Pa
     assert drawn([trace]) == [
         "agent desk (still running when last seen) ≥20.0s 100→10 ≥$0.00035",
         "├─ chat gpt-4o 1ms 100→10 $0.00035",
-        "└─ agent below (still running when last seen) ≥20.0s",
-        "└─ chat gpt-4o (still running when last seen) ≥20.0s ?",
+        "└─ agent below (still running when last seen) ≥20.0s ?",
+        "└─ chat gpt-4o (still running when last seen) ≥10.0s ?",
         "Σ 0 executions, 2 still running · 1 model call · 100→10 tokens · ≥$0.00035",
     ]
     root = trace.roots[0]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kaizen_otel.invocations.agent import AgentInvocation
+    from kaizen_otel.invocations.failure import Failure
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.quality.runner import EvaluatorRunner
 
@@ -87,15 +88,28 @@ class QualityDesk:
         *,
         execution_id: str | None = None,
         span: Span | SpanContext | None = None,
+        measured: bool = True,
     ) -> None:
-        """Report an evaluation that was made elsewhere, of a finished execution, a span, or the current execution."""
+        """Report an evaluation that was made elsewhere, of a finished execution, a span, or the current execution.
+
+        A score that says nothing about quality (which of two answers is preferred) is not `measured`: an event alone.
+        """
         agent_name, span_context = self._subject(execution_id, span)
         if execution_id is None and span is None:
             current = current_execution()
             execution_id = None if current is None else current.execution_id
-        if evaluation.score is not None:
+        if measured and evaluation.score is not None:
             self._measure(agent_name, evaluation.name, evaluation.score, span_context)
         self._announce(evaluation, agent_name, execution_id, span_context)
+
+    def record_failure(self, name: str, failure: Failure, span: SpanContext | None) -> None:
+        """Report that an evaluation of the current execution (or of a span) came to no verdict."""
+        if failure.cancelled:
+            return
+        agent_name, span_context = self._subject(None, span)
+        current = current_execution() if span is None else None
+        execution_id = None if current is None else current.execution_id
+        self._announce(Evaluation(name), agent_name, execution_id, span_context, failure.error_type)
 
     def stats(self) -> dict[str, int]:
         """Evaluations that gave no result, and stated confidences that are none (`confidence_…`), by reason."""
@@ -156,7 +170,12 @@ class QualityDesk:
             instruments.record(instruments.quality_score, score, labels, _context_of(span_context))
 
     def _announce(
-        self, evaluation: Evaluation, agent_name: str, execution_id: str | None, span_context: SpanContext | None
+        self,
+        evaluation: Evaluation,
+        agent_name: str,
+        execution_id: str | None,
+        span_context: SpanContext | None,
+        error_type: str | None = None,
     ) -> None:
         attributes: dict[str, Any] = {g.GEN_AI_EVALUATION_NAME: evaluation.name, g.GEN_AI_AGENT_NAME: agent_name}
         if evaluation.score is not None:
@@ -165,6 +184,8 @@ class QualityDesk:
             attributes[g.GEN_AI_EVALUATION_SCORE_LABEL] = evaluation.label
         if evaluation.explanation is not None:
             attributes[g.GEN_AI_EVALUATION_EXPLANATION] = self._telemetry.content.redacted(evaluation.explanation)
+        if error_type is not None:
+            attributes[g.ERROR_TYPE] = error_type
         if execution_id is not None and _EXECUTION_ID.fullmatch(execution_id):
             attributes[k.KAIZEN_EXECUTION_ID] = execution_id
         self._telemetry.providers.events.emit(

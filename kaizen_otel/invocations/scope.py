@@ -148,6 +148,26 @@ class EvaluatorScope(Scope):
         self.agent_name = agent_name
 
 
+class JudgeScope(EvaluatorScope):
+    """An evaluator that the application itself waits for, in its own trace.
+
+    Its model calls are accounted to it and to no execution, as any evaluator's; the measured blocks around it count
+    them, because the application asked what the code inside costs.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, agent_name: str, around: Scope | None) -> None:
+        """Judge in `around`. `agent_name` is `evaluator:<name>`."""
+        super().__init__(agent_name)
+        if around is not None:
+            self.timed = around if around.is_operation else around.timed  # type: ignore[assignment]  # it is one
+        while around is not None:
+            if isinstance(around, MeasureScope):
+                self.tallies = (*self.tallies, around.total)
+            around = around.parent
+
+
 def current_scope(context: Context | None = None) -> Scope | None:
     """The innermost scope of a context (by default the current one)."""
     found: Any = (otel_context.get_current() if context is None else context).get(_CURRENT_KEY)

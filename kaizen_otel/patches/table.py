@@ -11,6 +11,7 @@ from kaizen_otel.patches import (
     delegate,
     framework,
     groups,
+    judges,
     llm_client,
     mock_provider,
     nodes,
@@ -45,6 +46,7 @@ SURFACES = (
     autonomous.SURFACE,
     *groups.SURFACES,
     *stores.SURFACES,
+    *judges.SURFACES,
     *agents_context_fix.SURFACES,
     builtin_tracing.SURFACE,
 )

@@ -7,6 +7,7 @@ from tests.hostile import (
     api_slots,
     delegate_slots,
     group_slots,
+    judge_slots,
     llm_slots,
     node_slots,
     store_slots,
@@ -26,6 +27,7 @@ SLOTS = {
         delegate_slots,
         group_slots,
         store_slots,
+        judge_slots,
     )
     for name, slot in room.SLOTS.items()
 }

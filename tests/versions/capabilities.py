@@ -143,6 +143,11 @@ CAPABILITIES = {
         since=(2, 46),
         without="kaizen-agents 0.13 asks for a newer Kaizen; its older releases were not tried",
     ),
+    "judge": Capability(
+        "a judge of `kaizen.judges`: its calls are an evaluator's, its verdict an event",
+        since=(2, 13),
+        without="Kaizen has no judges yet",
+    ),
     "tool_mcp": Capability("an MCP tool"),
     "tool_regular": Capability("a regular tool of the LLM node, marked as made up"),
 }

@@ -331,6 +331,26 @@ def tool_regular(server: ModelServer, seen: Captured) -> None:
     assert seen.span("execute_tool")["kaizen.tool.simulated"] is True
 
 
+def judge(server: ModelServer, seen: Captured) -> None:
+    from kailash.diagnostics.protocols import JudgeInput
+    from kaizen.judges import LLMJudge
+
+    server.script([Reply.json({"answer": "0.8"})])
+
+    class Answering:
+        """What a judge asks of a Delegate, answered by an agent."""
+
+        async def run_structured(self, *, inputs: dict[str, Any], **_: Any) -> dict[str, Any]:
+            answer = await asyncio.to_thread(scenes().base_agent().run, question=inputs["candidate"])
+            return {"score": answer["answer"]}
+
+    judged = LLMJudge(judge_model="gpt-4o", delegate=Answering())(JudgeInput(prompt="?", candidate_a="Paris."))
+    assert asyncio.run(judged).score == 0.8
+    assert [call.agent_name for call in seen.calls] == ["evaluator:LLMJudge"]
+    (verdict,) = seen.events
+    assert verdict.attributes["gen_ai.evaluation.score.value"] == 0.8
+
+
 PROBES: dict[str, Callable[[ModelServer, Captured], None]] = {
     "workflow": workflow,
     "workflow_awaited": workflow_awaited,
@@ -361,6 +381,7 @@ PROBES: dict[str, Callable[[ModelServer, Captured], None]] = {
     "embeddings_tokens": embeddings_tokens,
     "embeddings_google": embeddings_google,
     "delegate": delegate,
+    "judge": judge,
     "tool_mcp": tool_mcp,
     "tool_regular": tool_regular,
 }

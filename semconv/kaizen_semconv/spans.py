@@ -19,6 +19,7 @@ __all__ = [
     "PENDING",
     "RETRIEVAL",
     "TRACE",
+    "TRANSCRIPTION",
     "SpanDefinition",
 ]
 
@@ -119,4 +120,13 @@ TRACE: Final = SpanDefinition(
     operation=None,
     marker="kaizen.trace.name",
     description="A group of executions that the application named; never an execution itself.",
+)
+
+TRANSCRIPTION: Final = SpanDefinition(
+    id="span.kaizen.transcription",
+    kind="client",
+    names=("generate_content {gen_ai.request.model}",),
+    operation="generate_content",
+    marker=None,
+    description="A sound that a provider's model puts into words. It tells no tokens.",
 )

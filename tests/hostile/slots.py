@@ -10,6 +10,7 @@ from tests.hostile import (
     judge_slots,
     llm_slots,
     node_slots,
+    own_slots,
     store_slots,
     tool_slots,
     workflow_slots,
@@ -28,6 +29,7 @@ SLOTS = {
         group_slots,
         store_slots,
         judge_slots,
+        own_slots,
     )
     for name, slot in room.SLOTS.items()
 }

@@ -126,6 +126,7 @@ def test_every_kind_of_operation_is_ended_from_the_innermost_outwards() -> None:
         everything(stack)
         closed = telemetry_in_force().running.close(EXIT, 1.0)
         assert [span.name.split()[0] for span in captured.spans] == [
+            "generate_content",
             "embeddings",
             "chat",
             "create_agent",
@@ -140,7 +141,7 @@ def test_every_kind_of_operation_is_ended_from_the_innermost_outwards() -> None:
         assert closed == len(captured.spans)
         assert {span[k.KAIZEN_SPAN_ABANDONED] for span in captured.spans} == {"exit"}
         assert {span["user.id"] for span in captured.spans} == {"u"}
-        assert captured.span("trace")[k.KAIZEN_EXECUTION_MODEL_CALLS] == 2
+        assert captured.span("trace")[k.KAIZEN_EXECUTION_MODEL_CALLS] == 3
 
 
 def test_what_had_failed_before_stays_an_error() -> None:

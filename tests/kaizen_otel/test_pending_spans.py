@@ -186,6 +186,7 @@ def test_every_kind_of_operation_is_told_of(conventions: int) -> None:
             "create_agent helper (running)",
             "chat gpt-4o (running)",
             "embeddings text-embedding-3-small (running)",
+            "generate_content whisper-1 (running)",
         ]
 
 
@@ -218,6 +219,7 @@ def everything(stack: ExitStack) -> None:
     )
     stack.enter_context(call())
     stack.enter_context(told.call(lambda: CallRequest("embeddings", "openai", "text-embedding-3-small")))
+    stack.enter_context(told.call(lambda: CallRequest("generate_content", "openai", "whisper-1")))
 
 
 class RecordOnly(Sampler):

@@ -6,10 +6,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 # Everything that needs no real backends. The whole registry must be emitted by it (docs/semconv.md).
-SUITE  := pytest tests --ignore=tests/backends --ignore=tests/faults --conformance=whole
+SUITE  := pytest tests --ignore=tests/backends --ignore=tests/faults --ignore=tests/beside --conformance=whole
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-oldest test-versions test-pythons check lint types contracts generated format coverage install clean
+.PHONY: help demo test test-faults test-oldest test-versions test-pythons test-foreign check lint types contracts generated format coverage install clean
 
 help:  ## what there is to run
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,16 @@ test-pythons:  ## the tests of every surface on the other supported Pythons that
 
 test-python-%: $(VENV)-python-%/.installed
 	$(VENV)-python-$*/bin/python -m pytest tests/versions $(SURFACE_TESTS) -p no:cacheprovider
+
+# Other instrumentations beside ours, each in a process of its own: one of them never takes its wrappers off.
+BESIDE := openinference openinference-anthropic genai-openai traceloop openai-v2
+
+test-foreign: $(BESIDE:%=test-beside-%) test-beside-httpx  ## other instrumentations below ours and beside it, the libraries themselves
+
+test-beside-openai-v2: $(VENV)-beside-openai-v2/.installed
+test-beside-%: $(VENV)-beside-genai-openai/.installed
+	$(if $(filter httpx,$*),,BESIDE=$*) $(VENV)-beside-$(if $(filter openai-v2,$*),openai-v2,genai-openai)/bin/python -m pytest -q -p no:cacheprovider \
+	  tests/beside/$(if $(filter httpx,$*),test_httpx.py,test_sdks.py tests/beside/test_trees.py)
 
 check: lint types contracts generated  ## linters, types, import contracts, stale generated files
 
@@ -93,12 +103,18 @@ $(VENV)-oldest/.installed: pyproject.toml tests/oldest.txt
 	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check -e . --group test -c tests/oldest.txt
 	@touch $@
 
-.PRECIOUS: $(VENV)-kaizen-%/.installed $(VENV)-python-%/.installed
+.PRECIOUS: $(VENV)-kaizen-%/.installed $(VENV)-beside-%/.installed $(VENV)-python-%/.installed
 
 $(VENV)-kaizen-%/.installed: tests/versions/kaizen-%.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-kaizen-$*
 	$(VENV)-kaizen-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
 	$(VENV)-kaizen-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test-tools -r $<
+	@touch $@
+
+$(VENV)-beside-%/.installed: tests/beside/%.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-beside-$*
+	$(VENV)-beside-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
+	$(VENV)-beside-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test-tools -r $<
 	@touch $@
 
 $(VENV)-python-%/.installed: pyproject.toml

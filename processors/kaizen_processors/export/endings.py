@@ -1,7 +1,8 @@
-"""Ends of processes: the interpreter's exit, and multiprocessing's children, which never come to `atexit`.
+"""Ends of processes: the interpreter's exit, and children of multiprocessing and Celery, which never come to `atexit`.
 
 A worker thread alone delivers nothing from a child of `multiprocessing`: such children leave by `os._exit` after their
-own finalizers. So each queue registers one of those, again in each child.
+own finalizers. So each queue registers one of those, again in each child. Celery's children leave past the finalizers,
+too (billiard 4.3), but they send a signal before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import threading
 import time
 import weakref
 from multiprocessing.util import Finalize, register_after_fork
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+import wrapt
 
 from kaizen_processors.forking import begin_anew_in_children
 
@@ -116,6 +119,16 @@ def _end_all() -> None:
     for one in list(_live):
         one.shutdown()
 
+
+def _end_with_celery_child(signals: Any) -> None:
+    signals.worker_process_shutdown.connect(_celery_child_ends, weak=False)
+
+
+def _celery_child_ends(**_: Any) -> None:
+    _end_all()
+
+
+wrapt.register_post_import_hook(_end_with_celery_child, "celery.signals")
 
 # Registered when this module is imported, so before any provider that uses a queue: those shut down first.
 atexit.register(_end_all)

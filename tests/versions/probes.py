@@ -77,7 +77,10 @@ def workflow_awaited(_server: ModelServer, seen: Captured) -> None:
     from kailash.runtime.async_local import AsyncLocalRuntime
 
     async def run() -> None:
-        await AsyncLocalRuntime().execute_workflow_async(scenes().workflow("SyncProbe", "AsyncProbe"), {})
+        runtime = AsyncLocalRuntime()
+        await runtime.execute_workflow_async(scenes().workflow("SyncProbe", "AsyncProbe"), {})
+        if hasattr(runtime, "close"):  # older ones have none
+            runtime.close()
 
     asyncio.run(run())
     assert seen.tree() == "invoke_workflow\n  node SyncProbe\n  node AsyncProbe"

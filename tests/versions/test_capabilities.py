@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,11 +17,23 @@ from tests.versions.probes import PROBES
 if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
 
-# What an older Kailash and its dependencies deprecate in themselves is not what these tests are about.
-pytestmark = pytest.mark.filterwarnings("default")
+NEWEST = LANES[0].release
+
+# What an older Kailash and its dependencies deprecate in themselves is not what these tests are about. With the newest
+# a warning is an error here as elsewhere, on every Python.
+pytestmark = [] if installed() == NEWEST else [pytest.mark.filterwarnings("default")]
+
+LEAVES_OPEN = {"delegate": "its client of OpenAI, with us and without (kaizen-agents 0.13)"}
+"""Probes in which Kaizen leaves a connection open."""
 
 
-@pytest.mark.parametrize("name", CAPABILITIES)
+def probe(name: str) -> Any:
+    """The name as a parameter."""
+    passing = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+    return pytest.param(name, marks=pytest.mark.filterwarnings(*passing)) if name in LEAVES_OPEN else name
+
+
+@pytest.mark.parametrize("name", [probe(name) for name in CAPABILITIES])
 def test_the_table_tells_what_is_seen(name: str, kaizen_offline: ModelServer, caplog: pytest.LogCaptureFixture) -> None:
     seen_to_fail: Exception | None = None
     with caplog.at_level(logging.INFO, "kaizen_otel"), capture(stream_usage=True) as seen:

@@ -24,8 +24,6 @@ pytestmark = [
     pytest.mark.usefixtures("forgotten_clients"),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:.* is deprecated since v0.9.0:DeprecationWarning"),  # their own agents, in 0.13
-    # The enterprise features run their workflow without a `with` block (2.46).
-    pytest.mark.filterwarnings("ignore:.*context manager:DeprecationWarning"),
 ]
 
 COST = Decimal("0.0035")

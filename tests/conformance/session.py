@@ -23,7 +23,6 @@ OWN = frozenset(key for name, key in vars(own).items() if name.isupper())
 """Keys of our own attributes, the labels of our metrics among them."""
 
 NEVER_EMITTED = {
-    "error.type on event gen_ai.evaluation.result": "an evaluator that fails gives no verdict, and so no event",
     "gen_ai.response.id on event gen_ai.evaluation.result": "an execution is judged, which may have had many answers",
     "http.response.status_code on span span.kaizen.create_agent": "making an agent asks no provider",
 }

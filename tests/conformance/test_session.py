@@ -104,7 +104,7 @@ def test_what_is_missed_is_told_once_at_the_widest() -> None:
 
 def test_what_no_test_can_bring_about_is_not_missed() -> None:
     session = ConformanceSession()
-    session.observe_log(evaluation(**{"error.type": "x"}))
+    session.observe_log(evaluation(**{"gen_ai.response.id": "x"}))
     for use in NEVER_EMITTED:
         assert use not in session.missed()
 
@@ -112,10 +112,10 @@ def test_what_no_test_can_bring_about_is_not_missed() -> None:
 def test_a_use_that_is_said_to_be_never_emitted_must_not_be() -> None:
     session = ConformanceSession()
     assert session.outdated() == []
-    session.observe_log(evaluation(**{"error.type": "x"}))
-    assert session.outdated() == ["error.type on event gen_ai.evaluation.result"]
+    session.observe_log(evaluation(**{"gen_ai.response.id": "x"}))
+    assert session.outdated() == ["gen_ai.response.id on event gen_ai.evaluation.result"]
     assert [line for line in report(session, whole=True) if "NEVER_EMITTED" in line] == [
-        "emitted, or unknown, though NEVER_EMITTED names it: error.type on event gen_ai.evaluation.result"
+        "emitted, or unknown, though NEVER_EMITTED names it: gen_ai.response.id on event gen_ai.evaluation.result"
     ]
 
 

@@ -45,6 +45,9 @@ GEN_AI_OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 GEN_AI_OUTPUT_TYPE: Final = "gen_ai.output.type"
 """One of the values below. Type of content that the request asks for."""
 
+GEN_AI_PROMPT_NAME: Final = "gen_ai.prompt.name"
+"""String. Name of the prompt."""
+
 GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
 """One of the values below. Provider of the model, as the client knows it."""
 
@@ -144,11 +147,35 @@ GEN_AI_WORKFLOW_NAME: Final = "gen_ai.workflow.name"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
 """Int. Status code of the HTTP answer."""
 
+JSONRPC_REQUEST_ID: Final = "jsonrpc.request.id"
+"""String. Identity of the request among those of its session."""
+
+MCP_METHOD_NAME: Final = "mcp.method.name"
+"""One of the values below. Method of the request."""
+
+MCP_PROTOCOL_VERSION: Final = "mcp.protocol.version"
+"""String. Version of the protocol that the two sides agreed on."""
+
+MCP_RESOURCE_URI: Final = "mcp.resource.uri"
+"""String. URI of the resource."""
+
+MCP_SESSION_ID: Final = "mcp.session.id"
+"""String. Identity of the session."""
+
+NETWORK_PROTOCOL_NAME: Final = "network.protocol.name"
+"""String. Protocol on top of the transport."""
+
+NETWORK_TRANSPORT: Final = "network.transport"
+"""One of the values below. Transport of the session."""
+
 OTEL_COMPONENT_NAME: Final = "otel.component.name"
 """String. Name that tells this component of the SDK from others."""
 
 OTEL_COMPONENT_TYPE: Final = "otel.component.type"
 """One of the values below. Type of this component of the SDK."""
+
+RPC_RESPONSE_STATUS_CODE: Final = "rpc.response.status_code"
+"""String. Code of the JSON-RPC error that the server answered with."""
 
 SERVER_ADDRESS: Final = "server.address"
 """String. Host name or address of the server."""
@@ -306,6 +333,44 @@ class GenAiTokenType(StrEnum):
 
     OUTPUT = "output"
     """Tokens of the output."""
+
+
+class McpMethodName(StrEnum):
+    """Method of the request."""
+
+    INITIALIZE = "initialize"
+    """Client and server tell what they can do."""
+
+    PING = "ping"
+    """Whether the other side is alive."""
+
+    TOOLS_LIST = "tools/list"
+    """Which tools there are."""
+
+    TOOLS_CALL = "tools/call"
+    """A tool is called."""
+
+    RESOURCES_LIST = "resources/list"
+    """Which resources there are."""
+
+    RESOURCES_READ = "resources/read"
+    """A resource is read."""
+
+    PROMPTS_LIST = "prompts/list"
+    """Which prompts there are."""
+
+    PROMPTS_GET = "prompts/get"
+    """A prompt is asked for."""
+
+
+class NetworkTransport(StrEnum):
+    """Transport of the session."""
+
+    TCP = "tcp"
+    """TCP: HTTP and WebSocket."""
+
+    PIPE = "pipe"
+    """A pipe: standard input and output."""
 
 
 class OtelComponentType(StrEnum):

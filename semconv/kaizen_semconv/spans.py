@@ -14,6 +14,7 @@ __all__ = [
     "EXECUTE_TOOL",
     "INVOKE_AGENT",
     "INVOKE_WORKFLOW",
+    "MCP_CLIENT",
     "MEMORY",
     "NODE",
     "PENDING",
@@ -75,6 +76,15 @@ INVOKE_WORKFLOW: Final = SpanDefinition(
     operation="invoke_workflow",
     marker=None,
     description="A run of a workflow.",
+)
+
+MCP_CLIENT: Final = SpanDefinition(
+    id="span.kaizen.mcp_client",
+    kind="client",
+    names=("{mcp.method.name} {gen_ai.prompt.name}", "{mcp.method.name}"),
+    operation=None,
+    marker="mcp.method.name",
+    description="A request to an MCP server that calls no tool.",
 )
 
 MEMORY: Final = SpanDefinition(

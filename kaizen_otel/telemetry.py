@@ -6,7 +6,7 @@ import logging
 import time
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.trace import get_current_span
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kaizen_otel.context import InForce
+    from kaizen_otel.invocations.base import Invocation
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
     from kaizen_otel.invocations.store import StoreInvocation
     from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 from kaizen_processors.clock import Clock
 
 _logger = logging.getLogger("kaizen_otel")
+
+Begun = TypeVar("Begun", bound="Invocation")
 
 REFUSALS_TOLD = 32
 """Different mistakes in the application's dictionaries that are logged; further ones are only counted."""
@@ -223,6 +226,13 @@ class Telemetry:
     def create_agent(self, describe: Callable[[], CreateAgentInvocation]) -> CreateAgentInvocation | NullInvocation:
         """Begin the making of an agent."""
         with self.fence("create_agent.begin"):
+            if type(current_scope()) is not SilentScope:
+                return describe().begin()
+        return NULL_INVOCATION
+
+    def operation(self, kind: str, describe: Callable[[], Begun]) -> Begun | NullInvocation:
+        """Begin what has no method of its own here; `kind` names it where telemetry fails."""
+        with self.fence(f"{kind}.begin"):
             if type(current_scope()) is not SilentScope:
                 return describe().begin()
         return NULL_INVOCATION

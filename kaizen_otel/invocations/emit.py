@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import INVALID_SPAN
 
+from kaizen_otel.invocations.emit_mcp import McpEmitter
 from kaizen_processors.money import to_float
 from kaizen_semconv import DEFAULT_VERSION
 from kaizen_semconv import attributes as k
@@ -37,7 +38,7 @@ _TOKEN_USAGE = m.GEN_AI_CLIENT_TOKEN_USAGE.name
 _OPERATION_DURATION = m.GEN_AI_CLIENT_OPERATION_DURATION.name
 
 
-class Emitter:
+class Emitter(McpEmitter):
     """The tagged 1.41 set of the GenAI conventions: the default."""
 
     version = 41
@@ -255,8 +256,10 @@ class Emitter:
         return attributes
 
     def tool_end(self, tool: ToolInvocation) -> Attributes:
-        """Whether the answer was made up."""
-        return {k.KAIZEN_TOOL_SIMULATED: True} if tool.simulated else {}
+        """Whether the answer was made up; what is known of the request to an MCP server."""
+        attributes: Attributes = {k.KAIZEN_TOOL_SIMULATED: True} if tool.simulated else {}
+        request = tool.mcp_request
+        return attributes if request is None else attributes | self.mcp_start(request) | self.mcp_end(request)
 
     def tool_metrics(self, tool: ToolInvocation, duration_ns: int) -> None:
         """Duration of the tool call."""

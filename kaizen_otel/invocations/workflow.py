@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
+    from kaizen_otel.invocations.mcp import McpRequest
     from kaizen_otel.invocations.scope import Scope
     from kaizen_otel.telemetry import Telemetry
 
@@ -129,7 +130,16 @@ class NodeInvocation(Invocation):
 class ToolInvocation(Invocation):
     """One tool call, span `execute_tool {tool}`."""
 
-    __slots__ = ("arguments", "call_id", "result", "simulated", "tool_name", "tool_type")
+    __slots__ = (
+        "arguments",
+        "call_id",
+        "mcp_request",
+        "request_failure",
+        "result",
+        "simulated",
+        "tool_name",
+        "tool_type",
+    )
 
     kind: ClassVar[str] = "tool"
 
@@ -149,6 +159,8 @@ class ToolInvocation(Invocation):
         self.tool_type = tool_type
         self.call_id = call_id
         self.simulated = simulated
+        self.mcp_request: McpRequest | None = None  # the last one, when an MCP server runs the tool
+        self.request_failure: Failure | None = None  # why that one failed, or the way to it
         self.arguments: object = None
         self.result: object = None
 
@@ -183,7 +195,9 @@ class ToolInvocation(Invocation):
         return self.telemetry.emitter.tool_end(self)
 
     def on_finish(self, duration_ns: int) -> None:  # noqa: ARG002 - the hook's signature
-        """Count the call in the execution it belongs to."""
+        """Count the call in the execution it belongs to. What the server said of its error names it best."""
+        if self.request_failure is not None and (self.failure is None or not self.failure.cancelled):
+            self.failure = self.request_failure
         self.telemetry.ledger.add_tool_call(self.tallies)
 
     def on_ended(self, duration_ns: int) -> None:

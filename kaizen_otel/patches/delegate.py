@@ -20,10 +20,11 @@ from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of,
 from kaizen_otel.patches import stream_adapters
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.llm_client import MAX_COLLECTED_CHARS
+from kaizen_otel.patches.mcp_session import TOOL_ERROR
 from kaizen_otel.patches.patcher import Patcher, Surface, contains_ours
 from kaizen_otel.patches.standins import along, method_of
 from kaizen_otel.patches.switch import active
-from kaizen_otel.patches.tools import TOOL_ERROR, awaited_tool
+from kaizen_otel.patches.tools import awaited_tool
 from kaizen_processors.values import type_name
 from kaizen_semconv import gen_ai as g
 

@@ -1,4 +1,4 @@
-"""Tools: MCP tools, which really run, and the LLM node's "regular" tools, whose answers Kaizen makes up."""
+"""Kaizen's own tools, and the LLM node's "regular" tools, whose answers Kaizen makes up; MCP tools: `mcp_clients`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of, mapping
 from kaizen_otel.invocations.workflow import ToolInvocation
 from kaizen_otel.patches.coroutines import in_place_of
+from kaizen_otel.patches.mcp_session import TOOL_ERROR
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -17,16 +18,6 @@ if TYPE_CHECKING:
     from kaizen_otel.telemetry import Telemetry
 
 FUNCTION_TOOL = "function"
-EXTENSION_TOOL = "extension"
-"""The conventions' word for a tool that runs outside the model's process, on the agent's side."""
-
-TOOL_ERROR = "tool_error"
-"""`error.type` of an MCP tool that reported an error of its own (the MCP conventions' value)."""
-
-
-def apply_mcp(patcher: Patcher, module: Any) -> None:
-    """The MCP client of kailash, in a package of its own since kailash 2.3."""
-    patcher.wrap(module.MCPClient, "call_tool", call_tool)
 
 
 def apply_llm_agent(patcher: Patcher, module: Any) -> None:
@@ -40,34 +31,9 @@ def apply_native(patcher: Patcher, module: Any) -> None:
 
 
 SURFACES = (
-    Surface("kailash_mcp.client", apply_mcp),
-    Surface("kailash.mcp_server.client", apply_mcp),
     Surface("kaizen.tools.native.registry", apply_native),
     Surface("kaizen.nodes.ai.llm_agent", apply_llm_agent),
 )
-
-
-def call_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """One call of an MCP tool: `call_tool(server_config, tool_name, arguments, timeout)`."""
-    telemetry = active()
-    call = wrapped(*args, **kwargs)
-    if telemetry is None:
-        return call
-    name = args[1] if len(args) > 1 else kwargs.get("tool_name")
-    arguments = args[2] if len(args) > 2 else kwargs.get("arguments")  # noqa: PLR2004 - the third argument
-    return in_place_of(call, lambda call: awaited_tool(telemetry, call, name, arguments, observe_mcp, EXTENSION_TOOL))
-
-
-def observe_mcp(tool: ToolInvocation, result: Any) -> None:
-    """The client never raises, and says `success: True` even when the tool's own result `isError` (kailash-mcp 0.6)."""
-    answer = mapping(result)
-    tool.result = answer.get("content")
-    if answer.get("success") is False:
-        tool.failed_with(
-            bounded_text(answer.get("error_code")) or TOOL_ERROR, bounded_text(answer.get("error"), 1_024) or ""
-        )
-    elif attribute_of(answer.get("result"), "isError") is True:
-        tool.failed_with(TOOL_ERROR)
 
 
 def execute_native(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -87,12 +53,11 @@ async def awaited_tool(
     name: Any,
     arguments: Any,
     observe: Callable[[ToolInvocation, Any], None],
-    tool_type: str = FUNCTION_TOOL,
 ) -> Any:
     """Await one call of a tool by its name, watched; `observe` reads what it answered."""
     with telemetry.tool(
         lambda: ToolInvocation(
-            telemetry, current_scope(), tool_name=bounded_text(name) or "unknown", tool_type=tool_type
+            telemetry, current_scope(), tool_name=bounded_text(name) or "unknown", tool_type=FUNCTION_TOOL
         )
     ) as tool:
         tool.observe(lambda tool: tool.called_with(arguments))

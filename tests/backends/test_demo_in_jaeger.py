@@ -26,6 +26,8 @@ invoke_agent Supervisor
       node LLMAgentNode
         chat gpt-4o
     execute_tool lookup_order
+      initialize
+      tools/list
     invoke_workflow
       node LLMAgentNode
         chat gpt-4o

@@ -33,6 +33,8 @@ agent Supervisor 3,442→116 $0.0071 q 1.00
 │  │  └─ node LLMAgentNode
 │  │     └─ chat gpt-4o 1,420→24 $0.00379
 │  ├─ tool lookup_order
+│  │  ├─ initialize
+│  │  └─ tools/list
 │  └─ workflow
 │     └─ node LLMAgentNode
 │        └─ chat gpt-4o (1,408 cached) 1,562→41 $0.00256

@@ -149,6 +149,7 @@ CAPABILITIES = {
         without="Kaizen has no judges yet",
     ),
     "tool_mcp": Capability("an MCP tool"),
+    "tool_mcp_context": Capability("the trace goes on in an MCP server: `params._meta`, and a span for each request"),
     "tool_regular": Capability("a regular tool of the LLM node, marked as made up"),
 }
 """By the name of its probe."""

@@ -325,6 +325,13 @@ def tool_mcp(_server: ModelServer, seen: Captured) -> None:
     assert (tool.status, tool["gen_ai.tool.type"]) == ("UNSET", "extension")
 
 
+def tool_mcp_context(server: ModelServer, seen: Captured) -> None:
+    tool_mcp(server, seen)
+    tool = seen.span("execute_tool lookup_order")
+    assert tool["mcp.method.name"] == "tools/call"
+    assert seen.span("initialize").parent_id == tool.span_id
+
+
 def tool_regular(server: ModelServer, seen: Captured) -> None:
     server.script([Reply.call("get_weather", {"city": "Oslo"}), Reply(text="It rains.")])
     llm_node(tools=[TOOL])
@@ -386,5 +393,6 @@ PROBES: dict[str, Callable[[ModelServer, Captured], None]] = {
     "delegate": delegate,
     "judge": judge,
     "tool_mcp": tool_mcp,
+    "tool_mcp_context": tool_mcp_context,
     "tool_regular": tool_regular,
 }

@@ -1,0 +1,72 @@
+"""Names on the wire for requests to MCP servers: the same in every pinned version of the conventions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import INVALID_SPAN
+
+from kaizen_semconv import gen_ai as g
+
+if TYPE_CHECKING:
+    from kaizen_otel.invocations.base import Attributes
+    from kaizen_otel.invocations.mcp import McpInvocation, McpRequest
+    from kaizen_otel.telemetry import Telemetry
+
+_NS = 1e9
+
+
+class McpEmitter:
+    """The part of an emitter that is about the Model Context Protocol."""
+
+    _telemetry: Telemetry
+
+    def mcp_start(self, request: McpRequest) -> Attributes:
+        """Which method, of which server."""
+        return {**self._target(request)}
+
+    def _target(self, request: McpRequest) -> dict[str, str | int]:
+        server = request.server
+        known: dict[str, str | int | None] = {
+            g.MCP_METHOD_NAME: request.method,
+            g.GEN_AI_PROMPT_NAME: request.prompt,
+            g.NETWORK_TRANSPORT: server.transport,
+            g.NETWORK_PROTOCOL_NAME: server.protocol,
+            g.SERVER_ADDRESS: server.address,
+            g.SERVER_PORT: server.port,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def mcp_end(self, request: McpRequest) -> Attributes:
+        """Which request of which session, and the server's error code."""
+        known = {
+            g.JSONRPC_REQUEST_ID: request.request_id,
+            g.MCP_SESSION_ID: request.session_id,
+            g.MCP_PROTOCOL_VERSION: request.protocol_version,
+            g.RPC_RESPONSE_STATUS_CODE: request.status_code,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def mcp_resource(self, uri: str) -> Attributes:
+        """Which resource."""
+        return {g.MCP_RESOURCE_URI: uri}
+
+    def mcp_metrics(self, call: McpInvocation, duration_ns: int) -> None:
+        """Duration of the request; of a tool call, too, whose span is the tool's."""
+        instruments = self._telemetry.providers.instruments
+        if instruments is None or not self._telemetry.settings.durations:
+            return
+        request = call.request
+        labels = self._target(request)
+        if request.tool is not None:
+            labels[g.GEN_AI_OPERATION_NAME] = g.GenAiOperationName.EXECUTE_TOOL.value
+            labels[g.GEN_AI_TOOL_NAME] = request.tool
+        if request.protocol_version is not None:
+            labels[g.MCP_PROTOCOL_VERSION] = request.protocol_version
+        if request.status_code is not None:
+            labels[g.RPC_RESPONSE_STATUS_CODE] = request.status_code
+        if call.failure is not None and not call.failure.cancelled:
+            labels[g.ERROR_TYPE] = call.failure.error_type
+        spanned = call.tool if call.tool is not None else call
+        context = None if spanned.span is INVALID_SPAN else call.context()
+        instruments.record(instruments.mcp_client_duration, duration_ns / _NS, labels, context)

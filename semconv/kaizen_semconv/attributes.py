@@ -167,6 +167,12 @@ KAIZEN_STORE_TYPE: Final = "kaizen.store.type"
 KAIZEN_TAGS: Final = "kaizen.tags"
 """String[]. Tags that the application gave to this part of its work."""
 
+KAIZEN_TASK_ATTEMPT: Final = "kaizen.task.attempt"
+"""Int. Which attempt at the task this is, from 1."""
+
+KAIZEN_TASK_OUTCOME: Final = "kaizen.task.outcome"
+"""One of the values below. What became of the task after this attempt."""
+
 KAIZEN_TASK_COMPLETION_RATE: Final = "kaizen.task_completion_rate"
 """Double. Share of the task that was completed, as the application reported it."""
 
@@ -205,6 +211,9 @@ KAIZEN_USAGE_MISSING_REASON: Final = "kaizen.usage.missing.reason"
 
 KAIZEN_USER_SATISFACTION: Final = "kaizen.user_satisfaction"
 """Double. Satisfaction of the user, as the application reported it."""
+
+KAIZEN_WORKFLOW_RESUMED: Final = "kaizen.workflow.resumed"
+"""Boolean. Whether this run found a checkpoint of an earlier one; the span has a link to that."""
 
 KAIZEN_WORKFLOW_RUN_ID: Final = "kaizen.workflow.run_id"
 """String. Identity that the runtime gave to this run of the workflow."""
@@ -307,6 +316,19 @@ class KaizenSpanAbandoned(StrEnum):
 
     UNINSTRUMENT = "uninstrument"
     """Nobody watches any more; the operation itself may have gone on."""
+
+
+class KaizenTaskOutcome(StrEnum):
+    """What became of the task after this attempt."""
+
+    COMPLETED = "completed"
+    """It is done."""
+
+    REQUEUED = "requeued"
+    """It failed and is tried again."""
+
+    DEAD_LETTERED = "dead_lettered"
+    """It failed too often and is given up."""
 
 
 class KaizenTelemetrySignal(StrEnum):

@@ -162,6 +162,21 @@ MCP_RESOURCE_URI: Final = "mcp.resource.uri"
 MCP_SESSION_ID: Final = "mcp.session.id"
 """String. Identity of the session."""
 
+MESSAGING_DESTINATION_NAME: Final = "messaging.destination.name"
+"""String. Name of the queue."""
+
+MESSAGING_MESSAGE_ID: Final = "messaging.message.id"
+"""String. Identity of the message."""
+
+MESSAGING_OPERATION_NAME: Final = "messaging.operation.name"
+"""String. What is done with the message."""
+
+MESSAGING_OPERATION_TYPE: Final = "messaging.operation.type"
+"""One of the values below. Type of the operation."""
+
+MESSAGING_SYSTEM: Final = "messaging.system"
+"""String. Whose messages they are."""
+
 NETWORK_PROTOCOL_NAME: Final = "network.protocol.name"
 """String. Protocol on top of the transport."""
 
@@ -361,6 +376,16 @@ class McpMethodName(StrEnum):
 
     PROMPTS_GET = "prompts/get"
     """A prompt is asked for."""
+
+
+class MessagingOperationType(StrEnum):
+    """Type of the operation."""
+
+    SEND = "send"
+    """A message is handed over for delivery."""
+
+    PROCESS = "process"
+    """A message is worked on."""
 
 
 class NetworkTransport(StrEnum):

@@ -60,7 +60,7 @@ class SpanDefinition:
     """
 
     id: str
-    kind: Literal["client", "internal"]
+    kind: Literal["client", "consumer", "internal", "producer"]
     names: tuple[str, ...]
     operation: str | None
     marker: str | None

@@ -18,7 +18,9 @@ __all__ = [
     "MEMORY",
     "NODE",
     "PENDING",
+    "PROCESS_TASK",
     "RETRIEVAL",
+    "SEND_TASK",
     "TRACE",
     "TRANSCRIPTION",
     "SpanDefinition",
@@ -114,6 +116,15 @@ PENDING: Final = SpanDefinition(
     description="A placeholder for an operation that has run for a while and not ended. Only with `pending_spans_s`.",
 )
 
+PROCESS_TASK: Final = SpanDefinition(
+    id="span.kaizen.process_task",
+    kind="consumer",
+    names=("{messaging.operation.name} {messaging.destination.name}",),
+    operation=None,
+    marker="kaizen.task.attempt",
+    description="One attempt of a worker at a task. Its parent, and its link, is where the task was sent.",
+)
+
 RETRIEVAL: Final = SpanDefinition(
     id="span.kaizen.retrieval",
     kind="internal",
@@ -121,6 +132,15 @@ RETRIEVAL: Final = SpanDefinition(
     operation="retrieval",
     marker=None,
     description="A search in a vector store.",
+)
+
+SEND_TASK: Final = SpanDefinition(
+    id="span.kaizen.send_task",
+    kind="producer",
+    names=("{messaging.operation.name} {messaging.destination.name}",),
+    operation=None,
+    marker="messaging.operation.name",
+    description="A workflow is put into a queue as a task.",
 )
 
 TRACE: Final = SpanDefinition(

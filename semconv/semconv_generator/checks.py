@@ -24,7 +24,7 @@ TYPES = {"string": str, "int": int, "double": float, "boolean": bool, "any": str
 STABILITY = frozenset({"development", "alpha", "beta", "release_candidate", "stable"})
 LEVELS = frozenset({"required", "conditionally_required", "recommended", "opt_in"})
 INSTRUMENTS = frozenset({"counter", "updowncounter", "gauge", "histogram"})
-SPAN_KINDS = frozenset({"client", "internal"})
+SPAN_KINDS = frozenset({"client", "consumer", "internal", "producer"})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _UNIT = re.compile(r"1|s|By|\{[A-Za-z_]+\}")

@@ -99,7 +99,7 @@ class Invocation(Scope):
             self.start_time_ns = clock.time_ns()
             if telemetry.pending is not None:
                 telemetry.pending.wake()
-        around = otel_context.get_current()
+        around = self.around()
         # A sampler, an id generator or a processor of the application's may raise: then there is no span, but the
         # operation is still accounted for.
         try:
@@ -112,6 +112,10 @@ class Invocation(Scope):
         self._context = context_of(self, self.span, around)
         telemetry.running.open[self] = True
         return self
+
+    def around(self) -> Context:
+        """The context that this operation begins in; its span is the parent."""
+        return otel_context.get_current()
 
     def _start_span(self, tracer: Tracer, around: Context) -> Span:
         attributes = self.start_attributes()

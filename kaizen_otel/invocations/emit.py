@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import INVALID_SPAN
 
 from kaizen_otel.invocations.emit_mcp import McpEmitter
+from kaizen_otel.invocations.emit_task import TaskEmitter
 from kaizen_processors.money import to_float
 from kaizen_semconv import DEFAULT_VERSION
 from kaizen_semconv import attributes as k
@@ -38,7 +39,7 @@ _TOKEN_USAGE = m.GEN_AI_CLIENT_TOKEN_USAGE.name
 _OPERATION_DURATION = m.GEN_AI_CLIENT_OPERATION_DURATION.name
 
 
-class Emitter(McpEmitter):
+class Emitter(McpEmitter, TaskEmitter):
     """The tagged 1.41 set of the GenAI conventions: the default."""
 
     version = 41
@@ -221,8 +222,11 @@ class Emitter(McpEmitter):
         return attributes
 
     def workflow_end(self, workflow: WorkflowInvocation) -> Attributes:
-        """The runtime's id of the run."""
-        return {} if workflow.run_id is None else {k.KAIZEN_WORKFLOW_RUN_ID: workflow.run_id}
+        """The runtime's id of the run; whether it went on from a checkpoint."""
+        attributes: Attributes = {k.KAIZEN_WORKFLOW_RESUMED: True} if workflow.resumed else {}
+        if workflow.run_id is not None:
+            attributes[k.KAIZEN_WORKFLOW_RUN_ID] = workflow.run_id
+        return attributes
 
     def workflow_metrics(self, workflow: WorkflowInvocation, duration_ns: int) -> None:
         """Duration of the workflow."""

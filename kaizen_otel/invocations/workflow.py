@@ -9,6 +9,7 @@ from opentelemetry.trace import INVALID_SPAN
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.failure import Failure
+from kaizen_otel.invocations.origin import around_from, link_to
 from kaizen_otel.invocations.scope import ExecutionScope
 
 if TYPE_CHECKING:
@@ -27,21 +28,47 @@ class WorkflowInvocation(Invocation):
     that was seen happening counts, so that a node of the user's that returns something alike is no error.
     """
 
-    __slots__ = ("failed_nodes", "name", "node_keys", "run_id", "runtime", "subject")
+    __slots__ = ("failed_nodes", "name", "node_keys", "origin", "resumed", "run_id", "runtime", "subject")
 
     kind: ClassVar[str] = "workflow"
 
     def __init__(
-        self, telemetry: Telemetry, parent: Scope | None, *, subject: object, name: str | None, runtime: str
+        self,
+        telemetry: Telemetry,
+        parent: Scope | None,
+        *,
+        subject: object,
+        name: str | None,
+        runtime: str,
+        origin: Context | None = None,
     ) -> None:
-        """Prepare; `subject` is the workflow object, `runtime` the class that runs it."""
+        """Prepare; `subject` is the workflow object, `runtime` the class that runs it.
+
+        `origin` is the context that came with the task which this run is, where a worker of the application's runs it.
+        """
         super().__init__(telemetry, parent)
         self.subject = subject
         self.name = name
         self.runtime = runtime
+        self.origin = origin
+        self.resumed = False
         self.run_id: str | None = None
         self.failed_nodes: dict[str, Failure] = {}
         self.node_keys: dict[int, str] | None = None
+
+    def around(self) -> Context:
+        """The sender's context, when this is a task's run and no span is current."""
+        return around_from(self.origin)
+
+    def _start_span(self, tracer: Tracer, around: Context) -> Span:
+        span = super()._start_span(tracer, around)
+        link_to(span, self.origin)
+        return span
+
+    def resumes(self, earlier: Context) -> None:
+        """This run goes on from a checkpoint of an earlier one, which its span then points at."""
+        self.resumed = True
+        link_to(self.span, earlier)
 
     def span_name(self) -> str:
         """`invoke_workflow`, with the user's name for the workflow when it has one."""

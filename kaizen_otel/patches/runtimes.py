@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.values import attribute_of, bounded_text, mapping
 from kaizen_otel.invocations.workflow import WorkflowInvocation
+from kaizen_otel.patches.durable import origin_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.watching import awaited, blocking
 from kaizen_processors.values import type_name
@@ -50,7 +51,7 @@ def apply_access_controlled(patcher: Patcher, module: Any) -> None:
 
 def begin(telemetry: Telemetry, runtime: Any, args: Arguments, kwargs: Keywords) -> Begun:
     """One run of a workflow."""
-    return telemetry.workflow(lambda: describe(telemetry, runtime, _workflow_of(args, kwargs)))
+    return telemetry.workflow(lambda: describe(telemetry, runtime, _workflow_of(args, kwargs), kwargs))
 
 
 def handed_on(_runtime: Any, args: Arguments, kwargs: Keywords) -> bool:
@@ -68,14 +69,15 @@ def already_watched(workflow: Any) -> bool:
     return isinstance(scope, WorkflowInvocation) and scope.subject is workflow and not scope.ended
 
 
-def describe(telemetry: Telemetry, runtime: Any, workflow: Any) -> WorkflowInvocation:
-    """Which workflow, run by what."""
+def describe(telemetry: Telemetry, runtime: Any, workflow: Any, kwargs: Keywords) -> WorkflowInvocation:
+    """Which workflow, run by what; where the task comes from that it is, if it is one."""
     return WorkflowInvocation(
         telemetry,
         current_scope(),
         subject=workflow,
         name=name_of(workflow),
         runtime=type_name(runtime),
+        origin=origin_of(kwargs.get("idempotency_key")),
     )
 
 

@@ -13,6 +13,7 @@ from tests.hostile import (
     node_slots,
     own_slots,
     store_slots,
+    task_slots,
     tool_slots,
     workflow_slots,
 )
@@ -32,6 +33,7 @@ SLOTS = {
         store_slots,
         judge_slots,
         own_slots,
+        task_slots,
     )
     for name, slot in room.SLOTS.items()
 }

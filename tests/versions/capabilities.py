@@ -60,6 +60,12 @@ CAPABILITIES = {
         since=(2, 28),
         without="Kailash starts a thread without the context: the nodes are traces of their own",
     ),
+    "workflow_resumed": Capability(
+        "a run that goes on from a checkpoint points at the run that wrote it",
+        since=(2, 28),
+        without="Kailash's runtimes write no checkpoints yet",
+    ),
+    "task_carried": Capability("a task of Kailash's queues carries its sender's trace"),
     "workflow_parallel": Capability(
         "`ParallelRuntime`: its nodes below it",
         since=(2, 28),

@@ -6,6 +6,8 @@ Each must hold where the table gives the capability, and must fail where the tab
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import sys
 from decimal import Decimal
 from importlib import import_module
@@ -89,6 +91,42 @@ def workflow_awaited(_server: ModelServer, seen: Captured) -> None:
 def workflow_in_loop(_server: ModelServer, seen: Captured) -> None:
     asyncio.run(in_loop(lambda: run_workflow(scenes().workflow("llm"))))
     assert seen.tree() == "invoke_workflow\n  invoke_agent n0\n    chat gpt-4o"
+
+
+class Checkpoints:
+    """A store of checkpoints: what a runtime asks of one."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    async def save(self, key: str, data: bytes) -> None:
+        self._blobs[key] = data
+
+    async def load(self, key: str) -> bytes | None:
+        return self._blobs.get(key)
+
+
+def workflow_resumed(_server: ModelServer, seen: Captured) -> None:
+    from kailash.runtime.local import LocalRuntime
+
+    store: Any = Checkpoints()
+    for _ in range(2):
+        with LocalRuntime(checkpoint_store=store, checkpoint_after_each_node=True) as runtime:
+            runtime.execute(scenes().workflow("SyncProbe"), idempotency_key="k")
+    first, second = seen.spans_named("invoke_workflow")
+    assert second["kaizen.workflow.resumed"] is True
+    assert [f"{link.context.span_id:016x}" for link in second.raw.links] == [first.span_id]
+
+
+def task_carried(_server: ModelServer, seen: Captured) -> None:
+    from kailash.runtime.distributed import TaskMessage, TaskQueue
+
+    task = TaskMessage(task_id="t-1")
+    with contextlib.suppress(Exception):  # nobody listens there, or `redis` is not installed
+        TaskQueue(redis_url="redis://127.0.0.1:9/0").enqueue(task)
+    sent = seen.span("send default")
+    carried = json.loads(TaskMessage.from_json(task.to_json()).to_json())["otel"]["traceparent"]
+    assert carried.split("-")[1:3] == [sent.trace_id, sent.span_id]
 
 
 def workflow_parallel(_server: ModelServer, seen: Captured) -> None:
@@ -365,6 +403,8 @@ PROBES: dict[str, Callable[[ModelServer, Captured], None]] = {
     "workflow": workflow,
     "workflow_awaited": workflow_awaited,
     "workflow_in_loop": workflow_in_loop,
+    "workflow_resumed": workflow_resumed,
+    "task_carried": task_carried,
     "workflow_parallel": workflow_parallel,
     "node_class_later": node_class_later,
     "llm_node": llm_node_,

@@ -59,7 +59,8 @@ def test_attributes_are_on_every_kind_of_span(kaizen_offline: ModelServer, kaize
 
     assert len(kaizen_offline.requests) == 2
     assert kaizen_telemetry.tree() == (
-        "invoke_agent clerk\n  embeddings text-embedding-3-small\n  execute_tool lookup_order\n"
+        "invoke_agent clerk\n  initialize\n  tools/list\n  embeddings text-embedding-3-small\n"
+        "  execute_tool lookup_order\n    initialize\n    tools/list\n"
         "  invoke_workflow\n    node LLMAgentNode\n      chat gpt-4o"
     )
     for span in kaizen_telemetry.spans:

@@ -74,7 +74,7 @@ def test_a_task_is_one_trace_from_its_sender_to_its_nodes(
 ) -> None:
     with kaizen_otel.attributes(user_id="u-1", session_id="s-1", conversation_id="c-1", tags=["queue"]):
         run_id = send(runtime, "good", GOOD)
-    work(server, 1)
+        work(server, 1)
 
     assert runtime.get_result(run_id).result_data["n0"]["result"] == {"n": 1}
     assert kaizen_telemetry.tree() == (
@@ -174,6 +174,24 @@ def test_baggage_of_the_sender_is_there_while_the_task_is_worked_on(
 
     work(server, 1, runtime_factory=Seeing)
     assert found == ["acme"]
+
+
+def test_the_providers_answer_that_ended_an_attempt_is_on_its_span(
+    runtime: Any, server: str, kaizen_telemetry: Captured
+) -> None:
+    from kaizen.llm.errors import ProviderError
+
+    class Refused:
+        def execute(self, *_: Any, **__: Any) -> Any:
+            raise ProviderError(503, "busy")
+
+    send(runtime, "good", GOOD)
+    work(server, 3, runtime_factory=Refused)
+
+    attempts = kaizen_telemetry.spans_named("process")
+    assert [(a["error.type"], a["http.response.status_code"]) for a in attempts] == [
+        ("kaizen.llm.errors.ProviderError", 503)
+    ] * 3
 
 
 def in_another_process(url: str, attempts: int, how: str) -> list[Any]:

@@ -107,6 +107,7 @@ def describe(telemetry: Telemetry, scope: McpClientScope, session: Any, message:
         resource_uri=None if uri is None else bounded_text(str(uri), 1_024),
         protocol_version=_VERSIONS.get(session),
     )
+    request.session_id = session_id_in(scope)
     return McpInvocation(telemetry, scope, request, json_rpc_error)
 
 
@@ -120,9 +121,13 @@ def observe(call: McpInvocation, session: Any, result: Any) -> None:
             _VERSIONS[session] = request.protocol_version = agreed
     elif request.tool is not None and attribute_of(result, "isError") is True:
         call.failed_with(TOOL_ERROR)
-    scope = call.parent
-    if isinstance(scope, McpClientScope) and scope.read_session_id is not None:
-        request.session_id = bounded_text(scope.read_session_id())
+    if request.session_id is None and isinstance(call.parent, McpClientScope):
+        request.session_id = session_id_in(call.parent)
+
+
+def session_id_in(scope: McpClientScope) -> str | None:
+    """The session's identity: a server gives it with its first answer, over streamable HTTP."""
+    return None if scope.read_session_id is None else bounded_text(scope.read_session_id())
 
 
 def json_rpc_error(error: BaseException) -> tuple[int, str] | None:

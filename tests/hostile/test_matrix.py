@@ -60,6 +60,8 @@ def offline() -> Iterator[None]:
     Garbage is collected at set moments, so that what it warns of does not wander from run to run. asyncio's own handler
     of interrupts is not installed over another one: putting it back fails where the repr of a task's exception raises.
     """
+    import mcp.client.stdio  # noqa: F401 - keeps for good the stderr that it finds, which a stage's is not meant for
+
     import tests.hostile.fakes  # noqa: F401 - Kaizen is loaded before the heap is frozen
 
     handler = signal.signal(signal.SIGINT, _interrupt)

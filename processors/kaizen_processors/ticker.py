@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kaizen_processors.forking import begin_anew_in_children
 
@@ -15,8 +16,16 @@ if TYPE_CHECKING:
 INTERVAL_S: Final = 10.0
 
 
+class _Task(NamedTuple):
+    where: str
+    run: Callable[[], object]
+    every_s: float | None
+
+
 class Ticker:
     """Calls its tasks every `interval_s` seconds, in order, on a daemon thread, each behind the fence.
+
+    A task may ask to be called more often in between.
 
     The thread starts with `start`, which costs nothing while it runs: whoever counts something may call it. A forked
     child starts its own. With tests, and with a clock of the application's, nobody calls `start`, but `tick`.
@@ -30,7 +39,7 @@ class Ticker:
         """Start no thread yet."""
         self._fence = fence
         self._interval_s = interval_s
-        self._tasks: tuple[tuple[str, Callable[[], object]], ...] = ()
+        self._tasks: tuple[_Task, ...] = ()
         self._stopped = False
         self.after_fork_in_child()
         begin_anew_in_children(self)
@@ -42,10 +51,17 @@ class Ticker:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, where: str, task: Callable[[], object]) -> None:
-        """Let a task run with every tick; `where` is the name under which its failures are counted."""
+    def add(self, where: str, task: Callable[[], object], *, every_s: float | None = None) -> None:
+        """Let a task run with every tick; `where` is the name under which its failures are counted.
+
+        Args:
+            where: the name.
+            task: what is to be done.
+            every_s: seconds between two runs of it, also between ticks; None: with the ticks only.
+        """
         with self._lock:
-            self._tasks = (*self._tasks, (where, task))
+            self._tasks = (*self._tasks, _Task(where, task, every_s))
+            self._wake.set()
 
     def remove(self, where: str) -> None:
         """Let the tasks of this name run no more."""
@@ -54,9 +70,12 @@ class Ticker:
 
     def tick(self) -> None:
         """Run every task once, here and now."""
-        for where, task in self._tasks:
-            with self._fence(where):
-                task()
+        self._run_tasks(self._tasks)
+
+    def _run_tasks(self, tasks: tuple[_Task, ...]) -> None:
+        for task in tasks:
+            with self._fence(task.where):
+                task.run()
 
     def start(self) -> None:
         """See that the thread runs."""
@@ -81,6 +100,16 @@ class Ticker:
             thread.join(timeout=1.0)
 
     def _run(self) -> None:
-        wake = self._wake
-        while not wake.wait(self._interval_s):
-            self.tick()
+        tick_s = time.monotonic() + self._interval_s
+        while not self._stopped:
+            often = [task for task in self._tasks if task.every_s is not None]
+            least_s = min((task.every_s for task in often if task.every_s is not None), default=self._interval_s)
+            beat_s = min(time.monotonic() + least_s, tick_s)
+            if self._wake.wait(max(beat_s - time.monotonic(), 0.0)):
+                self._wake.clear()  # to stop, or for a task that was added
+                continue
+            if beat_s >= tick_s:
+                tick_s = time.monotonic() + self._interval_s
+                self.tick()
+            else:
+                self._run_tasks(tuple(often))

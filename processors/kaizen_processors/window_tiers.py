@@ -141,9 +141,11 @@ class Tiers:
         if self.size_bytes > self._max_bytes:
             self._fold()
 
-    def add_late(self, slot: int, now_slot: int, key: Key, late: WindowSums) -> None:
-        """Add to a slot that has closed, and to those above it."""
+    def add_late(self, slot: int, now_slot: int, key: Key, late: WindowSums, step: int = 1) -> None:
+        """Add to a slot that has closed, and to those above it; of slots finer than `step` nothing is known."""
         for level, tier in enumerate(self._tiers):
+            if tier.step < step:
+                continue
             number = slot // tier.step
             if number >= now_slot // tier.step:  # still open: the tiers above get it from here
                 self._accumulate(level, number, {key: late}, late)

@@ -16,6 +16,10 @@ A window begins with the slot that its first moment falls into, so it never leav
 slot more than was asked for. `Window.observed_s` is the time it really covers: from there, or from when the watching
 began, until now. Time is monotonic throughout: a stepped wall clock changes nothing.
 
+With a store (`kaizen_processors.store`) the windows are those of the host: closed slots are handed over to it, and what
+other processes did is taken in, into the same tiers. Slots then lie at multiples of ten seconds of the wall clock as it
+was when the watching began, so that those of all processes line up.
+
 Bounded in keys (further ones count under `overflow`) and in bytes: beyond, the oldest slots keep only the sums of all
 keys, and what is asked of a group begins after them.
 """
@@ -24,7 +28,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.forking import begin_anew_in_children
@@ -74,6 +78,27 @@ class Window(NamedTuple):
     sums: WindowSums
 
 
+class SlotRow(NamedTuple):
+    """What one key did in one slot: `step` finest slots, from slot `number` on."""
+
+    step: int
+    number: int
+    key: Key
+    sums: WindowSums
+
+
+class Outlet(Protocol):
+    """Where closed slots are handed over to: a store."""
+
+    def take(self, number: int, cells: Cells) -> None:
+        """Take a slot that closed, or what came late for one. The cells are lent. Must be quick, and not raise."""
+        ...
+
+    def waiting(self) -> Iterable[SlotRow]:
+        """What was taken and is in no store yet."""
+        ...
+
+
 class Windows(Observer):
     """The windows of one instrumentation.
 
@@ -82,6 +107,7 @@ class Windows(Observer):
         max_keys: pairs of agent and model counted apart; further ones count under `overflow`.
         max_bytes: how much the closed slots may hold, roughly.
         on_turn: called by whoever opens a new slot: a moment to see that somebody ticks.
+        aligned: whether slots lie at multiples of ten seconds of the wall clock, and are numbered from the Unix epoch.
     """
 
     def __init__(
@@ -91,8 +117,12 @@ class Windows(Observer):
         max_keys: int = 2_000,
         max_bytes: int = MAX_BYTES,
         on_turn: Callable[[], object] | None = None,
+        aligned: bool = False,
     ) -> None:
         """Start empty."""
+        self._clock = clock
+        self._aligned = aligned
+        self._outlet: Outlet | None = None
         self._now = clock.monotonic_ns
         self._max_keys = max_keys
         self._max_bytes = max_bytes
@@ -108,8 +138,10 @@ class Windows(Observer):
         self._tiers_lock = threading.RLock()  # guards what has closed; taken before the other one
         self._rolling = False
         self._began_ns = self._now()
+        # The wall clock is read once: later steps of it move nothing.
+        self._epoch_ns = self._began_ns - (self._clock.time_ns() if self._aligned else 0)
         self._open: Cells = {}
-        self._open_slot = 0
+        self._open_slot = self._slot_at(self._began_ns)
         self._open_until_ns = self._began_ns
         self._pending: list[tuple[int, Cells]] = []
         self._keys = WindowKeys(self._max_keys)
@@ -123,6 +155,19 @@ class Windows(Observer):
         with self._tiers_lock:
             self._keep_s = LONGEST_S if retention_s is None else min(retention_s, LONGEST_S)
             self._tiers.keep(math.ceil(self._keep_s / SLOT_S))
+
+    @property
+    def epoch_ns(self) -> int:
+        """The monotonic reading at the start of slot 0."""
+        return self._epoch_ns
+
+    def hand_over_to(self, outlet: Outlet | None) -> None:
+        """Hand every slot that closes over to a store, and what comes late; None to nobody any more."""
+        with self._tiers_lock:
+            self._outlet = outlet
+
+    def _slot_at(self, now_ns: int) -> int:
+        return (now_ns - self._epoch_ns) // SLOT_NS
 
     # -- counting -------------------------------------------------------------------------------------------------
 
@@ -172,14 +217,14 @@ class Windows(Observer):
         with self._lock:
             if now_ns < self._open_until_ns:
                 return
-            slot = max((now_ns - self._began_ns) // SLOT_NS, self._open_slot)
+            slot = max(self._slot_at(now_ns), self._open_slot)
             fresh: Cells = {}
             if self._open:
                 self._pending.append((self._open_slot, self._open))
             # Nothing is allocated between these: collecting garbage may count something, and must find them whole.
             self._open = fresh
             self._open_slot = slot
-            self._open_until_ns = self._began_ns + (slot + 1) * SLOT_NS
+            self._open_until_ns = self._epoch_ns + (slot + 1) * SLOT_NS
         # Not waiting: who holds the lock of the tiers may wait for ours.
         if len(self._pending) > _UNTENDED and self._tiers_lock.acquire(blocking=False):
             try:
@@ -194,17 +239,19 @@ class Windows(Observer):
             now_ns = self._now()
             self._turn(now_ns)
             now_slot = self._roll()
-            at_ns = now_ns - ago_ns - self._began_ns
-            if at_ns < 0 or ago_ns > self._keep_s * NS:
+            at_ns = now_ns - ago_ns
+            if at_ns < self._began_ns or ago_ns > self._keep_s * NS:
                 self._too_late += 1
                 return
-            slot = at_ns // SLOT_NS
+            slot = self._slot_at(at_ns)
             with self._lock:
                 if slot >= now_slot:
                     (self._open.get(key) or self._new_cell(key)).merge(late)
                     return
                 known = self._keys.admit(key, slot)
                 self._overflowed += known is not key
+            if self._outlet is not None:
+                self._outlet.take(slot, {known: late})
             self._tiers.add_late(slot, now_slot, known, late)
 
     # -- rolling up -----------------------------------------------------------------------------------------------
@@ -225,6 +272,8 @@ class Windows(Observer):
         self._rolling = True
         try:
             for number, cells in pending:
+                if self._outlet is not None:
+                    self._outlet.take(number, cells)
                 self._tiers.close(number, cells)
             self._tiers.advance(now_slot)
             with self._lock:
@@ -232,6 +281,63 @@ class Windows(Observer):
         finally:
             self._rolling = False
         return now_slot
+
+    def hand_over_open(self) -> None:
+        """Close the open slot before its time, for the end of the process: what is in it is handed over."""
+        with self._tiers_lock:
+            self._turn(self._now())
+            with self._lock:
+                if self._open:
+                    self._pending.append((self._open_slot, self._open))
+                    self._open = {}
+            self._roll()
+
+    # -- what others did ------------------------------------------------------------------------------------------
+
+    def absorb(self, rows: Iterable[SlotRow]) -> None:
+        """Take in slots that other processes closed."""
+        for row in rows:
+            with self._tiers_lock:
+                self._turn(self._now())
+                now_slot = self._roll()
+                with self._lock:
+                    known = self._keys.admit(row.key, row.number)
+                _place(self._tiers, row, known, now_slot)
+                self._reach_back_to(row.number)
+
+    def rebuild(self, rows: Iterable[SlotRow]) -> None:
+        """Begin anew with these slots of all processes, this one's that the store has among them.
+
+        What the outlet still holds is added to them, and what is in the open slot stays. Readers wait for none of it.
+        """
+        with self._tiers_lock:
+            self._turn(self._now())
+            now_slot = self._roll()
+        with self._lock:
+            own = list(self._open)
+        tiers, keys, oldest = Tiers(self._max_bytes), WindowKeys(self._max_keys), now_slot
+        tiers.keep(math.ceil(self._keep_s / SLOT_S))
+        tiers.advance(now_slot)
+        for key in own:
+            keys.admit(key, now_slot)
+        for row in rows:
+            _place(tiers, row, keys.admit(row.key, row.number), now_slot)
+            oldest = min(oldest, row.number)
+        with self._tiers_lock:
+            self._turn(self._now())
+            now_slot = self._roll()
+            tiers.advance(now_slot)
+            for row in () if self._outlet is None else self._outlet.waiting():
+                _place(tiers, row, keys.admit(row.key, row.number), now_slot)
+            with self._lock:
+                for key in self._open:
+                    keys.admit(key, now_slot)
+                self._tiers, self._keys = tiers, keys
+            self._reach_back_to(oldest)
+
+    def _reach_back_to(self, slot: int) -> None:
+        """Somebody watched in this slot: what is observed begins there, not with this process."""
+        self._began_ns = min(self._began_ns, self._epoch_ns + slot * SLOT_NS)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -253,8 +359,7 @@ class Windows(Observer):
             now_ns = self._now()
             self._turn(now_ns)
             now_slot = self._roll()
-            elapsed_ns = now_ns - self._began_ns
-            first = max(int(elapsed_ns - min(window_s, self._keep_s) * NS) // SLOT_NS, 0)
+            first = self._first_slot(now_ns, window_s)
             start = self._tiers.starting(first, now_slot)
             tables = self._tiers.between(start, now_slot)
             if group == EVERYTHING:
@@ -268,7 +373,15 @@ class Windows(Observer):
                 tables = self._tiers.between(start, now_slot)
                 _add_closed(sums, tables, keys, with_latency=with_latency)
                 self._add_live(sums, keys)
-        return Window(group, window_s, max(elapsed_ns / NS - start * SLOT_S, 0.0), sums)
+        return Window(group, window_s, max(now_ns - self._beginning_of(start), 0) / NS, sums)
+
+    def _first_slot(self, now_ns: int, window_s: float) -> int:
+        """The slot that the first moment of a window falls into, or that the watching began in."""
+        return self._slot_at(max(now_ns - int(min(window_s, self._keep_s) * NS), self._began_ns))
+
+    def _beginning_of(self, slot: int) -> int:
+        """Since when a slot was watched, by the monotonic clock."""
+        return max(self._epoch_ns + slot * SLOT_NS, self._began_ns)
 
     def periods(self, group: Group, period_s: float, count: int) -> list[Window]:
         """Cut the last `count` periods of `period_s` seconds apart, oldest first; the last one ends now.
@@ -288,19 +401,17 @@ class Windows(Observer):
             now_ns = self._now()
             self._turn(now_ns)
             now_slot = self._roll()
-            elapsed_ns = now_ns - self._began_ns
             found = []
             end: int | None = None
             for back in range(1, count + 1):
-                first = max(int(elapsed_ns - min(back * period_s, self._keep_s) * NS) // SLOT_NS, 0)
-                start = self._tiers.boundary(first, now_slot)
+                start = self._tiers.boundary(self._first_slot(now_ns, back * period_s), now_slot)
                 if group != EVERYTHING:
                     start = max(start, self._tiers.folded_until)
                 if end is not None and start >= end:
                     continue  # before the beginning, or shorter than a slot of so long ago
                 sums = self._sums_of(group, start, now_slot, end)
-                until_s = elapsed_ns / NS if end is None else end * SLOT_S
-                found.append(Window(group, period_s, until_s - start * SLOT_S, sums))
+                until_ns = now_ns if end is None else self._epoch_ns + end * SLOT_NS
+                found.append(Window(group, period_s, (until_ns - self._beginning_of(start)) / NS, sums))
                 end = start
         return found[::-1]
 
@@ -333,7 +444,7 @@ class Windows(Observer):
                 "bytes": self._tiers.size_bytes,
                 "overflowed": self._overflowed,
                 "too_late": self._too_late,
-                "folded_s": self._tiers.folded_until * SLOT_S,
+                "folded_s": max(self._tiers.folded_until - self._slot_at(self._began_ns), 0) * SLOT_S,
             }
 
     def _add_live(self, sums: WindowSums, keys: Iterable[Key]) -> None:
@@ -351,6 +462,12 @@ class Windows(Observer):
             with self._lock:
                 for cell in live[at : at + _AT_A_TIME]:
                     sums.merge(cell)
+
+
+def _place(tiers: Tiers, row: SlotRow, key: Key, now_slot: int) -> None:
+    """Add another process's slot. One that is still open here has closed there a moment ago: it counts as the last."""
+    number = row.number if row.step > 1 else min(row.number, now_slot - 1)
+    tiers.add_late(number, now_slot, key, row.sums, row.step)
 
 
 def _add_closed(sums: WindowSums, tables: Iterable[Table], keys: list[Key], *, with_latency: bool) -> None:

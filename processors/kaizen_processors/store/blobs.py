@@ -1,0 +1,53 @@
+"""What a worker keeps in the store for others to read, opaque to it: one value of each kind.
+
+A worker that is gone leaves its value behind. Who knows what the values mean may give a function that adds two of them
+up: then those of the gone are folded into one, once each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kaizen_processors.store.processes import workers_of
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from kaizen_processors.store.processes import Worker
+
+Fold = Callable[[bytes | None, bytes], bytes]
+"""Adds a gone worker's value to those before it (None: there is none yet)."""
+
+_RETIRED = 0
+
+
+def put(connection: Connection, worker: int, kind: str, data: bytes, now_ns: int) -> None:
+    """Replace a worker's value, within the caller's transaction."""
+    connection.execute("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)", (worker, kind, data, now_ns))
+
+
+def blobs_of(connection: Connection, kind: str) -> list[tuple[Worker, bytes]]:
+    """The value of each worker that has one and was not folded, of living and of gone ones."""
+    workers = {worker.id: worker for worker in workers_of(connection)}
+    found = connection.execute("SELECT worker, data FROM blobs WHERE kind = ? AND worker > 0 ORDER BY worker", (kind,))
+    return [(workers[worker], bytes(data)) for worker, data in found if worker in workers]
+
+
+def retired_of(connection: Connection, kind: str) -> bytes | None:
+    """The folded value of all workers that are gone; None when there is none."""
+    found = connection.execute("SELECT data FROM blobs WHERE kind = ? AND worker = ?", (kind, _RETIRED)).fetchone()
+    return None if found is None else bytes(found[0])
+
+
+def fold(connection: Connection, kind: str, add: Fold, now_ns: int) -> None:
+    """Fold the values of workers that are gone, within the caller's transaction."""
+    gone = [(worker, data) for worker, data in blobs_of(connection, kind) if worker.is_gone(now_ns)]
+    if not gone:
+        return
+    folded = retired_of(connection, kind)
+    for worker, data in gone:
+        folded = add(folded, data)
+        connection.execute("DELETE FROM blobs WHERE kind = ? AND worker = ?", (kind, worker.id))
+    if folded is not None:
+        put(connection, _RETIRED, kind, folded, now_ns)

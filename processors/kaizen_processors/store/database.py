@@ -1,0 +1,257 @@
+"""The file of a store: opened, brought up to date, set aside when it is broken. SQLite in WAL mode.
+
+One connection, for one thread at a time and never over a fork: SQLite's locks belong to the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kaizen_processors.store.schema import STEPS, VERSION
+
+try:
+    import fcntl
+except ImportError:  # Windows: there an open file cannot be renamed, so nobody sets aside what another one uses
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_logger = logging.getLogger("kaizen_otel")
+
+BUSY_S: Final = 2.0
+"""How long a statement waits for another process's transaction; then it is tried again with the next beat."""
+
+_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_WAL_BYTES: Final = 4 << 20
+_APPLICATION_ID: Final = 0x4B41_4F54  # "KAOT"
+_RETRY_S: Final = 0.02
+
+
+class StoreError(RuntimeError):
+    """A store cannot be used. `reason` is a word for the counters."""
+
+    def __init__(self, reason: str, what: str) -> None:
+        """Hold both."""
+        super().__init__(what)
+        self.reason = reason
+
+
+class CorruptStoreError(StoreError):
+    """The file is no store, or a broken one."""
+
+
+def why(error: BaseException) -> StoreError:
+    """What an error of SQLite, or of the file system, means for the store."""
+    if isinstance(error, StoreError):
+        return error
+    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _CORRUPT or (isinstance(error, sqlite3.DatabaseError) and "no such table" in str(error)):
+        return CorruptStoreError("corrupt", str(error))
+    reasons = {
+        sqlite3.SQLITE_BUSY: "locked",
+        sqlite3.SQLITE_LOCKED: "locked",
+        sqlite3.SQLITE_FULL: "full",
+        sqlite3.SQLITE_READONLY: "read_only",
+        sqlite3.SQLITE_PERM: "permission",
+        sqlite3.SQLITE_CANTOPEN: "cannot_open",
+        sqlite3.SQLITE_IOERR: "io_error",
+    }
+    if isinstance(error, PermissionError):
+        return StoreError("permission", str(error))
+    if isinstance(error, OSError):
+        return StoreError("cannot_open", str(error))
+    return StoreError(reasons.get(code, name), str(error))
+
+
+class Database:
+    """One process's connection to the file of a store.
+
+    Args:
+        path: the file; its folder is made.
+        busy_s: how long a statement waits for other processes.
+    """
+
+    def __init__(self, path: Path, busy_s: float = BUSY_S) -> None:
+        """Open nothing yet."""
+        self.path = path
+        self._busy_s = busy_s
+        self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open connection.
+
+        Raises:
+            StoreError: there is none.
+        """
+        if self._connection is None:
+            raise StoreError("closed", "the store is not open")
+        return self._connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, to the file that is there now: not to one that was moved or deleted."""
+        return self._connection is not None and self._opened == _identity(self.path)
+
+    def open(self) -> None:
+        """Open the file, made where there is none, and bring it up to date.
+
+        Raises:
+            StoreError: it cannot be used, and why.
+        """
+        self.close()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = self._connection = sqlite3.connect(
+                self.path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
+            )
+            self._prepare(connection)
+            self._opened = _identity(self.path)
+        except (sqlite3.Error, OSError, StoreError) as error:
+            self.close()
+            raise why(error) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def abandon(self) -> None:
+        """Forget a connection that a fork copied, without closing it: closing would touch the parent's file."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            import ctypes  # noqa: PLC0415 - rarely: mostly it is closed before the fork
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that writes: all of it, or nothing."""
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+            raise
+
+    def size_bytes(self) -> int:
+        """What the file and its log take on the disk."""
+        total = 0
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(OSError):
+                total += Path(f"{self.path}{suffix}").stat().st_size
+        return total
+
+    def used_bytes(self) -> int:
+        """What is in use of the file: deleted rows leave room that is filled again."""
+        (pages,) = self.connection.execute("PRAGMA page_count").fetchone()
+        (free,) = self.connection.execute("PRAGMA freelist_count").fetchone()
+        (size,) = self.connection.execute("PRAGMA page_size").fetchone()
+        return int((pages - free) * size)
+
+    def set_aside(self) -> str | None:
+        """Put a broken file out of the way, as `<name>.corrupt`. None where another process did so already.
+
+        Raises:
+            OSError: it cannot be renamed.
+        """
+        self.close()
+        with _alone(self.path):
+            if self._is_sound():
+                return None
+            aside = Path(f"{self.path}.corrupt")
+            self.path.replace(aside)
+            for suffix in ("-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
+            return aside.name
+
+    def _is_sound(self) -> bool:
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=self._busy_s)) as connection:
+                (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                version = _version_of(connection)
+                return answer == "ok" and (version == 0 or _has_tables(connection))
+        except sqlite3.Error as error:
+            return not isinstance(why(error), CorruptStoreError)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        version = _version_of(connection)
+        if version > VERSION:
+            raise StoreError(
+                "newer_version",
+                f"it has version {version} of the tables, and this kaizen-otel knows {VERSION}: update it, or give "
+                "another path",
+            )
+        if version == 0:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        self._use_wal(connection)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        if version < VERSION:
+            self._migrate()
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        deadline_s = time.monotonic() + self._busy_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait here when two processes switch the mode at once.
+                if why(error).reason != "locked" or time.monotonic() >= deadline_s:
+                    raise
+                time.sleep(_RETRY_S)
+            else:
+                return
+
+    def _migrate(self) -> None:
+        with self.write() as connection:
+            version = _version_of(connection)  # another process may have been faster
+            if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise StoreError("not_ours", f"{self.path} is a database of something else")
+            for step in STEPS[version:]:
+                for statement in step:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {max(version, VERSION)}")
+
+
+def _version_of(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return bool(
+        connection.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('workers', 'slots')").fetchone()[0]
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time."""
+    with Path(f"{path}.lock").open("ab") as lock:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,282 @@
+"""What one process tells a store, and learns from it.
+
+The time base: slots are ten seconds of the wall clock as it was when this process began to watch, carried on by the
+monotonic clock. When the wall clock is set, or the machine slept, the process numbers the slots that it tells from then
+on by the new time, and reads those of others so; its own windows notice nothing. What others closed before they
+noticed, and it reads afterwards (a slot or two), counts at the time that the old clock showed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from kaizen_processors.store import blobs as blob_rows
+from kaizen_processors.store import spent, upkeep
+from kaizen_processors.store.processes import SILENT_NS, own_birth, place, workers_of
+from kaizen_processors.store.rows import STEPS, Names, Values, ending_after, insert, select, sums_of, values_of
+from kaizen_processors.windows import LONGEST_S, NS, SLOT_NS, SlotRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from sqlite3 import Connection
+
+    from kaizen_processors.store.blobs import Fold
+    from kaizen_processors.store.database import Database
+    from kaizen_processors.store.lease import Lease
+    from kaizen_processors.store.spent import Purse
+    from kaizen_processors.store.store import StoreOptions
+    from kaizen_processors.window_tiers import Cells, Key
+    from kaizen_processors.windows import Windows
+
+HEARTBEAT_NS: Final = 10 * NS
+_UPKEEP_NS: Final = 60 * NS
+_MAX_WAITING: Final = 50_000
+"""Rows that wait for a store that fails; further ones are lost to the others, and counted."""
+
+_SPENT_DAYS: Final = 125
+"""Longer than the three months that a monthly budget remembers."""
+
+
+class Exchange:
+    """One process and the open file of its store. Not safe for threads but for `take`, `waiting` and `blobs`.
+
+    Attributes:
+        worker: this process's number in the file; 0 before it joined.
+        purse: who counts what is spent.
+        blobs: what is to be kept for others to read.
+    """
+
+    def __init__(self, database: Database, windows: Windows, lease: Lease, options: StoreOptions) -> None:
+        """Join nothing yet."""
+        self._database = database
+        self._windows = windows
+        self._lease = lease
+        self._options = options
+        self._clock = options.clock
+        self.purse: Purse | None = None
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Be another worker, who has told and learned nothing."""
+        self.worker = 0
+        self.blobs: dict[str, bytes] = {}
+        self._own: list[int] = []
+        self._file: int | None = None
+        self._waiting: list[tuple[int, Key, Values]] = []
+        self._dropped = 0
+        self._lost_to_bound = 0
+        self._rebuilt = 0
+        self._shift = 0
+        self._names = Names()
+        self._names_mark = -1
+        self._read_row: int | None = None
+        self._seen_version: int | None = None
+        self._change = 0
+        self._beat_ns: int | None = None
+        self._upkeep_ns: int | None = None
+        self._counted: dict[str, Any] = {"workers": 0, "rows": 0, "bytes": 0, "holder": None}
+
+    # -- the windows' outlet --------------------------------------------------------------------------------------
+
+    @property
+    def rows_waiting(self) -> int:
+        """Rows that are in no file yet."""
+        return len(self._waiting)
+
+    def take(self, number: int, cells: Cells) -> None:
+        """Take a slot that closed, or what came late for one."""
+        for key, sums in cells.items():
+            if len(self._waiting) >= _MAX_WAITING:
+                self._dropped += 1
+                continue
+            self._waiting.append((number + self._shift, key, values_of(sums)))
+
+    def waiting(self) -> Iterator[SlotRow]:
+        """What was taken and is in no file yet."""
+        for number, key, values in self._waiting[:]:
+            yield SlotRow(1, number - self._shift, key, sums_of(values))
+
+    # -- joining --------------------------------------------------------------------------------------------------
+
+    def join(self) -> None:
+        """Take part in the file that was opened: as before when it is the one of before."""
+        with self._database.write() as connection:
+            file = _mark(connection, "file")
+            now_ns = self._clock.time_ns()
+            known = self.worker and file == self._file
+            if not known or not _say_alive(connection, self.worker, now_ns):
+                self.worker = _enter(connection, now_ns)
+        if file != self._file:
+            self._own = []
+            self._change = 0
+            if self._file is not None:  # another file: what was in the last one is in our windows
+                self._read_row = 0
+                self._lease.forget()
+        self._file = file
+        if self.worker not in self._own:
+            self._own.append(self.worker)
+        self._names.forget()
+        self._seen_version = None
+
+    # -- telling --------------------------------------------------------------------------------------------------
+
+    def tell(self, *, final: bool = False) -> None:
+        """Write down what was counted, spent and kept since the last time, and that this worker lives."""
+        self._notice_steps()
+        now_ns = self._clock.monotonic_ns()
+        rows, kept = self._waiting[:], dict(self.blobs)
+        parts = {} if self.purse is None else self.purse.parts()
+        due = self._beat_ns is None or now_ns - self._beat_ns >= HEARTBEAT_NS
+        if not (rows or kept or parts or due or final):
+            return
+        sums: dict[spent.SpentKey, int] = {}
+        try:
+            with self._database.write() as connection:
+                self._check_names(connection)
+                numbered = [(1, number, self._names.number(connection, *key), values) for number, key, values in rows]
+                insert(connection, self.worker, numbered)
+                for kind, data in kept.items():
+                    blob_rows.put(connection, self.worker, kind, data, self._clock.time_ns())
+                sums = spent.add(connection, parts)
+                self._say_alive(connection, final=final)
+        except BaseException:
+            self._names.forget()  # those of a transaction that was rolled back
+            raise
+        del self._waiting[: len(rows)]
+        for kind, data in kept.items():
+            if self.blobs.get(kind) is data:
+                del self.blobs[kind]
+        if self.purse is not None and parts:
+            self.purse.settle(sums, parts)
+        self._beat_ns = now_ns
+        if due:
+            self._count()
+
+    def _notice_steps(self) -> None:
+        """Number slots by another time when the wall clock has been set, by whole slots: they still line up."""
+        shown_ns = self._clock.monotonic_ns() - self._windows.epoch_ns + self._shift * SLOT_NS
+        step_ns = self._clock.time_ns() - shown_ns
+        if abs(step_ns) >= SLOT_NS:
+            self._shift += round(step_ns / SLOT_NS)
+
+    def _check_names(self, connection: Connection) -> None:
+        mark = _mark(connection, "names")
+        if mark != self._names_mark:
+            self._names.forget()
+            self._names_mark = mark
+
+    def _say_alive(self, connection: Connection, *, final: bool) -> None:
+        now_ns = self._clock.time_ns()
+        connection.execute(
+            "UPDATE workers SET seen_ns = ?, read_row = ?, ended_ns = ? WHERE id = ?",
+            (now_ns, self._read_row or 0, now_ns if final else None, self.worker),
+        )
+
+    def _count(self) -> None:
+        connection = self._database.connection
+        now_ns = self._clock.time_ns()
+        holder = connection.execute("SELECT pid FROM workers WHERE id = (SELECT worker FROM lease)").fetchone()
+        self._counted = {
+            "workers": sum(worker.is_alive(now_ns) for worker in workers_of(connection)),
+            "rows": int(connection.execute("SELECT count(*) FROM slots").fetchone()[0]),
+            "bytes": self._database.size_bytes(),
+            "holder": None if holder is None else int(holder[0]),
+        }
+
+    # -- learning -------------------------------------------------------------------------------------------------
+
+    def learn(self) -> None:
+        """Read what others told since the last time."""
+        connection = self._database.connection
+        connection.execute("BEGIN")
+        try:
+            last = _last_row(connection)  # from here on it is one moment's state
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            if version != self._seen_version or self._read_row is None:  # else only this process wrote
+                self._learn(connection)
+            self._read_row, self._seen_version = last, version
+        finally:
+            connection.execute("COMMIT")
+
+    def _learn(self, connection: Connection) -> None:
+        if self._read_row is None or _mark(connection, "rolled") > self._read_row:
+            # The first time, or after a sleep in which rows were rolled up that we never saw.
+            self._rebuilt += self._read_row is not None
+            oldest = (self._clock.time_ns() - int(LONGEST_S * NS)) // SLOT_NS // STEPS[-1] * STEPS[-1]
+            self._windows.rebuild(self._local(select(connection, *ending_after(oldest))))
+        else:
+            own = ", ".join(map(str, self._own))
+            where = f"s.id > ? AND s.step = 1 AND s.worker NOT IN ({own})"
+            self._windows.absorb(self._local(select(connection, where, (self._read_row,))))
+        if self.purse is not None:
+            sums, self._change = spent.changed_since(connection, self._change)
+            if sums:
+                self.purse.settle(sums, {})
+
+    def _local(self, found: Iterator[tuple[int, SlotRow]]) -> Iterator[SlotRow]:
+        for _, row in found:
+            yield row._replace(number=row.number - self._shift)
+
+    # -- upkeep, of the holder ------------------------------------------------------------------------------------
+
+    def keep_up(self, folds: Mapping[str, Fold]) -> None:
+        """Roll up, forget, fold and give room back, once a minute; a bit at a time, so that others can write."""
+        now_ns = self._clock.monotonic_ns()
+        if self._upkeep_ns is not None and now_ns - self._upkeep_ns < _UPKEEP_NS:
+            return
+        database, time_ns = self._database, self._clock.time_ns()
+        now_slot, oldest_ns = time_ns // SLOT_NS, time_ns - int(self._options.retention_s * NS)
+        read_row = self._read_by_all(time_ns)
+        upkeep.drop_before(database, oldest_ns // SLOT_NS)
+        more = upkeep.roll_up(database, now_slot, read_row)
+        if not more:
+            lost, more = upkeep.trim(database, now_slot, read_row, self._options.max_bytes)
+            self._lost_to_bound += lost
+        upkeep.prune(database, oldest_ns)
+        with database.write() as connection:
+            for kind, add in folds.items():
+                blob_rows.fold(connection, kind, add, time_ns)
+            spent.drop_before(connection, time_ns - _SPENT_DAYS * 86_400 * NS)
+        if not more:
+            self._upkeep_ns = now_ns
+
+    def _read_by_all(self, now_ns: int) -> int:
+        """The last row that every worker has read that speaks; who was silent for a minute reads everything anew."""
+        (row,) = self._database.connection.execute(
+            "SELECT coalesce(min(read_row), 0) FROM workers WHERE ended_ns IS NULL AND seen_ns > ?",
+            (now_ns - SILENT_NS,),
+        ).fetchone()
+        return int(row)
+
+    def stats(self) -> dict[str, Any]:
+        """What was counted with the last sign of life, and what waits or was lost."""
+        return {
+            "worker": self.worker,
+            **self._counted,
+            "rows_waiting": len(self._waiting),
+            "rows_dropped": self._dropped,
+            "rows_lost_to_bound": self._lost_to_bound,
+            "rebuilt": self._rebuilt,
+        }
+
+
+def _mark(connection: Connection, name: str) -> int:
+    return int(connection.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()[0])
+
+
+def _last_row(connection: Connection) -> int:
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'slots'").fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def _say_alive(connection: Connection, worker: int, now_ns: int) -> bool:
+    return connection.execute("UPDATE workers SET seen_ns = ? WHERE id = ?", (now_ns, worker)).rowcount == 1
+
+
+def _enter(connection: Connection, now_ns: int) -> int:
+    found = connection.execute(
+        "INSERT INTO workers (pid, place, birth, started_ns, seen_ns) VALUES (?, ?, ?, ?, ?)",
+        (os.getpid(), place(), own_birth(), now_ns, now_ns),
+    )
+    return int(found.lastrowid or 0)

@@ -1,0 +1,197 @@
+"""Reads the store of an application from another process, which changes nothing in it.
+
+with StoreReader("kaizen-otel.db") as reader:
+    print(reader.window(Group(agent="desk"), 3_600).sums.executions)
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from kaizen_processors.alerts.periods import period_of
+from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.money import from_decimal
+from kaizen_processors.store import blobs, history, spent
+from kaizen_processors.store.database import BUSY_S, StoreError, why
+from kaizen_processors.store.lease import LeaseState, lease_of
+from kaizen_processors.store.processes import Worker, workers_of
+from kaizen_processors.store.schema import VERSION
+from kaizen_processors.store.sections import section_of
+from kaizen_processors.windows import EVERYTHING, NS, Group, Window
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from kaizen_processors.clock import Clock
+    from kaizen_processors.store.history import Period
+
+ALERTS_SECTION: Final = "alerts"
+BUDGETS_SECTION: Final = "budgets"
+BUDGET_TERMS_SECTION: Final = "budget_terms"
+
+
+class BudgetStanding(NamedTuple):
+    """What one key has spent of a budget in the period that it is now. Money in 1e-24 USD, times in Unix nanoseconds.
+
+    Attributes:
+        budget: its name.
+        per: `all`, or whose budget it is: `agent`, `user`, `session`.
+        whose: which one of them; empty for all.
+        period: `hourly`, `daily` or `monthly`.
+        began_ns: of the period.
+        ends_ns: its end.
+        spent_units: what was spent.
+        limit_units: what may be.
+        raised: the percentages at which an alert was raised.
+    """
+
+    budget: str
+    per: str
+    whose: str
+    period: str
+    began_ns: int
+    ends_ns: int
+    spent_units: int
+    limit_units: int
+    raised: tuple[int, ...]
+
+
+class StoreReader:
+    """The file of a store, opened for reading.
+
+    Args:
+        path: the file.
+        clock: its wall clock says what is now.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StoreError: it is no store, of another version, or cannot be read.
+    """
+
+    def __init__(self, path: str | Path, clock: Clock = SYSTEM_CLOCK) -> None:
+        """Open it."""
+        self.path = Path(path)
+        self._clock = clock
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{self.path}: there is no store")
+        try:
+            self._connection = _connected(self.path)
+        except sqlite3.Error as error:
+            raise why(error) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def now_ns(self) -> int:
+        """What is now, in Unix nanoseconds."""
+        return self._clock.time_ns()
+
+    def workers(self) -> list[Worker]:
+        """Every process that the store remembers; `worker.is_alive(reader.now_ns())` says which still work."""
+        return workers_of(self._connection)
+
+    def lease(self) -> LeaseState:
+        """Who judges and notifies, and since when."""
+        return lease_of(self._connection)
+
+    def holder(self) -> Worker | None:
+        """The worker that judges and notifies; None when nobody does."""
+        holder = self.lease().worker
+        return next((worker for worker in self.workers() if worker.id == holder), None)
+
+    def began_ns(self) -> int | None:
+        """The beginning of the oldest slot, in Unix nanoseconds; None when there is none."""
+        return history.began_ns(self._connection)
+
+    def groups(self, window_s: float = 86_400.0) -> list[Group]:
+        """Every pair of agent and model that did something in the last seconds."""
+        return history.groups_since(self._connection, self.now_ns() - int(window_s * NS))
+
+    def window(self, group: Group = EVERYTHING, window_s: float = 300.0) -> Window:
+        """What a group did in the last `window_s` seconds, as far back as the store reaches.
+
+        What is in a slot that is still open is not in the store yet: the last ten seconds, and a second more.
+        """
+        return history.window_of(self._connection, group, window_s, self.now_ns())
+
+    def history(self, since_ns: int, until_ns: int, step_s: int, group: Group = EVERYTHING) -> list[Period]:
+        """Cut a stretch of time into periods of `step_s` seconds, oldest first.
+
+        Raises:
+            ValueError: they are shorter than a second, or end before they begin.
+        """
+        return history.history_of(self._connection, since_ns, until_ns, step_s, group)
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The alerts that fire now, as handlers get them."""
+        standing = section_of(self._connection, ALERTS_SECTION).get("standing", ())
+        return [one["alert"] for one in standing if one.get("phase") == "firing" and one.get("alert")]
+
+    def budgets(self) -> list[BudgetStanding]:
+        """What was spent of each budget in the period that it is now."""
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - loaded when used
+
+        now_ns = self.now_ns()
+        terms = section_of(self._connection, BUDGET_TERMS_SECTION)
+        raised = section_of(self._connection, BUDGETS_SECTION)
+        found = []
+        for name, one in sorted(terms.items()):
+            began_ns, ends_ns = period_of(one["period"], ZoneInfo(one["timezone"]), now_ns)
+            limit = from_decimal(Decimal(one["limit_usd"]))
+            for key, units in sorted(spent.spent_in(self._connection, [(name, began_ns)]).items()):
+                record = raised.get(name, {}).get(key.whose, {}).get(str(began_ns))
+                percents = tuple(sorted(int(percent) for percent in record[2])) if record else ()
+                found.append(
+                    BudgetStanding(
+                        name, one["per"], key.whose, one["period"], began_ns, ends_ns, units, limit, percents
+                    )
+                )
+        return found
+
+    def blobs(self, kind: str) -> list[tuple[Worker, bytes]]:
+        """The value of this kind of each worker that has one; of living ones, and of gone ones not folded yet."""
+        return blobs.blobs_of(self._connection, kind)
+
+    def retired(self, kind: str) -> bytes | None:
+        """The folded value of this kind of all workers that are gone; None when there is none."""
+        return blobs.retired_of(self._connection, kind)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing. In a folder that cannot be written to SQLite reads a finished file only."""
+    try:
+        return _opened(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if Path(f"{path}-wal").exists():
+            raise
+        return _opened(path, "immutable=1")
+
+
+def _opened(path: Path, way: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{way}", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _check(path, connection.execute("PRAGMA user_version").fetchone()[0])
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(path: Path, version: int) -> None:
+    if version != VERSION:
+        state = "newer" if version > VERSION else "older, or no store"
+        raise StoreError("version", f"{path}: its version {version} is {state}; this kaizen-otel reads {VERSION}")

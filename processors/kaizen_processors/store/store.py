@@ -1,0 +1,347 @@
+"""One process's part in a store: it tells what it did, learns what the others did, and may hold the lease.
+
+Everything that touches the file happens in `beat`, every second, on the ticker's thread, and at the end of the process.
+What the file system or another process does to it is never raised from there: it is counted, told once, and tried
+again; meanwhile the process goes on with what it knows.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.forking import begin_anew_in_children, keep_still_for_forks
+from kaizen_processors.store import blobs, notes
+from kaizen_processors.store.database import BUSY_S, CorruptStoreError, Database, StoreError, why
+from kaizen_processors.store.exchange import Exchange
+from kaizen_processors.store.lease import LEASE_S, Lease
+from kaizen_processors.store.sections import save_section, section_of
+from kaizen_processors.windows import NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from kaizen_processors.clock import Clock
+    from kaizen_processors.store.blobs import Fold
+    from kaizen_processors.store.processes import Worker
+    from kaizen_processors.store.spent import Purse
+    from kaizen_processors.windows import Windows
+
+_logger = logging.getLogger("kaizen_otel")
+
+BEAT_S: Final = 1.0
+
+DEFAULT_RETENTION_S: Final = 7 * 86_400.0
+DEFAULT_MAX_BYTES: Final = 256 << 20
+
+_RETRY_NS: Final = 10 * NS
+_ALONE_AFTER_NS: Final = 60 * NS
+_FORK_WAIT_S: Final = 2.0
+_CLOSE_WAIT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """How a store is kept.
+
+    Attributes:
+        retention_s: how long history is kept.
+        max_bytes: how big the file may be; beyond it the oldest goes.
+        lease_s: how long the lease lasts without being renewed.
+        busy_s: how long one statement waits for another process's transaction.
+        clock: what time it is. Its monotonic reading must be one that all processes of the host share.
+    """
+
+    retention_s: float = DEFAULT_RETENTION_S
+    max_bytes: int = DEFAULT_MAX_BYTES
+    lease_s: float = LEASE_S
+    busy_s: float = BUSY_S
+    clock: Clock = SYSTEM_CLOCK
+
+
+class Store:
+    """A process's store.
+
+    Args:
+        path: the file that all processes of the host share.
+        windows: made `aligned`; they are fed from here, and hand over what closes.
+        options: how it is kept.
+    """
+
+    def __init__(self, path: Path, windows: Windows, options: StoreOptions | None = None) -> None:
+        """Touch no file yet."""
+        self.path = path
+        self._options = options or StoreOptions()
+        self._clock = self._options.clock
+        self._database = Database(path, self._options.busy_s)
+        self._windows = windows
+        self.lease = Lease(self._clock, self._options.lease_s)
+        self._exchange = Exchange(self._database, windows, self.lease, self._options)
+        self._folds: dict[str, Fold] = {}
+        self._leaving: tuple[Callable[[], object], ...] = ()
+        self._closed = False
+        self._begin()
+        windows.hand_over_to(self._exchange)
+        begin_anew_in_children(self)
+        keep_still_for_forks(self)
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()  # around everything that touches the file
+        self._held_for_fork = False
+        self._failures: Counter[str] = Counter()
+        self._told: set[str] = set()
+        self._retry_ns: int | None = None
+        self._failing_since_ns: int | None = None
+        self._ever_opened = False
+        self._set_aside = 0
+
+    # -- forks ----------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Let a beat end, and close the file: a connection must not come along."""
+        self._held_for_fork = self._lock.acquire(timeout=_FORK_WAIT_S)
+        if self._held_for_fork:
+            self._database.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the next beat opens the file again."""
+        if self._held_for_fork:
+            self._held_for_fork = False
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin as another worker: what the parent did is the parent's to tell."""
+        self._database.abandon()
+        self.lease.forget()
+        self._exchange.begin_anew()
+        self._begin()
+
+    # -- the beat -------------------------------------------------------------------------------------------------
+
+    def beat(self) -> None:
+        """Tell, learn, renew or take the lease, and keep the file small where that is this process's part."""
+        with self._lock:
+            if self._closed or (self._retry_ns is not None and self._clock.monotonic_ns() < self._retry_ns):
+                return
+            try:
+                self._turn()
+            except CorruptStoreError as error:
+                self._failed(error)
+                self._replace(error)
+            except (sqlite3.Error, OSError, StoreError) as error:
+                self._failed(why(error))
+
+    def _turn(self) -> None:
+        try:
+            if not self._database.is_open:
+                self._database.open()
+                self._exchange.join()
+                self._note()
+            self._exchange.tell()
+            self.lease.step(self._database, self._exchange.worker)
+            self._exchange.learn()
+            if self.lease.holds():
+                self._exchange.keep_up(self._folds)
+        except sqlite3.Error as error:
+            raise why(error) from error
+        self._ever_opened = True
+        self._retry_ns = self._failing_since_ns = None
+
+    def _note(self) -> None:
+        try:
+            notes.note(self.path)
+        except OSError as error:
+            self._tell_once("note", "the store cannot be found by pid: %s", error)
+
+    def _failed(self, error: StoreError) -> None:
+        now_ns = self._clock.monotonic_ns()
+        self._failures[error.reason] += 1
+        if self._failing_since_ns is None:
+            self._failing_since_ns = now_ns
+        if error.reason in {"locked", "not_holder"}:  # it will be over in a moment
+            return
+        self._database.close()
+        self._retry_ns = now_ns + _RETRY_NS
+        if not isinstance(error, CorruptStoreError):
+            self._tell_once(
+                error.reason,
+                "the store %s cannot be used (%s: %s); going on without it, further failures are only counted",
+                self.path,
+                error.reason,
+                error,
+            )
+
+    def _replace(self, error: CorruptStoreError) -> None:
+        """Set a broken file aside, and begin a new one."""
+        try:
+            aside = self._database.set_aside()
+            if aside is not None:
+                self._set_aside += 1
+                _logger.warning(
+                    "the store %s is broken (%s); it is kept as %s, a new one begins", self.path, error, aside
+                )
+            self._turn()
+        except (sqlite3.Error, OSError, StoreError) as again:
+            self._failed(why(again))
+
+    def _tell_once(self, what: str, message: str, *given: object) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            _logger.warning(message, *given)
+
+    # -- what others ask for --------------------------------------------------------------------------------------
+
+    def leads(self) -> bool:
+        """Whether this process judges and notifies: it holds the lease, or the store has failed for a minute.
+
+        Asked without touching the file: it is False from the moment on at which another process may have taken over.
+        """
+        return not self._closed and (self.lease.holds() or self._is_alone())
+
+    def _is_alone(self) -> bool:
+        since_ns = self._failing_since_ns
+        if since_ns is None:
+            return False
+        never = not self._ever_opened and self._retry_ns is not None
+        return never or self._clock.monotonic_ns() - since_ns >= _ALONE_AFTER_NS
+
+    def share_spending(self, purse: Purse | None) -> None:
+        """Add what these budgets count to what the other processes spend, and tell them the sum."""
+        with self._lock:
+            self._exchange.purse = purse
+
+    def section(self, name: str) -> dict[str, Any]:
+        """What was saved last under a name, by whoever held the lease.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with self._lock:
+            try:
+                return section_of(self._database.connection, name)
+            except sqlite3.Error as error:
+                raise why(error) from error
+
+    def save_section(self, name: str, section: Mapping[str, Any]) -> None:
+        """Replace a section.
+
+        Raises:
+            StoreError: another process holds the lease, or the store cannot be written to.
+        """
+        with self._lock:
+            try:
+                with self._database.write() as connection:
+                    self.lease.check(connection)
+                    save_section(connection, name, section, self._clock.time_ns())
+            except sqlite3.Error as error:
+                raise why(error) from error
+
+    def put_blob(self, kind: str, data: bytes) -> None:
+        """Keep something of this worker's for others to read, from the next beat on. May be called from any thread."""
+        self._exchange.blobs[kind] = data
+
+    def fold_blobs(self, kind: str, add: Fold) -> None:
+        """Let the holder fold the values of workers that are gone into one: `add(folded so far or None, value)`."""
+        self._folds[kind] = add
+
+    def blobs(self, kind: str) -> list[tuple[Worker, bytes]]:
+        """The value of each worker that has one and was not folded, of living and of gone ones.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with self._lock:
+            try:
+                return blobs.blobs_of(self._database.connection, kind)
+            except sqlite3.Error as error:
+                raise why(error) from error
+
+    def retired(self, kind: str) -> bytes | None:
+        """The folded value of all workers that are gone; None when there is none.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with self._lock:
+            try:
+                return blobs.retired_of(self._database.connection, kind)
+            except sqlite3.Error as error:
+                raise why(error) from error
+
+    @property
+    def worker(self) -> int:
+        """This process's number in the store; 0 before it joined."""
+        return self._exchange.worker
+
+    def stats(self) -> dict[str, Any]:
+        """Where it is and how it fares, as of the last beat: touches no file."""
+        return {
+            "path": str(self.path),
+            "open": self._ever_opened and self._failing_since_ns is None,
+            "leads": self.leads(),
+            **self._exchange.stats(),
+            "set_aside": self._set_aside,
+            "failures": dict(self._failures),
+        }
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def before_leaving(self, leave: Callable[[], object]) -> None:
+        """Call this at the end, before the lease is given back: whoever judges lays that down."""
+        self._leaving = (*self._leaving, leave)
+
+    def flush(self, *, final: bool = False) -> bool:
+        """Tell now what was counted, with `final` in the open slot, too; whether all of it is in the store."""
+        if final:
+            self._windows.hand_over_open()
+        else:
+            self._windows.tick()
+        if not self._lock.acquire(timeout=_CLOSE_WAIT_S):
+            return False
+        try:
+            self._retry_ns = None
+            self.beat()
+            return not self._exchange.rows_waiting
+        finally:
+            self._lock.release()
+
+    def shutdown(self, timeout_s: float | None = None) -> bool:
+        """Leave: tell what is left, give the lease back. Waits for others two seconds at most."""
+        del timeout_s
+        if self._closed:
+            return True
+        for leave in self._leaving:
+            leave()
+        self._windows.hand_over_open()
+        if not self._lock.acquire(timeout=_CLOSE_WAIT_S):
+            return False
+        try:
+            self._leave()
+        finally:
+            self._closed = True
+            self._windows.hand_over_to(None)
+            self._database.close()
+            notes.forget()
+            self._lock.release()
+        return not self._exchange.rows_waiting
+
+    def hasten(self) -> None:
+        """Nothing: there is no other thread to hurry."""
+
+    def _leave(self) -> None:
+        if not self._ever_opened and not self._exchange.rows_waiting:
+            return
+        try:
+            if not self._database.is_open:
+                self._database.open()
+                self._exchange.join()
+            self._exchange.tell(final=True)
+            self.lease.release(self._database)
+        except (sqlite3.Error, OSError, StoreError) as error:
+            self._failed(why(error))

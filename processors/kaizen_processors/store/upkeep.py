@@ -1,0 +1,160 @@
+"""What the holder of the lease does to keep a store small: older rows become coarser, the oldest go.
+
+=========================  ================
+rows of                    until they are
+=========================  ================
+10 s, of each worker       10 minutes old
+1 min, of all together     2 hours old
+5 min                      2 days old
+1 h                        as old as may be
+=========================  ================
+
+That is longer than the windows of a process need them: what is older than a day is history. A row of ten seconds stays,
+too, until every worker that lives has read it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kaizen_processors.store.rows import COLUMNS, STEPS, insert, sums_of, values_of
+from kaizen_processors.window_sums import WindowSums
+from kaizen_processors.window_tiers import SLOT_S
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from kaizen_processors.store.database import Database
+
+
+class RollUp(NamedTuple):
+    """Rows of one step become rows of a coarser one at this age."""
+
+    step: int
+    into: int
+    age_s: int
+
+
+ROLL_UPS: Final = (RollUp(1, 6, 600), RollUp(6, 30, 7_200), RollUp(30, 360, 2 * 86_400))
+
+HURRIED: Final = (RollUp(1, 6, 360), RollUp(6, 30, 3_900), RollUp(30, 360, 90_000))
+"""When the store is too big: as soon as the windows of a day can do without the finer rows."""
+
+_ROWS: Final = 2_000
+"""Rows of one transaction, which others wait for: about 50 ms."""
+
+_FEW: Final = 200
+_ROOM: Final = 0.9
+_VACUUM_PAGES: Final = 500
+_ALL: Final = 0
+
+
+def roll_up(database: Database, now_slot: int, read_row: int, roll_ups: tuple[RollUp, ...] = ROLL_UPS) -> bool:
+    """Make some old rows coarser; whether there may be more.
+
+    Args:
+        database: where they are.
+        now_slot: the slot of now.
+        read_row: rows of ten seconds beyond this one stay: somebody has not read them yet.
+        roll_ups: which, at what age.
+    """
+    more = False
+    for one in roll_ups:
+        before = (now_slot - one.age_s // SLOT_S) // one.into * one.into
+        with database.write() as connection:
+            more |= _roll(connection, one, before, read_row if one.step == 1 else None) == _ROWS
+    return more
+
+
+def _roll(connection: Connection, one: RollUp, before: int, read_row: int | None) -> int:
+    found = connection.execute(
+        f"SELECT id, number, name, {COLUMNS} FROM slots WHERE step = ? AND number < ? AND id <= ?"  # noqa: S608 - our own names
+        " ORDER BY number LIMIT ?",
+        (one.step, before, (1 << 62) if read_row is None else read_row, _ROWS),
+    ).fetchall()
+    merged: dict[tuple[int, int], WindowSums] = {}
+    for _, number, name, *values in found:
+        _add(merged, (number // one.into * one.into, name), tuple(values))
+    for number, name in merged:
+        for row, *values in connection.execute(
+            f"SELECT id, {COLUMNS} FROM slots WHERE step = ? AND number = ? AND name = ?",  # noqa: S608 - our own names
+            (one.into, number, name),
+        ).fetchall():
+            _add(merged, (number, name), tuple(values))
+            connection.execute("DELETE FROM slots WHERE id = ?", (row,))
+    insert(connection, _ALL, [(one.into, number, name, values_of(sums)) for (number, name), sums in merged.items()])
+    connection.executemany("DELETE FROM slots WHERE id = ?", [(row,) for row, *_ in found])
+    if read_row is not None and found:
+        _mark_rolled(connection, max(row for row, *_ in found))
+    return len(found)
+
+
+def _add(merged: dict[tuple[int, int], WindowSums], key: tuple[int, int], values: tuple[object, ...]) -> None:
+    try:
+        merged.setdefault(key, WindowSums()).merge(sums_of(values))
+    except (ValueError, TypeError):  # a senseless row: nobody could read it either
+        return
+
+
+def drop_before(database: Database, oldest_slot: int) -> None:
+    """Forget what ended before this slot."""
+    with database.write() as connection:
+        for step in STEPS:
+            _delete(connection, "SELECT id FROM slots WHERE step = ? AND number <= ?", (step, oldest_slot - step))
+
+
+def trim(database: Database, now_slot: int, read_row: int, max_bytes: int) -> tuple[int, bool]:
+    """Bring the file within its bound; gives how many rows were lost for it, and whether there is more to do.
+
+    What is finer than needed is rolled up at once; if that is not enough, the oldest rows go.
+    """
+    if database.used_bytes() <= max_bytes:
+        return 0, False
+    if roll_up(database, now_slot, read_row, HURRIED):
+        return 0, True
+    lost = 0
+    while database.used_bytes() > max_bytes * _ROOM:
+        with database.write() as connection:
+            gone = _delete_oldest(connection)
+        lost += gone
+        if not gone:
+            break
+    return lost, False
+
+
+def _delete_oldest(connection: Connection) -> int:
+    oldest = [
+        (number, step)
+        for step in STEPS
+        for (number,) in connection.execute("SELECT min(number) FROM slots WHERE step = ?", (step,))
+        if number is not None
+    ]
+    if not oldest:
+        return 0
+    which = "SELECT id FROM slots WHERE step = ? ORDER BY number LIMIT ?"
+    return _delete(connection, which, (min(oldest)[1], _FEW))
+
+
+def prune(database: Database, oldest_ns: int) -> None:
+    """Forget names without rows, workers that left long ago, and give free pages back to the disk."""
+    with database.write() as connection:
+        if connection.execute("DELETE FROM names WHERE id NOT IN (SELECT name FROM slots)").rowcount:
+            connection.execute("UPDATE marks SET value = value + 1 WHERE name = 'names'")
+        connection.execute(
+            "DELETE FROM workers WHERE seen_ns < ? AND id NOT IN (SELECT worker FROM blobs)"
+            " AND id NOT IN (SELECT worker FROM lease)",
+            (oldest_ns,),
+        )
+    database.connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+
+
+def _delete(connection: Connection, which: str, given: tuple[int, ...]) -> int:
+    (rolled,) = connection.execute(f"SELECT max(id) FROM slots WHERE step = 1 AND id IN ({which})", given).fetchone()  # noqa: S608 - our own
+    gone = connection.execute(f"DELETE FROM slots WHERE id IN ({which})", given).rowcount  # noqa: S608 - our own
+    if rolled is not None:
+        _mark_rolled(connection, rolled)
+    return gone
+
+
+def _mark_rolled(connection: Connection, row: int) -> None:
+    connection.execute("UPDATE marks SET value = max(value, ?) WHERE name = 'rolled'", (row,))

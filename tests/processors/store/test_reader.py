@@ -1,0 +1,159 @@
+"""A store read by a process that takes no part in it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kaizen_processors.store import StoreError, StoreReader, notes, store_of_pid
+from kaizen_processors.windows import Group
+from tests.processors.store.host import NS, Host
+from tests.processors.windows.records import call, execution
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_it_gives_workers_holder_groups_and_windows(tmp_path: Path) -> None:
+    host = Host(tmp_path, 2)
+    host.workers[0].see(execution("ann", "m", duration_ms=250))
+    host.workers[1].see(call("bob", "n", (7, 3)))
+    host.settle()
+    with host.reader() as reader:
+        workers = reader.workers()
+        assert [worker.pid for worker in workers] == [os.getpid()] * 2
+        assert all(worker.is_alive(reader.now_ns()) for worker in workers)
+        assert reader.holder() == workers[0]
+        assert reader.groups() == [Group("ann", "m"), Group("bob", "n")]
+        window = reader.window(Group(), 60.0)
+        assert (window.sums.executions, window.sums.input_tokens, window.sums.latency.maximum) == (1, 7, 250 * 10**6)
+        assert window.observed_s == 10.0
+        assert reader.window(Group("ann"), 60.0).sums.model_calls == 0
+        assert reader.window(Group(model="n"), 60.0).sums.model_calls == 1
+    host.workers[0].store.shutdown()
+    host.workers[1].tick()
+    with host.reader() as reader:
+        first, second = reader.workers()
+        assert not first.is_alive(reader.now_ns())
+        assert reader.holder() == second
+
+
+def test_history_lies_end_to_end_and_says_how_fine_it_is(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    since_ns = host.clock.time_ns()
+    for _ in range(60 * 6):
+        host.workers[0].see(call())
+        host.wait(60.0)
+        host.workers[0].tick()
+    host.settle()
+    with host.reader() as reader:
+        hours = reader.history(since_ns, host.clock.time_ns(), 3_600)
+        assert [period.sums.model_calls for period in hours] == [60] * 6 + [0]
+        assert [period.start_ns for period in hours] == [since_ns + hour * 3_600 * NS for hour in range(7)]
+        assert [period.resolution_s for period in hours] == [300, 300, 300, 300, 60, 60, 0]
+        assert reader.history(since_ns, since_ns + 3_600 * NS, 3_600, Group("nobody"))[0].sums.model_calls == 0
+        with pytest.raises(ValueError, match="at least a second"):
+            reader.history(since_ns, since_ns, 0)
+
+
+def test_a_worker_keeps_something_of_its_own_which_is_folded_when_it_is_gone(tmp_path: Path) -> None:
+    host = Host(tmp_path, 3)
+    for worker, data in zip(host.workers, (b"1", b"2", b"3"), strict=True):
+        worker.store.put_blob("counts", data)
+        worker.store.fold_blobs("counts", lambda before, data: str(int(before or b"0") + int(data)).encode())
+        worker.tick()
+    host.workers[1].store.put_blob("counts", b"20")
+    host.pass_time(1)
+    with host.reader() as reader:
+        assert [data for _, data in reader.blobs("counts")] == [b"1", b"20", b"3"]
+        assert reader.retired("counts") is None
+    assert [data for _, data in host.workers[2].store.blobs("counts")] == [b"1", b"20", b"3"]
+    host.workers[1].store.shutdown()
+    host.pass_time(61)
+    with host.reader() as reader:
+        assert [data for _, data in reader.blobs("counts")] == [b"1", b"3"]
+        assert reader.retired("counts") == b"20"
+    host.workers[2].store.shutdown()
+    host.pass_time(61)
+    assert host.workers[0].store.retired("counts") == b"23"
+
+
+def test_it_changes_nothing_and_refuses_what_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        StoreReader(tmp_path / "none.db")
+    (tmp_path / "text.db").write_text("a text of more than a hundred bytes " * 10)
+    with pytest.raises(StoreError):
+        StoreReader(tmp_path / "text.db")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE t (x)")
+        other.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="version 99 is newer"):
+        StoreReader(tmp_path / "other.db")
+    host = Host(tmp_path, 1)
+    host.workers[0].see(call())
+    host.settle()
+    host.workers[0].store.shutdown()
+    before = host.path.read_bytes()
+    with host.reader() as reader:
+        assert reader.window().sums.model_calls == 1
+        with pytest.raises(sqlite3.OperationalError):
+            reader._connection.execute("DELETE FROM slots")
+    assert host.path.read_bytes() == before
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from kaizen_processors.store import notes
+notes.note(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+notes.forget()
+print("gone", flush=True)
+sys.stdin.readline()
+notes.note(Path(sys.argv[1]))
+print("again", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("runtime", [True, False])
+def test_the_store_of_a_process_is_found_by_its_pid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: bool
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    if runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    else:
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    path = tmp_path / "s.db"
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", PROGRAM, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert store_of_pid(process.pid) == path
+        assert notes._folder().stat().st_mode & 0o777 == 0o700
+        process.stdin.write("\n")
+        assert process.stdout.readline() == "gone\n"
+        assert store_of_pid(process.pid) is None
+        process.stdin.write("\n")
+        assert process.stdout.readline() == "again\n"
+        notes._folder().chmod(0o777)
+        assert store_of_pid(process.pid) is None
+        notes._folder().chmod(0o700)
+        process.kill()
+        process.wait()
+        assert store_of_pid(process.pid) is None
+        notes.note(path)
+        assert store_of_pid(os.getpid()) == path
+        assert not (notes._folder() / f"{process.pid}.json").exists()
+        notes.forget()

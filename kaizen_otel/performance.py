@@ -8,15 +8,19 @@ from kaizen_otel.realtime import attach, detach
 from kaizen_processors.recent import RecentExecutions
 from kaizen_processors.resources import ResourceMeter
 from kaizen_processors.snapshots import Snapshots, nothing_seen
-from kaizen_processors.ticker import Ticker
+from kaizen_processors.ticker import BEAT_S, Ticker
 from kaizen_processors.windows import Windows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kaizen_otel.settings import Settings
     from kaizen_otel.telemetry import Telemetry
+    from kaizen_processors.clock import Clock
     from kaizen_processors.execution import ExecutionMetrics
     from kaizen_processors.resources import Probe, ResourceUsage
     from kaizen_processors.snapshots import PerformanceSnapshot
+    from kaizen_processors.store import Store
 
 
 class PerformanceDesk:
@@ -28,6 +32,7 @@ class PerformanceDesk:
         windows: sums by agent and model; in the pipeline at level `standard` and above.
         snapshots: figures of the windows.
         recent: the last executions.
+        store: what the processes of this host share; None where they share nothing.
     """
 
     def __init__(self, telemetry: Telemetry) -> None:
@@ -40,13 +45,17 @@ class PerformanceDesk:
             max_keys=settings.max_ledger_keys,
             max_bytes=settings.windows_max_bytes,
             on_turn=self.ticker.start if settings.clock is None else None,
+            aligned=settings.store is not None,
         )
+        self.store = None if settings.store is None else _store(settings.store, settings, self.windows, clock)
         self.snapshots = Snapshots(self.windows, clock, self._active_agents)
         self.recent = RecentExecutions(clock, settings.metrics_buffer_size)
         self._resources: ResourceMeter | None = None
         self.watching = False
         telemetry.pipeline.add(self.recent)
         self.ticker.add("windows.tick", self.windows.tick)
+        if self.store is not None:
+            self.ticker.add("store.beat", self._beat, every_s=BEAT_S)
         self.ticker.add("snapshots.tick", self.snapshots.tick)
         self.configure(settings)
         attach(telemetry.pipeline)
@@ -59,6 +68,8 @@ class PerformanceDesk:
             pipeline = self._telemetry.pipeline
             (pipeline.add if watching else pipeline.remove)(self.windows)
         self.windows.keep(settings.metrics_retention_s)
+        if self.store is not None:
+            self.store.keep(settings.metrics_retention_s)
         self.snapshots.keep(settings.metrics_retention_s)
         if settings.metrics_buffer_size != self.recent.keep:
             self.recent.resize(settings.metrics_buffer_size)
@@ -72,6 +83,11 @@ class PerformanceDesk:
     def tick(self) -> None:
         """Do what is due: roll windows up, keep a snapshot, and what else was added to the ticker."""
         self.ticker.tick()
+
+    def _beat(self) -> None:
+        self.windows.tick()  # what closed a moment ago is told at once
+        if self.store is not None:
+            self.store.beat()
 
     def report(self, metrics: ExecutionMetrics) -> None:
         """Take in what another system, or the application, says of an execution.
@@ -116,3 +132,12 @@ class PerformanceDesk:
     def _active_agents(self, agent_name: str | None) -> int:
         ledger = self._telemetry.ledger
         return ledger.active_agents() if agent_name is None else int(ledger.is_active(agent_name))
+
+
+def _store(path: Path, settings: Settings, windows: Windows, clock: Clock) -> Store:
+    from kaizen_processors.export.endings import end_with_process  # noqa: PLC0415 - loaded when used
+    from kaizen_processors.store import Store, StoreOptions  # noqa: PLC0415 - loaded when used
+
+    store = Store(path, windows, StoreOptions(max_bytes=settings.store_max_bytes, clock=clock))
+    end_with_process(store)
+    return store

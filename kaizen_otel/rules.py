@@ -26,9 +26,12 @@ from kaizen_processors.alerts import (
     read_rules,
     rules_from,
 )
+from kaizen_processors.alerts.channels.dispatch import always
 from kaizen_processors.alerts.evaluator_options import channels_by_name, checked_rules
+from kaizen_processors.alerts.office import Office
 from kaizen_processors.alerts.spending import Spending
 from kaizen_processors.alerts.window_values import WindowValues
+from kaizen_processors.ticker import BEAT_S
 
 if TYPE_CHECKING:
     from kaizen_otel.alert_handlers import Handler
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kaizen_otel")
 
 _TICK: Final = "alerts.tick"
+_LEAD: Final = "alerts.lead"
 
 
 class RuleDesk:
@@ -54,12 +58,18 @@ class RuleDesk:
     def __init__(self, telemetry: Telemetry) -> None:
         """Begin to judge."""
         self._telemetry = telemetry
+        self._store = telemetry.performance.store
         settings, clock = telemetry.settings, telemetry.clock
         try:
             given = _rule_set(settings)
             self._made = self._channels(settings)
-            options = EvaluatorOptions(trace_url_template=settings.trace_url_template, clock=clock)
-            self._state = None if settings.alert_state is None else StateFile(settings.alert_state)
+            options = EvaluatorOptions(
+                trace_url_template=settings.trace_url_template,
+                clock=clock,
+                leads=always if self._store is None else self._store.leads,
+            )
+            path = settings.alert_state
+            self._state = StateFile(path) if path is not None and self._store is None else None
         except (ValueError, OSError, StateInUseError) as error:
             raise SettingsError(f"alerts: {error}", where="alerts") from error
         values = WindowValues(telemetry.performance.snapshots, telemetry.performance.recent, clock)
@@ -76,6 +86,10 @@ class RuleDesk:
         self._budgets: tuple[Budget, ...] = ()
         self._book: BudgetBook | None = None
         self._spending: Spending | None = None
+        self._office: Office | None = None
+        if self._store is not None:
+            self._office = Office(self._store, self.evaluator, settings.alert_state)
+            telemetry.performance.ticker.add(_LEAD, self._office.follow, every_s=BEAT_S)
         self._keep_books(given.budgets)
         if not telemetry.performance.watching:
             _logger.warning("rules have no numbers: they need `windows`, and a monitoring level of standard or above")
@@ -148,6 +162,8 @@ class RuleDesk:
             self.evaluator.watch(self._book)
             self._spending = Spending(self._book)
             self._telemetry.pipeline.add(self._spending)
+        if self._office is not None:
+            self._office.keep_books(self._book)
 
     def _channels(self, settings: Settings) -> dict[str, Channel]:
         telemetry = self._telemetry

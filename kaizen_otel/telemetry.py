@@ -306,6 +306,7 @@ class Telemetry:
             "evaluations_dropped": self.quality.stats(),
             "windows": self.performance.stats(),
             "pending_spans": {} if self.pending is None else self.pending.stats(),
+            "store": {} if self.performance.store is None else self.performance.store.stats(),
             "alerts": {} if self._rules is None else self._rules.stats(),
             "calls": {
                 key: {
@@ -330,6 +331,8 @@ class Telemetry:
         told = self.alerts.flush(timeout_s)
         if self._rules is not None:
             told = self._rules.flush(timeout_s) and told
+        if self.performance.store is not None:
+            self.performance.store.flush()
         return self.providers.flush(timeout_s) and judged and written and told
 
     def deliver_before_the_kill(self, timeout_s: float, final: bool) -> None:
@@ -345,6 +348,8 @@ class Telemetry:
             self._rules.flush(timeout_s / 8)
         left_s = 0.9 * (deadline_s - time.monotonic())  # the rest is for whoever waits to come back
         jobs: list[Callable[[], object]] = [partial(self.pipeline.flush, left_s)]
+        if (store := self.performance.store) is not None:
+            jobs.append(store.shutdown if final else store.flush)
         jobs += self.providers.last_deliveries(left_s, final=final)
         all_at_once(jobs, left_s, self.fence)
 
@@ -361,5 +366,8 @@ class Telemetry:
         self.alerts.flush(SHUTDOWN_ALERTS_S)
         if self._rules is not None:
             self._rules.shutdown()
+        if self.performance.store is not None:
+            with self.fence("store.shutdown"):
+                self.performance.store.shutdown()
         self.providers.shutdown()
         self.pipeline.shutdown()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kaizen_processors.clock import Clock
 
 DEFAULT_FILE: Final = Path("kaizen-otel.jsonl")
+DEFAULT_STORE: Final = Path("kaizen-otel.db")
 DEFAULT_SPOOL: Final = Path("kaizen-otel-spool")
 DEFAULT_PROMETHEUS_PORT: Final = 9464
 """The port that the OpenTelemetry specification gives to a Prometheus exporter."""
@@ -203,12 +204,16 @@ class Settings:
         default=None,
         metadata=_about(
             Duration(least=1.0, most=_YEARS_S, optional=True),
-            "how long recorded metrics are kept in this process; none: as each store says",
+            "how long recorded metrics are kept: in the process at most 24 hours, in the `store` all of it; none: a "
+            "week",
         ),
     )
     windows: bool = field(
         default=True,
-        metadata=_about(Flag(), "keep rolling sums for `snapshot()`, from level `standard` up"),
+        metadata=_about(
+            Flag(),
+            "keep rolling sums for `snapshot()`, from level `standard` up; where there is a `store` at `basic`, too",
+        ),
     )
     windows_max_bytes: int = field(
         default=67_108_864,
@@ -216,6 +221,17 @@ class Settings:
             Whole(least=1_000_000, most=68_719_476_736),
             "memory of those sums; beyond it the oldest are kept for all agents together",
         ),
+    )
+    store: Path | None = field(
+        default=None,
+        metadata=_about(
+            FilePath(optional=True, on=DEFAULT_STORE),
+            "file that all processes of this host share: sums, history, alerts; true: `./kaizen-otel.db`",
+        ),
+    )
+    store_max_bytes: int = field(
+        default=256 * _MIB,
+        metadata=_about(Size(least=_MIB, most=1024 * _GIB), "size of that file; beyond it the oldest history goes"),
     )
     metrics_buffer_size: int = field(
         default=1_000,
@@ -384,8 +400,9 @@ class Settings:
 
     @property
     def active_windows(self) -> bool:
-        """Whether windows are kept at this monitoring level: `standard` and above keep them."""
-        return self.windows and self.monitoring_level >= MonitoringLevel.STANDARD
+        """Whether windows are kept: from the level `standard` up, and where there is a store at `basic`, too."""
+        least = MonitoringLevel.STANDARD if self.store is None else MonitoringLevel.BASIC
+        return self.windows and self.monitoring_level >= least
 
     def describe(self) -> str:
         """Give a table of every field, its value (secrets masked) and where it came from."""

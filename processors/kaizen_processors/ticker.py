@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 INTERVAL_S: Final = 10.0
 
+BEAT_S: Final = 1.0
+"""Between two runs of what cannot wait for a tick."""
+
 
 class _Task(NamedTuple):
     where: str
@@ -66,7 +69,7 @@ class Ticker:
     def remove(self, where: str) -> None:
         """Let the tasks of this name run no more."""
         with self._lock:
-            self._tasks = tuple(task for task in self._tasks if task[0] != where)
+            self._tasks = tuple(task for task in self._tasks if task.where != where)
 
     def tick(self) -> None:
         """Run every task once, here and now."""

@@ -21,17 +21,21 @@ from kaizen_processors.alerts.values import Group
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.money import format_usd, from_decimal, to_float
+from kaizen_processors.shared_spending import Part, SpentKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kaizen_processors.alerts.state_file import StateFile
+    from kaizen_processors.alerts.kept import AlertState
     from kaizen_processors.clock import Clock
 
 Per = Literal["all", "agent", "user", "session"]
 PER: Final[tuple[Per, ...]] = ("all", "agent", "user", "session")
 _LABELS: Final = {"agent": "agent_name", "user": "user", "session": "session"}
 _SECTION: Final = "budgets"
+_SHARED: Final = "/shared"
+"""In the section: what was spent is in a store. No budget can have this name."""
+
 _KEPT_PERIODS: Final = 3
 """Of each key: when the wall clock is set back, spending goes into the period that it then shows."""
 
@@ -113,10 +117,12 @@ class Budget:
 class _Account:
     """What one key has spent in one period, and at which percentages an alert was raised, when."""
 
-    __slots__ = ("passed", "raised", "units")
+    __slots__ = ("known", "passed", "raised", "units")
 
     def __init__(self, units: int = 0) -> None:
         self.units = units
+        self.known = 0
+        """How much of it a store knows of: the sum of all processes."""
         self.passed = 0
         """The highest percentage that needs no alert any more."""
         self.raised: dict[int, int] = {}
@@ -141,7 +147,7 @@ class BudgetBook:
         budgets: Iterable[Budget],
         *,
         clock: Clock = SYSTEM_CLOCK,
-        state: StateFile | None = None,
+        state: AlertState | None = None,
         max_keys: int = 10_000,
     ) -> None:
         """Read again what was spent."""
@@ -153,6 +159,7 @@ class BudgetBook:
         self._clock = clock
         self._state = state
         self._max_keys = max_keys
+        self._shared = False
         self._begin()
         if state is not None:
             self._restore(state.section(_SECTION))
@@ -164,7 +171,10 @@ class BudgetBook:
         self._periods: dict[str, tuple[int, int]] = {}
         self._over_limit_units = 0
         self._unreadable = 0
-        self._changed = False
+        self._changes = 0
+        self._saved = 0
+        self._told = 0
+        self._retells = False
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing spent: the parent counts what it spent, and keeps the state file."""
@@ -197,7 +207,7 @@ class BudgetBook:
                         self._over_limit_units += cost_units
                     else:
                         account.units += cost_units
-            self._changed = True
+            self._changes += 1
 
     def spent_units(self, name: str, key: str = "") -> int:
         """What a key has spent of a budget in the period that it is now, in 1e-24 dollars."""
@@ -225,10 +235,84 @@ class BudgetBook:
             OSError: the state file could not be written.
         """
         with self._lock:
-            if self._state is None or not self._changed:
+            state, changes = self._state, self._changes
+            if state is None or changes == self._saved:
                 return
-            self._state.save(_SECTION, self._to_section())
-            self._changed = False
+            section = self._to_section()
+        state.save(_SECTION, section)  # without the lock: calls that spend must not wait for a disk
+        self._saved = changes
+
+    # With other processes
+
+    def share(self) -> None:
+        """Be one of several books whose sums a store adds up: from now on it says what was spent, and not the state."""
+        self._shared = True
+
+    def parts(self) -> dict[SpentKey, Part]:
+        """What was spent here, and the store does not know of yet."""
+        with self._lock:
+            if self._told == self._changes:
+                return {}
+            self._told, retells, self._retells = self._changes, self._retells, False
+            return {
+                SpentKey(name, whose, began_ns): Part(account.units - account.known, account.known)
+                for name, keys in self._accounts.items()
+                for whose, accounts in keys.items()
+                for began_ns, account in accounts.items()
+                if retells or account.units != account.known
+            }
+
+    def settle(self, sums: Mapping[SpentKey, int], told: Mapping[SpentKey, Part]) -> None:
+        """Take the sums of all processes, with what was told among them; what was spent since comes on top."""
+        with self._lock:
+            for key, total in sums.items():
+                budget = self._budgets.get(key.budget)
+                account = None if budget is None else self._account(budget, key.whose, key.began_ns)
+                if account is not None:
+                    added = told[key].added if key in told else 0
+                    account.units += total - account.known - added
+                    account.known = total
+
+    def retell(self) -> None:
+        """Tell everything again: the store lost what it knew, or what was told last did not arrive."""
+        with self._lock:
+            self._retells = True
+            self._changes += 1
+
+    def resume(self, state: AlertState | None) -> None:
+        """Judge from now on, going on from what another process raised."""
+        with self._lock:
+            self._state = state
+            for keys in self._accounts.values():
+                for accounts in keys.values():
+                    for account in accounts.values():
+                        account.passed, account.raised = 0, {}
+            if state is not None:
+                self._restore(state.section(_SECTION))
+            self._changes += 1
+
+    def keep_in(self, state: AlertState) -> None:
+        """Keep what was raised here from now on."""
+        with self._lock:
+            self._state = state
+            self._changes += 1
+
+    def lay_down(self) -> None:
+        """Keep nothing any more: another process judges."""
+        with self._lock:
+            self._state = None
+
+    def terms(self) -> dict[str, Any]:
+        """The budgets, for those who read a store."""
+        return {
+            name: {
+                "limit_usd": str(one.limit_usd),
+                "period": one.period,
+                "timezone": one.timezone,
+                "per": one.per,
+            }
+            for name, one in self._budgets.items()
+        }
 
     def stats(self) -> dict[str, int]:
         """Keys that are counted, dollars that were not for want of room, records of the state that made no sense."""
@@ -265,7 +349,7 @@ class BudgetBook:
         began_ns, ends_ns = self._period(budget, now_ns)
         if max(accounts) < began_ns - (ends_ns - began_ns) * _KEPT_PERIODS:
             del self._accounts[budget.name][key]  # long silent
-            self._changed = True
+            self._changes += 1
             return
         account = accounts.get(began_ns)
         if account is None:
@@ -275,18 +359,19 @@ class BudgetBook:
             # Of several that were passed at once only the highest is news.
             account.passed = reached
             account.raised[reached] = now_ns
-            self._changed = True
+            self._changes += 1
         for percent, since_ns in account.raised.items():
             yield _raised(budget, key, account, (percent, since_ns))
 
     def _to_section(self) -> dict[str, Any]:
-        return {
+        section: dict[str, Any] = {
             name: {
                 key: {str(began_ns): [one.units, one.passed, one.raised] for began_ns, one in accounts.items()}
                 for key, accounts in keys.items()
             }
             for name, keys in self._accounts.items()
         }
+        return section | {_SHARED: True} if self._shared else section
 
     def _restore(self, section: dict[str, Any]) -> None:
         for name, keys in section.items():
@@ -297,7 +382,10 @@ class BudgetBook:
                         account = _Account(int(units))
                         account.passed = int(passed)
                         account.raised = {int(percent): int(since_ns) for percent, since_ns in raised.items()}
-                        self._accounts[name].setdefault(key, {})[int(began)] = account
+                        known = self._accounts[name].setdefault(key, {}).setdefault(int(began), _Account())
+                        known.passed, known.raised = account.passed, account.raised
+                        if not self._shared or not section.get(_SHARED):  # else the store says it
+                            known.units += account.units
                     except (ValueError, TypeError, AttributeError):
                         self._unreadable += 1
 

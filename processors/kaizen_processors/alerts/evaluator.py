@@ -20,6 +20,7 @@ from kaizen_processors.alerts.judging import Judge, Judged
 from kaizen_processors.alerts.kept import (
     Address,
     AlertSource,
+    AlertState,
     Kept,
     Letter,
     Raised,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from kaizen_processors.alerts.channels.channel import Channel
     from kaizen_processors.alerts.rules import Rule
     from kaizen_processors.alerts.silences import Silence
-    from kaizen_processors.alerts.state_file import StateFile
     from kaizen_processors.alerts.values import Group, Values
 
 _NS: Final = 1_000_000_000
@@ -77,7 +77,7 @@ class Evaluator:
         values: Values,
         channels: Iterable[Channel] = (),
         *,
-        state: StateFile | None = None,
+        state: AlertState | None = None,
         options: EvaluatorOptions | None = None,
         fence: Fence | None = None,
     ) -> None:
@@ -92,7 +92,7 @@ class Evaluator:
         self._state = state
         self._sources: tuple[AlertSource, ...] = ()
         self._begin()
-        self._dispatcher = Dispatcher(self._channels.values(), self._settled, self._options.retry)
+        self._dispatcher = Dispatcher(self._channels.values(), self._settled, self._options.retry, self._options.leads)
         if state is not None:
             self._restore(state.section(_SECTION))
         begin_anew_in_children(self)
@@ -114,8 +114,36 @@ class Evaluator:
             self._state = None
         self._begin()
 
+    def resume(self, state: AlertState | None) -> None:
+        """Go on from what another process left: what stands, what was told, and what was not delivered yet."""
+        with self._lock:
+            self._state = state
+            if state is not None:
+                self._restore(state.section(_SECTION))
+            waiting = [Letter(address, alert) for address, alert in self._outbox.items()]
+        self._hand_out(waiting)
+
+    def keep_in(self, state: AlertState) -> None:
+        """Keep what stands here from now on."""
+        with self._lock:
+            self._state = state
+            self._save(self._clock.monotonic_ns(), changed=True)
+
+    def lay_down(self) -> None:
+        """Forget what stands, and send nothing more: another process goes on with it."""
+        with self._lock:
+            state, self._state = self._state, None
+            passing = {key: self._silences[key] for key in self._passing if key in self._silences}
+            self._begin()
+            self._silences, self._passing = passing, set(passing)
+            self._dispatcher.forget()
+        if state is not None:
+            state.close()
+
     def tick(self) -> tuple[Alert, ...]:
         """Judge every rule now; returns the alerts that began to fire, or were resolved, with this tick."""
+        if not self._options.leads():
+            return ()
         with self._lock:
             now_ns = self._clock.monotonic_ns()
             changed: list[Alert] = []
@@ -370,7 +398,7 @@ class Evaluator:
 
     def _save(self, now_ns: int, *, changed: bool) -> None:
         state = self._state
-        if state is None:
+        if state is None or not self._options.leads():
             return
         aged = self._standings and (self._saved_ns is None or now_ns - self._saved_ns >= _SAVE_EVERY_NS)
         if not changed and not aged:
@@ -383,7 +411,7 @@ class Evaluator:
 
     def _restore(self, section: Mapping[str, Any]) -> None:
         kept = of_section(section, self._rules, self._clock, self._fence)
-        self._standings, self._silences = kept.standings, kept.silences
+        self._standings, self._silences = kept.standings, {**kept.silences, **self._silences}
         forgotten_ns = self._clock.time_ns() - _FORGET_NEWS_NS
         self._outbox = {key: alert for key, alert in kept.outbox.items() if alert.starts_at_ns > forgotten_ns}
         self._drop_orphans()

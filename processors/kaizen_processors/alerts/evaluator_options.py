@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kaizen_processors.alerts.channels.dispatch import RetryPolicy
+from kaizen_processors.alerts.channels.dispatch import RetryPolicy, always
 from kaizen_processors.alerts.rules import Rule, RuleError
 from kaizen_processors.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kaizen_processors.alerts.channels.channel import Channel
     from kaizen_processors.clock import Clock
@@ -26,6 +26,7 @@ class EvaluatorOptions:
         max_groups: agents or models of one rule that may stand at once; further ones are counted, not judged.
         clock: what time it is.
         retry: how often a delivery is tried again.
+        leads: whether this process is the one that judges and notifies; asked before each tick, and each delivery.
 
     Raises:
         ValueError: a value is not allowed.
@@ -36,6 +37,7 @@ class EvaluatorOptions:
     max_groups: int = 1_000
     clock: Clock = SYSTEM_CLOCK
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    leads: Callable[[], bool] = always
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.repeat_interval_s <= 31 * 86_400.0:

@@ -61,6 +61,26 @@ class AlertSource(Protocol):
         ...
 
 
+class AlertState(Protocol):
+    """Sections of JSON that outlive the process: a `StateFile`, or a store's."""
+
+    def section(self, name: str) -> dict[str, Any]:
+        """What was saved last under this name; empty when nothing was."""
+        ...
+
+    def save(self, name: str, section: Mapping[str, Any]) -> None:
+        """Replace one section; raises when it cannot be kept."""
+        ...
+
+    def close(self) -> None:
+        """Let another process have it."""
+        ...
+
+    def after_fork_in_child(self) -> None:
+        """Leave it to the parent."""
+        ...
+
+
 @dataclass(slots=True)
 class Kept:
     """What stands, what is not delivered yet, and what nobody wants to hear of."""

@@ -13,10 +13,9 @@ from kaizen_processors.store.notes import store_of_pid
 from kaizen_processors.store.processes import Worker
 from kaizen_processors.store.reader import BudgetStanding, StoreReader
 from kaizen_processors.store.sections import StoredState
-from kaizen_processors.store.store import BEAT_S, Store, StoreOptions
+from kaizen_processors.store.store import Store, StoreOptions
 
 __all__ = [
-    "BEAT_S",
     "BudgetStanding",
     "LeaseState",
     "Period",

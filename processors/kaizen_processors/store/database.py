@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kaizen_processors.store.schema import STEPS, VERSION
+from kaizen_processors.store.schema import STEPS, TABLES, VERSION
 
 try:
     import fcntl
@@ -135,6 +135,16 @@ class Database:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
     @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that reads: the state of one moment."""
+        connection = self.connection
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("COMMIT")
+
+    @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that writes: all of it, or nothing."""
         connection = self.connection
@@ -185,7 +195,7 @@ class Database:
             with contextlib.closing(sqlite3.connect(self.path, timeout=self._busy_s)) as connection:
                 (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
                 version = _version_of(connection)
-                return answer == "ok" and (version == 0 or _has_tables(connection))
+                return answer == "ok" and _has_tables(connection, version)
         except sqlite3.Error as error:
             return not isinstance(why(error), CorruptStoreError)
 
@@ -234,10 +244,9 @@ def _version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return bool(
-        connection.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('workers', 'slots')").fetchone()[0]
-    )
+def _has_tables(connection: sqlite3.Connection, version: int) -> bool:
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return found.issuperset(name for step in TABLES[:version] for name in step)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from sqlite3 import Connection
 
+    from kaizen_processors.shared_spending import Purse, SpentKey
     from kaizen_processors.store.blobs import Fold
     from kaizen_processors.store.database import Database
     from kaizen_processors.store.lease import Lease
-    from kaizen_processors.store.spent import Purse
     from kaizen_processors.store.store import StoreOptions
     from kaizen_processors.window_tiers import Cells, Key
     from kaizen_processors.windows import Windows
@@ -44,6 +44,7 @@ class Exchange:
     Attributes:
         worker: this process's number in the file; 0 before it joined.
         purse: who counts what is spent.
+        retention_s: how long history is kept.
         blobs: what is to be kept for others to read.
     """
 
@@ -54,6 +55,7 @@ class Exchange:
         self._lease = lease
         self._options = options
         self._clock = options.clock
+        self.retention_s = options.retention_s
         self.purse: Purse | None = None
         self.begin_anew()
 
@@ -113,6 +115,8 @@ class Exchange:
             if self._file is not None:  # another file: what was in the last one is in our windows
                 self._read_row = 0
                 self._lease.forget()
+                if self.purse is not None:
+                    self.purse.retell()
         self._file = file
         if self.worker not in self._own:
             self._own.append(self.worker)
@@ -130,7 +134,7 @@ class Exchange:
         due = self._beat_ns is None or now_ns - self._beat_ns >= HEARTBEAT_NS
         if not (rows or kept or parts or due or final):
             return
-        sums: dict[spent.SpentKey, int] = {}
+        sums: dict[SpentKey, int] = {}
         try:
             with self._database.write() as connection:
                 self._check_names(connection)
@@ -142,6 +146,8 @@ class Exchange:
                 self._say_alive(connection, final=final)
         except BaseException:
             self._names.forget()  # those of a transaction that was rolled back
+            if self.purse is not None and parts:
+                self.purse.retell()
             raise
         del self._waiting[: len(rows)]
         for kind, data in kept.items():
@@ -188,16 +194,12 @@ class Exchange:
 
     def learn(self) -> None:
         """Read what others told since the last time."""
-        connection = self._database.connection
-        connection.execute("BEGIN")
-        try:
+        with self._database.read() as connection:
             last = _last_row(connection)  # from here on it is one moment's state
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             if version != self._seen_version or self._read_row is None:  # else only this process wrote
                 self._learn(connection)
             self._read_row, self._seen_version = last, version
-        finally:
-            connection.execute("COMMIT")
 
     def _learn(self, connection: Connection) -> None:
         if self._read_row is None or _mark(connection, "rolled") > self._read_row:
@@ -226,7 +228,7 @@ class Exchange:
         if self._upkeep_ns is not None and now_ns - self._upkeep_ns < _UPKEEP_NS:
             return
         database, time_ns = self._database, self._clock.time_ns()
-        now_slot, oldest_ns = time_ns // SLOT_NS, time_ns - int(self._options.retention_s * NS)
+        now_slot, oldest_ns = time_ns // SLOT_NS, time_ns - int(self.retention_s * NS)
         read_row = self._read_by_all(time_ns)
         upkeep.drop_before(database, oldest_ns // SLOT_NS)
         more = upkeep.roll_up(database, now_slot, read_row)

@@ -11,7 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from kaizen_processors.alerts.periods import period_of
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.money import from_decimal
 from kaizen_processors.store import blobs, history, spent
@@ -143,6 +142,8 @@ class StoreReader:
         """What was spent of each budget in the period that it is now."""
         from zoneinfo import ZoneInfo  # noqa: PLC0415 - loaded when used
 
+        from kaizen_processors.alerts.periods import period_of  # noqa: PLC0415 - loaded when used
+
         now_ns = self.now_ns()
         terms = section_of(self._connection, BUDGET_TERMS_SECTION)
         raised = section_of(self._connection, BUDGETS_SECTION)
@@ -160,13 +161,16 @@ class StoreReader:
                 )
         return found
 
-    def blobs(self, kind: str) -> list[tuple[Worker, bytes]]:
-        """The value of this kind of each worker that has one; of living ones, and of gone ones not folded yet."""
-        return blobs.blobs_of(self._connection, kind)
+    def blobs(self, kind: str) -> tuple[list[tuple[Worker, bytes]], bytes | None]:
+        """The value of this kind of each worker that has one, living or gone, and the folded one of further gone ones.
 
-    def retired(self, kind: str) -> bytes | None:
-        """The folded value of this kind of all workers that are gone; None when there is none."""
-        return blobs.retired_of(self._connection, kind)
+        Both are of one moment: together they are all.
+        """
+        self._connection.execute("BEGIN")
+        try:
+            return blobs.blobs_of(self._connection, kind), blobs.retired_of(self._connection, kind)
+        finally:
+            self._connection.execute("COMMIT")
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -88,5 +88,8 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
 )
 
+TABLES: Final = (("workers", "names", "slots", "marks"), ("lease", "sections", "spent", "blobs"))
+"""What each step adds."""
+
 VERSION: Final = len(STEPS)
 """What `user_version` says today."""

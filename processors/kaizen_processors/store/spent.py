@@ -5,38 +5,15 @@ Sums are exact: they are added up in Python's integers, within a transaction, si
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
+
+from kaizen_processors.shared_spending import SpentKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from sqlite3 import Connection
 
-
-class SpentKey(NamedTuple):
-    """Of which budget, by whom (empty: by all), in the period that began then (Unix nanoseconds)."""
-
-    budget: str
-    whose: str
-    began_ns: int
-
-
-class Part(NamedTuple):
-    """What this process has spent and not told yet, and the sum of all processes that it knows of before that."""
-
-    added: int
-    known: int
-
-
-class Purse(Protocol):
-    """Who counts what this process spends: the budgets."""
-
-    def parts(self) -> Mapping[SpentKey, Part]:
-        """What was spent and not told yet, in 1e-24 USD."""
-        ...
-
-    def settle(self, sums: Mapping[SpentKey, int], told: Mapping[SpentKey, Part]) -> None:
-        """Learn the sums of all processes, with what was told among them."""
-        ...
+    from kaizen_processors.shared_spending import Part
 
 
 def add(connection: Connection, parts: Mapping[SpentKey, Part]) -> dict[SpentKey, int]:

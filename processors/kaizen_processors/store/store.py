@@ -28,14 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen_processors.clock import Clock
+    from kaizen_processors.shared_spending import Purse
     from kaizen_processors.store.blobs import Fold
     from kaizen_processors.store.processes import Worker
-    from kaizen_processors.store.spent import Purse
     from kaizen_processors.windows import Windows
 
 _logger = logging.getLogger("kaizen_otel")
-
-BEAT_S: Final = 1.0
 
 DEFAULT_RETENTION_S: Final = 7 * 86_400.0
 DEFAULT_MAX_BYTES: Final = 256 << 20
@@ -211,6 +209,14 @@ class Store:
         never = not self._ever_opened and self._retry_ns is not None
         return never or self._clock.monotonic_ns() - since_ns >= _ALONE_AFTER_NS
 
+    def may_lead_again(self) -> bool:
+        """Whether nobody has taken over, as far as is known: the lease could not be renewed for a moment."""
+        return self.leads() or self.lease.token is not None
+
+    def keep(self, retention_s: float | None) -> None:
+        """Keep history for so long; None: a week."""
+        self._exchange.retention_s = DEFAULT_RETENTION_S if retention_s is None else retention_s
+
     def share_spending(self, purse: Purse | None) -> None:
         """Add what these budgets count to what the other processes spend, and tell them the sum."""
         with self._lock:
@@ -250,27 +256,16 @@ class Store:
         """Let the holder fold the values of workers that are gone into one: `add(folded so far or None, value)`."""
         self._folds[kind] = add
 
-    def blobs(self, kind: str) -> list[tuple[Worker, bytes]]:
-        """The value of each worker that has one and was not folded, of living and of gone ones.
+    def blobs(self, kind: str) -> tuple[list[tuple[Worker, bytes]], bytes | None]:
+        """The value of each worker that has one, and the folded one of those that are gone, of one moment.
 
         Raises:
             StoreError: the store cannot be read.
         """
         with self._lock:
             try:
-                return blobs.blobs_of(self._database.connection, kind)
-            except sqlite3.Error as error:
-                raise why(error) from error
-
-    def retired(self, kind: str) -> bytes | None:
-        """The folded value of all workers that are gone; None when there is none.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
-        with self._lock:
-            try:
-                return blobs.retired_of(self._database.connection, kind)
+                with self._database.read() as connection:
+                    return blobs.blobs_of(connection, kind), blobs.retired_of(connection, kind)
             except sqlite3.Error as error:
                 raise why(error) from error
 

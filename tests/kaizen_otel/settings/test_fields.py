@@ -115,6 +115,10 @@ CASES = [
     Case("metrics_retention_s", None, 604_800.0, "7d", "7d", [0, "7 years", "-1d", float("nan"), "1e3"], ["7y"]),
     Case("windows", True, False, False, "off", NOT_FLAGS, ["2"]),
     Case("windows_max_bytes", 67_108_864, 10**7, 10**7, "10000000", [999_999, True, 10**12, "64M"], ["0", "x"]),
+    Case("store", None, Path("/x/s.db"), "/x/s.db", "/x/s.db", [3, "", "a\x00b", b"x"], ["a\x00b"]),
+    Case(
+        "store_max_bytes", 268_435_456, 2_000_000, "2MB", "2mb", [0, 1_048_575, 2**41, None, "1.5.2MB"], ["1KiB", "x"]
+    ),
     Case("metrics_buffer_size", 1_000, 10, 10, "10", [0, -1, 10**7, 1.5, True], ["0", "x"]),
     Case("metrics_streaming", False, True, True, "1", NOT_FLAGS, ["2"]),
     Case("alerting", None, True, True, "on", [1, "yes please", 0.0], ["2"]),

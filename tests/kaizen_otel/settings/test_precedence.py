@@ -133,7 +133,9 @@ def test_development_preset_is_the_development_dictionary_of_the_spec() -> None:
         "exporters": {"console": True, "file": True, "prometheus": False},
         "alerting": {"enabled": False},
     }
-    assert Settings.load("development", env={}) == Settings.load(env={}, config=development_monitoring)
+    preset = Settings.load("development", env={})
+    assert preset.replace(store=None) == Settings.load(env={}, config=development_monitoring)
+    assert preset.store == Path("kaizen-otel.db")  # what its retention is kept in
 
 
 def test_production_preset_is_the_production_dictionary_without_what_a_collector_serves() -> None:
@@ -147,7 +149,9 @@ def test_production_preset_is_the_production_dictionary_without_what_a_collector
         "anomaly_detection": {"enabled": False, "ml_based": True, "sensitivity": "medium"},
     }
     dictionary = Settings.load(env={"KAIZEN_OTEL_ALERT_RULES": "production"}, config=production_monitoring)
-    assert Settings.load("production", env={}) == dictionary
+    preset = Settings.load("production", env={})
+    assert preset.replace(store=None) == dictionary
+    assert preset.store == Path("kaizen-otel.db")
 
 
 @pytest.mark.parametrize("asked", [{"content": "span"}, {"evaluators": [len]}])

@@ -30,6 +30,14 @@ _logger = logging.getLogger("kaizen_otel")
 MAX_QUEUED: Final = 1_000
 
 
+_ASK_AGAIN_S: Final = 0.5
+
+
+def always() -> bool:
+    """The answer of a process that shares its rules with nobody."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How a delivery is tried again: waits double from `first_s` to `longest_s`, until `give_up_s` have passed."""
@@ -59,10 +67,12 @@ class Dispatcher:
         channels: Iterable[Channel],
         settled: Callable[[str, Alert], None] | None = None,
         retry: RetryPolicy | None = None,
+        may_send: Callable[[], bool] = always,
     ) -> None:
         """Start with empty queues and no thread."""
         self._settled = settled
         self._retry = retry or RetryPolicy()
+        self._may_send = may_send
         self._lanes: dict[str, _Lane] = {}
         for channel in channels:
             self.add(channel)
@@ -75,13 +85,18 @@ class Dispatcher:
 
     def add(self, channel: Channel) -> None:
         """Give a further channel a queue."""
-        self._lanes = {**self._lanes, channel.name: _Lane(channel, self._settled, self._retry)}
+        self._lanes = {**self._lanes, channel.name: _Lane(channel, self._settled, self._retry, self._may_send)}
 
     def remove(self, name: str) -> None:
         """Stop sending to a channel. What is queued for it is not settled."""
         lane = self._lanes[name]
         self._lanes = {other: one for other, one in self._lanes.items() if other != name}
         lane.close()
+
+    def forget(self) -> None:
+        """Send nothing of what is queued, and do not settle it: it is another process's now."""
+        for lane in self._lanes.values():
+            lane.forget()
 
     def tell(self, channel: str, alert: Alert) -> None:
         """Queue an alert for a channel. Never blocks; a full queue drops it, counted."""
@@ -111,10 +126,17 @@ class Dispatcher:
 class _Lane:
     """One channel's queue and thread."""
 
-    def __init__(self, channel: Channel, settled: Callable[[str, Alert], None] | None, retry: RetryPolicy) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        settled: Callable[[str, Alert], None] | None,
+        retry: RetryPolicy,
+        may_send: Callable[[], bool],
+    ) -> None:
         self._channel = channel
         self._settled = settled
         self._retry = retry
+        self._may_send = may_send
         self.begin()
 
     def begin(self) -> None:
@@ -122,6 +144,7 @@ class _Lane:
         self._queue: OrderedDict[tuple[str, str], Alert] = OrderedDict()
         self._busy = False
         self._closed = False
+        self._forgotten = 0
         self._sent = 0
         self._dropped: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
@@ -148,6 +171,12 @@ class _Lane:
             self._changed.notify_all()
         self._channel.close()
 
+    def forget(self) -> None:
+        with self._changed:
+            self._queue.clear()
+            self._forgotten += 1  # what is being tried, too
+            self._changed.notify_all()
+
     def counts(self) -> dict[str, Any]:
         with self._changed:
             return {"sent": self._sent, "queued": len(self._queue) + self._busy, "dropped": dict(self._dropped)}
@@ -165,17 +194,22 @@ class _Lane:
                     return
                 _, alert = self._queue.popitem(last=False)
                 self._busy = True
+                forgotten = self._forgotten
             try:
-                self._deliver(alert)
+                self._deliver(alert, forgotten)
             finally:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
 
-    def _deliver(self, alert: Alert) -> None:
+    def _deliver(self, alert: Alert, forgotten: int) -> None:
         began = time.monotonic()
         failures = 0
-        while not self._closed:
+        while not self._closed and forgotten == self._forgotten:
+            if not self._may_send():
+                with self._changed:
+                    self._changed.wait(_ASK_AGAIN_S)
+                continue
             try:
                 self._channel.send(alert)
             except DeliveryError as error:
@@ -186,7 +220,7 @@ class _Lane:
                 if time.monotonic() - began + wait_s > self._retry.give_up_s:
                     return self._drop(alert, f"{error.reason}_too_long")
                 with self._changed:
-                    self._changed.wait_for(lambda: self._closed, wait_s)
+                    self._changed.wait_for(lambda: self._closed or forgotten != self._forgotten, wait_s)
             except Exception as error:  # noqa: BLE001 - the channel may be the user's; the thread must live on
                 return self._drop(alert, type_name(error))
             else:

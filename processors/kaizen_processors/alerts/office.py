@@ -1,0 +1,141 @@
+"""Who judges, where several processes share a store: takes over from another process, and lays down again.
+
+Every process has an evaluator and the budgets; one of them, the holder of the store's lease, lets them work. It keeps
+what stands in the store, and in the state file where one is given, which nobody else opens meanwhile. Its successor
+goes on with it: nothing is told twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from kaizen_processors.alerts.state_file import StateFile, StateInUseError
+from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.store.reader import BUDGET_TERMS_SECTION
+from kaizen_processors.store.sections import StoredState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kaizen_processors.alerts.budgets import BudgetBook
+    from kaizen_processors.alerts.evaluator import Evaluator
+    from kaizen_processors.alerts.kept import AlertState
+    from kaizen_processors.store.store import Store
+
+_logger = logging.getLogger("kaizen_otel")
+
+
+class Office:
+    """One process's evaluator and budgets, in office or not.
+
+    Args:
+        store: who holds its lease is in office; so is, on its own, who cannot use it for a minute.
+        evaluator: made with `leads` of the store, and no state.
+        state_path: a file that keeps the state, too.
+    """
+
+    def __init__(self, store: Store, evaluator: Evaluator, state_path: Path | None) -> None:
+        """Be in no office yet."""
+        self._store = store
+        self._evaluator = evaluator
+        self._book: BudgetBook | None = None
+        self._state_path = state_path
+        self._file_told = False
+        store.before_leaving(self.leave)
+        self.after_fork_in_child()
+        begin_anew_in_children(self)
+
+    def after_fork_in_child(self) -> None:
+        """Be in no office: the parent stays in it."""
+        self._leads = False
+        self._stored = False
+        self._state: AlertState | None = None
+
+    def keep_books(self, book: BudgetBook | None) -> None:
+        """Count what is spent of these budgets, made without a state, with the other processes; None: of none."""
+        if book is not None:
+            book.share()
+            if self._leads and self._state is not None:
+                book.resume(self._state)
+        self._book = book
+        self._store.share_spending(book)
+
+    def follow(self) -> None:
+        """See whether it is this process's turn. Runs with every beat."""
+        store = self._store
+        if not store.leads():
+            # While nobody has taken over, the evaluator only pauses: the store may be locked for a moment.
+            if self._leads and not store.may_lead_again():
+                self._lay_down()
+            return
+        if not self._leads:
+            self._take_over()
+        elif not self._stored and store.lease.holds():  # the store can be used again
+            self._stored = True
+            self._state = state = StoredState(store)
+            self._evaluator.keep_in(state)
+            if self._book is not None:
+                self._book.keep_in(state)
+
+    def leave(self) -> None:
+        """Deliver what is waiting, keep what stands, and let another process take over."""
+        if self._leads:
+            self._leads = False
+            self._evaluator.close()
+
+    def _take_over(self) -> None:
+        self._stored = self._store.lease.holds()
+        self._state = state = self._open_state()
+        if self._book is not None:
+            self._book.resume(state)
+            if self._stored:
+                self._store.save_section(BUDGET_TERMS_SECTION, self._book.terms())
+        self._evaluator.resume(state)
+        self._leads = True
+        self._evaluator.tick()
+
+    def _lay_down(self) -> None:
+        self._leads = False
+        self._state = None
+        self._evaluator.lay_down()
+        if self._book is not None:
+            self._book.lay_down()
+
+    def _open_state(self) -> AlertState | None:
+        stored = StoredState(self._store) if self._stored else None
+        if self._state_path is None:
+            return stored
+        try:
+            file = StateFile(self._state_path)
+        except (OSError, StateInUseError) as error:  # a predecessor that is suspended has it open still
+            if not self._file_told:
+                self._file_told = True
+                _logger.warning("alerts are not kept in %s: %s", self._state_path, error)
+            return stored
+        return file if stored is None else _Both(stored, file)
+
+
+class _Both:
+    """The state in the store, and in a file of the application's choice."""
+
+    def __init__(self, stored: StoredState, file: StateFile) -> None:
+        self._stored = stored
+        self._file = file
+
+    def section(self, name: str) -> dict[str, Any]:
+        return self._stored.section(name) or self._file.section(name)
+
+    def save(self, name: str, section: Mapping[str, Any]) -> None:
+        # First where it is checked that nobody else has taken over.
+        self._stored.save(name, section)
+        self._file.save(name, section)
+
+    def close(self) -> None:
+        self._stored.close()
+        self._file.close()
+
+    def after_fork_in_child(self) -> None:
+        self._stored.after_fork_in_child()
+        self._file.after_fork_in_child()

@@ -1,0 +1,238 @@
+"""One of several processes judges; another one takes over, and nothing is told twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kaizen_processors.alerts import BudgetBook, CallbackChannel, Condition, Evaluator, EvaluatorOptions, Rule
+from kaizen_processors.alerts.budgets import Budget
+from kaizen_processors.alerts.channels.channel import Channel, DeliveryError
+from kaizen_processors.alerts.office import Office
+from kaizen_processors.alerts.window_values import WindowValues
+from kaizen_processors.money import UNITS_PER_USD
+from kaizen_processors.recent import RecentExecutions
+from kaizen_processors.snapshots import Snapshots
+from kaizen_processors.store import StoreError
+from tests.processors.store.host import Host, Worker
+from tests.processors.windows.records import execution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kaizen_processors.alerts.alert import Alert
+
+RULE = Rule(name="failing", condition=Condition("error_rate > 0.5"), window_s=300.0, min_executions=1)
+BUDGET = Budget(name="all", limit_usd="1", at=(50, 100))
+
+
+class Unreachable(Channel):
+    """Nobody is there."""
+
+    def send(self, alert: Alert) -> None:
+        raise DeliveryError("unreachable", alert.type, retry=True)
+
+
+class Judge:
+    """A worker with rules and a budget, which are judged with every beat."""
+
+    def __init__(self, host: Host, state_path: Path | None = None) -> None:
+        self.worker: Worker = host.start()
+        self.told: list[dict[str, Any]] = []
+        windows, clock = self.worker.windows, host.clock
+        self.evaluator = Evaluator(
+            [RULE],
+            WindowValues(Snapshots(windows, clock), RecentExecutions(clock, 10), clock),
+            [CallbackChannel("heard", self.told.append, resolved=True)],
+            options=EvaluatorOptions(clock=clock, leads=self.worker.store.leads),
+        )
+        self.book = BudgetBook([BUDGET], clock=clock)
+        self.evaluator.watch(self.book)
+        self.office = Office(self.worker.store, self.evaluator, state_path)
+        self.office.keep_books(self.book)
+        self.suspended = False
+
+    def tick(self) -> None:
+        if not self.suspended:
+            self.worker.tick()
+            self.office.follow()
+            self.evaluator.tick()
+            if self.worker.store.leads():
+                assert self.evaluator.flush(30.0)
+
+    @property
+    def heard(self) -> list[tuple[str, str]]:
+        return [(alert["type"], alert["status"]) for alert in self.told]
+
+    def kill(self) -> None:
+        """What is left of it is what is in the file."""
+        self.suspended = True
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    made = Host(tmp_path)
+    yield made
+    for one in made.workers:
+        one.store.shutdown()
+
+
+def judges(host: Host, count: int, state_path: Path | None = None) -> list[Judge]:
+    made = [Judge(host, state_path) for _ in range(count)]
+    host.workers = made  # type: ignore[assignment]  # they tick alike
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _closed(host: Host, request: pytest.FixtureRequest) -> Iterator[None]:
+    del request
+    yield
+    for one in host.workers:
+        if isinstance(one, Judge):
+            one.evaluator.close(0.0)
+    host.workers = [one.worker if isinstance(one, Judge) else one for one in host.workers]
+
+
+def all_heard(judges: list[Judge]) -> list[tuple[str, str]]:
+    return [one for judge in judges for one in judge.heard]
+
+
+def fail_everywhere(judges: list[Judge]) -> None:
+    for judge in judges:
+        judge.worker.see(execution(status="error"))
+
+
+def test_four_processes_raise_one_alert_and_one_budget_alert(host: Host) -> None:
+    four = judges(host, 4)
+    fail_everywhere(four)
+    for judge in four:
+        judge.book.spend(UNITS_PER_USD // 4)
+    host.pass_time(15)
+    assert sorted(all_heard(four)) == [("all", "firing"), ("failing", "firing")]
+    assert {judge.book.spent_units("all") for judge in four} == {UNITS_PER_USD}
+    with host.reader() as reader:
+        assert sorted(alert["type"] for alert in reader.alerts()) == ["all", "failing"]
+        (standing,) = reader.budgets()
+        assert (standing.spent_units, standing.limit_units, standing.raised) == (UNITS_PER_USD, UNITS_PER_USD, (100,))
+
+
+def test_a_killed_holder_has_a_successor_within_ten_seconds_who_tells_nothing_again(host: Host) -> None:
+    four = judges(host, 4)
+    fail_everywhere(four)
+    host.pass_time(15)
+    (holder,) = [judge for judge in four if judge.worker.store.leads()]
+    holder.kill()
+    host.pass_time(9)
+    (successor,) = [judge for judge in four if judge.worker.store.leads()]
+    assert successor is not holder
+    assert [alert.type for alert in successor.evaluator.alerts()] == ["failing"]
+    host.pass_time(60)
+    assert all_heard(four) == [("failing", "firing")]
+    host.pass_time(300)  # the errors leave the window: the successor says so
+    assert all_heard(four) == [("failing", "firing"), ("failing", "resolved")]
+    assert successor.heard == [("failing", "resolved")]
+
+
+def test_a_clean_shutdown_hands_over_with_the_next_beat(host: Host) -> None:
+    first, second = judges(host, 2)
+    host.pass_time(2)
+    assert first.worker.store.leads()
+    first.worker.store.shutdown()
+    assert not first.worker.store.leads()
+    second.tick()
+    assert second.worker.store.leads()
+
+
+def test_a_holder_that_was_suspended_past_its_lease_neither_sends_nor_saves_when_it_wakes(host: Host) -> None:
+    first, second = judges(host, 2)
+    host.pass_time(2)
+    fail_everywhere([first])
+    first.suspended = True
+    host.pass_time(20)
+    assert second.worker.store.leads()
+    assert not first.worker.store.leads()
+    assert first.evaluator.tick() == ()  # the very first thing that it does
+    with pytest.raises(StoreError, match="another process holds the lease"):
+        first.worker.store.save_section("alerts", {"standing": []})
+    first.suspended = False
+    host.pass_time(15)
+    assert all_heard([first, second]) == [("failing", "firing")]
+    assert second.heard == [("failing", "firing")]
+    assert first.evaluator.alerts() == ()
+
+
+def test_what_was_not_delivered_is_delivered_by_the_successor(host: Host) -> None:
+    first, second = judges(host, 2)
+    host.pass_time(2)
+    first.evaluator.remove_channel("heard")
+    first.evaluator.add_channel(Unreachable("heard"))
+    fail_everywhere([first])
+    for _ in range(12):
+        host.wait(1.0)
+        first.worker.tick()
+        first.evaluator.tick()
+        second.tick()
+    assert [alert.type for alert in first.evaluator.alerts()] == ["failing"]
+    first.kill()
+    host.pass_time(9)
+    assert second.heard == [("failing", "firing")]
+    assert first.evaluator.stats()["channels"]["heard"]["sent"] == 0
+
+
+def test_a_given_state_file_is_opened_by_the_holder_only_and_goes_on_from_it(host: Host, tmp_path: Path) -> None:
+    first, second = judges(host, 2, tmp_path / "alerts.json")
+    fail_everywhere([first])
+    host.pass_time(15)
+    assert first.heard == [("failing", "firing")]
+    assert '"failing"' in (tmp_path / "alerts.json").read_text()
+    first.worker.store.shutdown()
+    host.workers = [second]  # type: ignore[list-item]
+    host.pass_time(30)
+    assert second.heard == []
+    assert [alert.type for alert in second.evaluator.alerts()] == ["failing"]
+
+
+def test_a_suspended_predecessor_that_has_the_state_file_open_does_not_matter(host: Host, tmp_path: Path) -> None:
+    first, second = judges(host, 2, tmp_path / "alerts.json")
+    fail_everywhere([first])
+    host.pass_time(15)
+    first.suspended = True
+    host.pass_time(30)
+    assert second.worker.store.leads()
+    assert all_heard([first, second]) == [("failing", "firing")]
+
+
+def test_money_of_before_the_store_is_counted_once(host: Host, tmp_path: Path) -> None:
+    from kaizen_processors.alerts import StateFile
+
+    path = tmp_path / "alerts.json"
+    before = StateFile(path)
+    old = BudgetBook([BUDGET], clock=host.clock, state=before)
+    old.spend(UNITS_PER_USD * 2 // 5)
+    old.save()
+    before.close()
+    first, second = judges(host, 2, path)
+    second.book.spend(UNITS_PER_USD // 5)
+    host.pass_time(5)
+    assert {judge.book.spent_units("all") for judge in (first, second)} == {UNITS_PER_USD * 3 // 5}
+    first.worker.store.shutdown()
+    host.workers = [second]  # type: ignore[list-item]
+    host.pass_time(20)
+    assert second.book.spent_units("all") == UNITS_PER_USD * 3 // 5
+    assert second.heard == []  # half of it was told by the first
+    assert first.heard == [("all", "firing")]
+
+
+def test_spending_survives_a_restart_of_everyone_exactly(host: Host) -> None:
+    (first,) = judges(host, 1)
+    for _ in range(7):
+        first.book.spend(UNITS_PER_USD // 70 + 1)
+    host.pass_time(2)
+    first.kill()
+    (second,) = judges(host, 1)
+    host.pass_time(2)
+    second.book.spend(3)
+    host.pass_time(1)
+    assert second.book.spent_units("all") == 7 * (UNITS_PER_USD // 70 + 1) + 3

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_otel.realtime import attach, detach
+from kaizen_processors.ledger import ACTIVE_WITHIN_NS
 from kaizen_processors.recent import RecentExecutions
 from kaizen_processors.resources import ResourceMeter
 from kaizen_processors.snapshots import Snapshots, nothing_seen
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from kaizen_processors.resources import Probe, ResourceUsage
     from kaizen_processors.snapshots import PerformanceSnapshot
     from kaizen_processors.store import Store
+
+
+ACTIVE_WITHIN_S: Final = ACTIVE_WITHIN_NS / 1e9
 
 
 class PerformanceDesk:
@@ -131,7 +135,11 @@ class PerformanceDesk:
 
     def _active_agents(self, agent_name: str | None) -> int:
         ledger = self._telemetry.ledger
-        return ledger.active_agents() if agent_name is None else int(ledger.is_active(agent_name))
+        if self.store is None:
+            return ledger.active_agents() if agent_name is None else int(ledger.is_active(agent_name))
+        # Of other processes only what ended is known, not what runs.
+        active = ledger.active_agent_names() | self.windows.agents_since(ACTIVE_WITHIN_S)
+        return len(active) if agent_name is None else int(agent_name in active)
 
 
 def _store(path: Path, settings: Settings, windows: Windows, clock: Clock) -> Store:

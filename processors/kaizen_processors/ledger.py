@@ -276,10 +276,14 @@ class Ledger:
 
     def active_agents(self) -> int:
         """Distinct agents with an execution running, or ended within five minutes."""
+        return len(self.active_agent_names())
+
+    def active_agent_names(self) -> set[str]:
+        """Which they are."""
         oldest = self._clock.monotonic_ns() - ACTIVE_WITHIN_NS
         with self._lock:
             known = self._active.copy()
-            return sum(1 for activity in known.values() if activity.running or activity.ended_ns >= oldest)
+            return {name for name, one in known.items() if one.running or one.ended_ns >= oldest}
 
     def is_active(self, agent_name: str) -> bool:
         """Whether an execution of this agent runs, or ended within five minutes."""

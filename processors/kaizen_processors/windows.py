@@ -31,7 +31,9 @@ import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.execution import NO_AGENT
 from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.ledger import OVERFLOW
 from kaizen_processors.pipeline import Observer
 from kaizen_processors.window_keys import WindowKeys
 from kaizen_processors.window_sums import WindowSums
@@ -435,6 +437,13 @@ class Windows(Observer):
         """Every pair of agent and model that did something in the last 24 hours."""
         with self._lock:
             return [Group(agent, model) for agent, model in self._keys.last_slot]
+
+    def agents_since(self, window_s: float) -> set[str]:
+        """Every agent that did something in the last seconds."""
+        with self._lock:
+            first = self._first_slot(self._now(), window_s)
+            last = self._keys.last_slot.items()
+            return {agent for (agent, _), slot in last if slot >= first} - {NO_AGENT, OVERFLOW}
 
     def stats(self) -> dict[str, int]:
         """How full it is: keys, bytes, records counted under `overflow`, records too old to be counted here."""

@@ -15,6 +15,7 @@ from kaizen_processors.store import blobs as blob_rows
 from kaizen_processors.store import spent, upkeep
 from kaizen_processors.store.processes import SILENT_NS, own_birth, place, workers_of
 from kaizen_processors.store.rows import STEPS, Names, Values, ending_after, insert, select, sums_of, values_of
+from kaizen_processors.window_tiers import SLOT_S
 from kaizen_processors.windows import LONGEST_S, NS, SLOT_NS, SlotRow
 
 if TYPE_CHECKING:
@@ -205,8 +206,11 @@ class Exchange:
         if self._read_row is None or _mark(connection, "rolled") > self._read_row:
             # The first time, or after a sleep in which rows were rolled up that we never saw.
             self._rebuilt += self._read_row is not None
-            oldest = (self._clock.time_ns() - int(LONGEST_S * NS)) // SLOT_NS // STEPS[-1] * STEPS[-1]
-            self._windows.rebuild(self._local(select(connection, *ending_after(oldest))))
+            now_slot = self._clock.time_ns() // SLOT_NS
+            where, given = ending_after((now_slot - int(LONGEST_S) // SLOT_S) // STEPS[-1] * STEPS[-1])
+            # What the clock showed before it was set back lies in the future: who begins now cannot place it.
+            where, given = f"{where} AND s.number <= ?", (*given, now_slot + 1)
+            self._windows.rebuild(self._local(select(connection, where, given)))
         else:
             own = ", ".join(map(str, self._own))
             where = f"s.id > ? AND s.step = 1 AND s.worker NOT IN ({own})"

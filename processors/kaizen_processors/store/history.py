@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _NS: Final = 10**9
 
+MOST_PERIODS: Final = 100_000
+"""More than a year of five minutes."""
+
 
 class Period(NamedTuple):
     """What a group did in one stretch of time. Times are Unix nanoseconds.
@@ -74,6 +77,8 @@ def history_of(connection: Connection, since_ns: int, until_ns: int, step_s: int
         raise ValueError(f"periods are at least a second long and end after they begin, not {step_s} s")
     step_ns = step_s * _NS
     first, last = since_ns // step_ns, -(-until_ns // step_ns)
+    if last - first > MOST_PERIODS:
+        raise ValueError(f"{last - first} periods of {step_s} s are too many; at most {MOST_PERIODS}")
     where, given = _condition(
         group,
         f"s.step IN {STEPS} AND s.number >= ? AND s.number < ?",

@@ -129,7 +129,7 @@ class StoreReader:
         """Cut a stretch of time into periods of `step_s` seconds, oldest first.
 
         Raises:
-            ValueError: they are shorter than a second, or end before they begin.
+            ValueError: they are shorter than a second, end before they begin, or are more than 100,000.
         """
         return history.history_of(self._connection, since_ns, until_ns, step_s, group)
 

@@ -2,6 +2,7 @@
 
 KAIZEN_MODEL_SERVER   the URL of the model server
 KAIZEN_OTEL_FILE      the file that traces go to (kaizen-otel's own setting); without it nothing is instrumented
+KAIZEN_TEST_ALERTS    a file that gets a line for each alert: its type, its status, the process that was told
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kaizen_otel
@@ -22,6 +24,16 @@ _lifted = ExitStack()  # for the life of the process
 _lifted.enter_context(lift_loopback_guard(os.environ["KAIZEN_MODEL_SERVER"]))
 if "KAIZEN_OTEL_FILE" in os.environ:
     kaizen_otel.instrument()
+
+
+def note_alert(alert: dict[str, Any]) -> None:
+    """Write down that this process was told of an alert."""
+    with Path(os.environ["KAIZEN_TEST_ALERTS"]).open("a", encoding="utf-8") as file:
+        file.write(f"{alert['type']} {alert['status']} {os.getpid()}\n")
+
+
+if "KAIZEN_TEST_ALERTS" in os.environ:
+    kaizen_otel.register_alert_handler(note_alert, resolved=True)
 
 from kaizen.core.framework import Kaizen  # noqa: E402 - as an application does that instruments first
 

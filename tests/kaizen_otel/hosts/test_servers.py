@@ -39,10 +39,16 @@ def free_port() -> int:
 
 @contextmanager
 def serving(
-    arguments: list[str], port: int, server: ModelServer, folder: Path, *, watched: bool = True
+    arguments: list[str],
+    port: int,
+    server: ModelServer,
+    folder: Path,
+    *,
+    watched: bool = True,
+    settings: dict[str, str] | None = None,
 ) -> Iterator[None]:
     """A web server as a process of its own, from its first answer to its orderly end."""
-    output = {"KAIZEN_OTEL_FILE": str(folder / "runs.jsonl")} if watched else {}
+    output = {"KAIZEN_OTEL_FILE": str(folder / "runs.jsonl"), **(settings or {})} if watched else {}
     server.script([Rule(replies=Reply(text='{"answer": "seen"}'))])
     log = folder / "server.log"
     with log.open("wb") as out:

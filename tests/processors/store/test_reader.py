@@ -62,6 +62,8 @@ def test_history_lies_end_to_end_and_says_how_fine_it_is(tmp_path: Path) -> None
         assert reader.history(since_ns, since_ns + 3_600 * NS, 3_600, Group("nobody"))[0].sums.model_calls == 0
         with pytest.raises(ValueError, match="at least a second"):
             reader.history(since_ns, since_ns, 0)
+        with pytest.raises(ValueError, match="too many"):
+            reader.history(0, since_ns, 1)
 
 
 def test_a_worker_keeps_something_of_its_own_which_is_folded_when_it_is_gone(tmp_path: Path) -> None:

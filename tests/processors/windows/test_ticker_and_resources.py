@@ -54,6 +54,20 @@ def test_the_thread_starts_once_ticks_and_stops() -> None:
     assert tickers() == []
 
 
+def test_a_task_may_run_between_the_ticks() -> None:
+    beats, ticks = threading.Semaphore(0), []
+    ticker = Ticker(Fence(), interval_s=3_600.0)
+    ticker.add("ticks", lambda: ticks.append(1))
+    ticker.start()
+    ticker.add("beats", beats.release, every_s=0.001)
+    for _ in range(3):
+        assert beats.acquire(timeout=WAIT_S)
+    assert ticks == []
+    ticker.tick()
+    assert ticks == [1]
+    ticker.stop()
+
+
 def test_a_task_may_stop_the_ticker() -> None:
     ticker = Ticker(Fence(), interval_s=0.001)
     ticker.add("stop", ticker.stop)

@@ -1,0 +1,146 @@
+"""The store as `instrument()` keeps it: real agents, their numbers beside those of other processes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import kaizen_otel
+from kaizen_otel.alert_handlers import registered
+from kaizen_otel.demo.script import Reply
+from kaizen_otel.patches.switch import active
+from kaizen_otel.testing import SteppingClock, capture
+from kaizen_processors.store import StoreReader
+from kaizen_processors.windows import Group
+from tests.processors.store.host import Worker
+from tests.processors.windows.records import execution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kaizen_otel.demo.model_server import ModelServer
+
+RULES = """\
+rules:
+  - {name: failing, condition: error_rate > 0.5}
+budgets:
+  - {name: all, limit_usd: 0.00001, at: [100]}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _off_afterwards() -> Iterator[None]:
+    yield
+    for handler in registered():
+        kaizen_otel.unregister_alert_handler(handler.name)
+    kaizen_otel.uninstrument()
+
+
+def run_agent(name: str = "qa") -> None:
+    from kaizen.core.framework import Kaizen
+
+    Kaizen().create_agent(name, {"model": "gpt-4o-mini", "provider": "openai"}).execute(question="hi")
+
+
+def test_a_snapshot_is_of_all_processes(kaizen_offline: ModelServer, tmp_path: Path) -> None:
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    with capture(store=tmp_path / "s.db") as captured:
+        other = Worker(tmp_path / "s.db", captured.clock)
+        run_agent()
+        other.see(execution("elsewhere", duration_ms=5))
+        captured.clock.advance(10)
+        other.tick()
+        captured.tick()
+        now = kaizen_otel.snapshot("5m")
+        assert (now.total_executions, now.active_agents) == (2, 2)
+        assert kaizen_otel.snapshot("5m", agent="elsewhere").active_agents == 1
+        assert kaizen_otel.snapshot("5m", agent="elsewhere").p50_latency_ms == 5.0
+        stats = kaizen_otel.stats()
+        assert stats["store"]["path"] == str(tmp_path / "s.db")
+        assert stats["store"]["open"]
+        assert sum(stats["executions"].values()) == 1  # the ledger's, and so the metrics', are the process's
+        other.tick()
+        assert other.windows.read(Group("qa"), 300.0).sums.executions == 1
+        captured.clock.advance(10)
+        captured.tick()
+        assert kaizen_otel.stats()["store"]["workers"] == 2
+        other.store.shutdown()
+
+
+def test_what_is_in_the_open_slot_at_the_end_is_kept(kaizen_offline: ModelServer, tmp_path: Path) -> None:
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    with capture(store=tmp_path / "s.db") as captured:
+        run_agent()
+    with StoreReader(tmp_path / "s.db", captured.clock) as reader:
+        assert reader.window(Group("qa"), 300.0).sums.executions == 1
+        assert reader.workers()[0].ended_ns is not None
+        assert reader.holder() is None
+
+
+def test_a_successor_tells_nothing_twice_without_a_state_file(kaizen_offline: ModelServer, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES, encoding="utf-8")
+    told: list[dict[str, Any]] = []
+    kaizen_otel.register_alert_handler(told.append)
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    with capture(store=tmp_path / "s.db", alert_rules=rules) as captured:
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+        assert [alert["type"] for alert in told] == ["all"]
+        telemetry = active()
+        assert telemetry is not None
+        assert telemetry.stats()["alerts"]["firing"] == 1
+    with capture(store=tmp_path / "s.db", alert_rules=rules) as captured:
+        captured.tick()
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+        assert len(told) == 1
+        assert kaizen_otel.stats()["alerts"]["firing"] == 1
+    with StoreReader(tmp_path / "s.db", captured.clock) as reader:
+        (budget,) = reader.budgets()
+        assert budget.spent_units == sum(call.price.amount or 0 for call in captured.calls) * 2
+        assert (budget.budget, budget.whose, budget.raised) == ("all", "", (100,))
+
+
+def test_with_a_store_windows_are_kept_at_basic_too(kaizen_offline: ModelServer, tmp_path: Path) -> None:
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    with capture(store=tmp_path / "s.db", monitoring_level="basic"):
+        run_agent()
+        assert kaizen_otel.snapshot().total_executions == 1
+    with capture(monitoring_level="basic"):
+        run_agent()
+        assert kaizen_otel.snapshot().total_executions == 0
+
+
+@pytest.mark.parametrize("preset", ["development", "production"])
+def test_a_preset_in_a_folder_that_cannot_be_written_to_costs_one_warning(
+    preset: str,
+    kaizen_offline: ModelServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("kaizen-otel.db").mkdir()  # as root no permission stops us; a folder does
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    clock = SteppingClock()
+    kaizen_otel.instrument(preset=preset, console=False, file=None, prometheus_port=None, clock=clock)
+    telemetry = active()
+    assert telemetry is not None
+    for _ in range(3):
+        run_agent()
+        clock.advance(20)
+        telemetry.performance.tick()
+    assert kaizen_otel.snapshot("5m").total_executions == 3
+    assert not kaizen_otel.stats()["store"]["open"]
+    assert kaizen_otel.stats()["failures"] == {}
+    kaizen_otel.uninstrument()
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [text for text in warnings if "going on without it" in text] == warnings
+    assert len(warnings) == 1
+    assert list(tmp_path.iterdir()) == [tmp_path / "kaizen-otel.db"]

@@ -1,0 +1,105 @@
+"""A store stays small: older rows become coarser, the oldest go, and no sum changes while they are there."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from kaizen_processors.window_sums import WindowSums
+from kaizen_processors.windows import Group
+from tests.processors.store.host import NS, Host
+from tests.processors.windows.records import call, execution
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY_S = 86_400
+
+
+def steps_of(host: Host) -> dict[int, int]:
+    with closing(sqlite3.connect(host.path)) as connection:
+        return dict(connection.execute("SELECT step, count(*) FROM slots GROUP BY step ORDER BY step"))
+
+
+def work(host: Host, seconds: int, every_s: int) -> WindowSums:
+    """All workers work, now and then; the sums of it."""
+    sums = WindowSums()
+    for at in range(seconds // every_s):
+        for worker in host.workers:
+            record, spent = execution("ann", duration_ms=1 + at % 977), call("ann")
+            worker.see(record)
+            worker.see(spent)
+            sums.add_execution(record)
+            sums.add_call(spent)
+        host.wait(every_s)
+        for worker in host.workers:
+            worker.tick()
+    return sums
+
+
+def test_rows_become_coarser_with_age_and_the_sums_stay_exact(tmp_path: Path) -> None:
+    host = Host(tmp_path, 2)
+    sums = work(host, 3 * DAY_S, 900)
+    host.settle()
+    steps = steps_of(host)
+    assert set(steps) >= {6, 30, 360}
+    assert 22 <= steps[360] <= 26
+    assert steps[30] <= 2 * 96 + 8
+    assert steps.get(1, 0) <= 4
+    with host.reader() as reader:
+        assert reader.window(Group(), 4 * DAY_S).sums == sums
+        assert reader.window(Group("ann", "m"), 4 * DAY_S).sums == sums
+    assert host.workers[1].windows.read(Group(), 3_600.0).sums.success == 2 * 4
+
+
+def test_what_is_older_than_the_retention_goes(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1, retention_s=2.0 * 3_600)
+    work(host, 5 * 3_600, 60)
+    host.pass_time(62)
+    with host.reader() as reader:
+        began_ns = reader.began_ns()
+        assert began_ns is not None
+        assert 7_000 <= (host.clock.time_ns() - began_ns) / NS <= 7_200 + 360
+        host.wait(3 * 3_600)
+        host.pass_time(62)
+        assert reader.groups(30 * DAY_S) == []
+        assert reader.window(Group(), 30 * DAY_S).sums.success == 0
+
+
+def test_workers_that_left_long_ago_and_names_of_nothing_are_forgotten(tmp_path: Path) -> None:
+    host = Host(tmp_path, 2, retention_s=3_600.0)
+    gone, stays = host.workers
+    gone.see(call("short-lived"))
+    host.settle()
+    gone.store.shutdown()
+    host.workers = [stays]
+    host.wait(2 * 3_600)
+    host.pass_time(62)
+    with closing(sqlite3.connect(host.path)) as connection:
+        assert connection.execute("SELECT count(*) FROM workers").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM names").fetchone() == (0,)
+    stays.see(call("short-lived"))  # whose number it knew
+    host.settle()
+    with host.reader() as reader:
+        assert reader.groups() == [Group("short-lived", "m")]
+
+
+def test_beyond_its_bound_the_finest_and_oldest_go_first(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1, max_bytes=300_000)
+    (worker,) = host.workers
+    for number in range(1_500):
+        for agent in range(5):
+            worker.see(call(f"agent {agent} {number % 97}"))
+        host.wait(20)
+        worker.tick()
+    host.pass_time(62)
+    worker.store.shutdown()
+    assert host.path.stat().st_size < 2 * 300_000
+    with host.reader() as reader:
+        assert reader.window(Group(), 600.0).sums.model_calls >= 5 * 25  # what is young is there
+        began_ns = reader.began_ns()
+        assert began_ns is not None
+        assert host.clock.time_ns() - began_ns < 1_500 * 20 * NS
+    assert worker.store.stats()["rows_lost_to_bound"] > 0
+    assert worker.windows.read(Group(), 86_400.0).sums.model_calls == 7_500  # the process has its own

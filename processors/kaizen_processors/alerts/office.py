@@ -44,6 +44,7 @@ class Office:
         self._state_path = state_path
         self._file_told = False
         store.before_leaving(self.leave)
+        store.stand_for_judge()
         self.after_fork_in_child()
         begin_anew_in_children(self)
 

@@ -49,11 +49,11 @@ class Exchange:
         blobs: what is to be kept for others to read.
     """
 
-    def __init__(self, database: Database, windows: Windows, lease: Lease, options: StoreOptions) -> None:
+    def __init__(self, database: Database, windows: Windows, leases: tuple[Lease, ...], options: StoreOptions) -> None:
         """Join nothing yet."""
         self._database = database
         self._windows = windows
-        self._lease = lease
+        self._leases = leases
         self._options = options
         self._clock = options.clock
         self.retention_s = options.retention_s
@@ -115,7 +115,8 @@ class Exchange:
             self._change = 0
             if self._file is not None:  # another file: what was in the last one is in our windows
                 self._read_row = 0
-                self._lease.forget()
+                for lease in self._leases:
+                    lease.forget()
                 if self.purse is not None:
                     self.purse.retell()
         self._file = file
@@ -183,7 +184,9 @@ class Exchange:
     def _count(self) -> None:
         connection = self._database.connection
         now_ns = self._clock.time_ns()
-        holder = connection.execute("SELECT pid FROM workers WHERE id = (SELECT worker FROM lease)").fetchone()
+        holder = connection.execute(
+            "SELECT pid FROM workers WHERE id = (SELECT worker FROM leases WHERE name = 'judge')"
+        ).fetchone()
         self._counted = {
             "workers": sum(worker.is_alive(now_ns) for worker in workers_of(connection)),
             "rows": int(connection.execute("SELECT count(*) FROM slots").fetchone()[0]),

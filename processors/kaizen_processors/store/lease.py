@@ -1,8 +1,9 @@
-"""Who judges and notifies: one process of all that share a store.
+"""What one process of all that share a store does for them: judge and notify, keep the file small.
 
-The holder renews its lease every two seconds. When it has not for six (it was killed, or suspended) another one takes
-it; when it leaves it gives the lease back, and the next beat of any other takes it. Each holder has a token that is one
-higher than the last one's: what it saves is refused when it is no longer the newest.
+There is a lease for each of the two: only a process that has rules or somebody to tell wants to judge. The holder renews
+its lease every two seconds. When it has not for six (it was killed, or suspended) another one takes it; when it leaves
+it gives the lease back, and the next beat of any other takes it. Each holder has a token that is one higher than the
+last one's: what it saves is refused when it is no longer the newest.
 
 Times are of the monotonic clock, which all processes of a host share and no one can set. After a restart of the host
 it begins anew: a lease that was renewed in the future is over.
@@ -10,7 +11,7 @@ it begins anew: a lease that was renewed in the future is over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from kaizen_processors.store.database import StoreError
 
@@ -25,6 +26,9 @@ LEASE_S: Final = 6.0
 """With a beat every second a dead holder has its successor within eight."""
 
 
+LeaseName = Literal["judge", "upkeep"]
+
+
 class LeaseState(NamedTuple):
     """What the store says of the lease. `worker` 0 is nobody; `since_ns` is in Unix nanoseconds."""
 
@@ -34,21 +38,24 @@ class LeaseState(NamedTuple):
     renewed_ns: int
 
 
-def lease_of(connection: Connection) -> LeaseState:
+def lease_of(connection: Connection, name: LeaseName) -> LeaseState:
     """Read it."""
-    return LeaseState(*connection.execute("SELECT worker, token, since_ns, renewed_ns FROM lease").fetchone())
+    found = connection.execute("SELECT worker, token, since_ns, renewed_ns FROM leases WHERE name = ?", (name,))
+    return LeaseState(*found.fetchone())
 
 
 class Lease:
-    """This process's claim to the lease.
+    """This process's claim to a lease.
 
     Args:
+        name: which.
         clock: both of its readings are used.
         length_s: how long it holds without being renewed.
     """
 
-    def __init__(self, clock: Clock, length_s: float = LEASE_S) -> None:
+    def __init__(self, name: LeaseName, clock: Clock, length_s: float = LEASE_S) -> None:
         """Hold nothing."""
+        self._name = name
         self._clock = clock
         self._length_ns = int(length_s * _NS)
         self.token: int | None = None
@@ -61,7 +68,7 @@ class Lease:
     def step(self, database: Database, worker: int) -> None:
         """Renew it, take it when it is free, or see that another process has it."""
         now_ns = self._clock.monotonic_ns()
-        state = lease_of(database.connection)
+        state = lease_of(database.connection, self._name)
         mine = state.worker == worker and state.token == self.token
         if not mine:
             self.token = None
@@ -76,7 +83,7 @@ class Lease:
         Raises:
             StoreError: somebody has.
         """
-        if self.token is None or lease_of(connection).token != self.token:
+        if self.token is None or lease_of(connection, self._name).token != self.token:
             raise StoreError("not_holder", "another process holds the lease now")
         return self.token
 
@@ -85,7 +92,7 @@ class Lease:
         token, self.token = self.token, None
         if token is not None:
             with database.write() as connection:
-                connection.execute("UPDATE lease SET worker = 0 WHERE token = ?", (token,))
+                connection.execute("UPDATE leases SET worker = 0 WHERE name = ? AND token = ?", (self._name, token))
 
     def forget(self) -> None:
         """Hold nothing: of a forked child, or without a store."""
@@ -94,15 +101,15 @@ class Lease:
     def _take(self, database: Database, worker: int) -> None:
         with database.write() as connection:
             now_ns = self._clock.monotonic_ns()  # we may have waited for others
-            state = lease_of(connection)
+            state = lease_of(connection, self._name)
             if state.worker == worker and state.token == self.token:
-                connection.execute("UPDATE lease SET renewed_ns = ?", (now_ns,))
+                connection.execute("UPDATE leases SET renewed_ns = ? WHERE name = ?", (now_ns, self._name))
                 token = state.token
             elif self._is_free(state, now_ns):
                 token = state.token + 1
                 connection.execute(
-                    "UPDATE lease SET worker = ?, token = ?, since_ns = ?, renewed_ns = ?",
-                    (worker, token, self._clock.time_ns(), now_ns),
+                    "UPDATE leases SET worker = ?, token = ?, since_ns = ?, renewed_ns = ? WHERE name = ?",
+                    (worker, token, self._clock.time_ns(), now_ns, self._name),
                 )
             else:
                 self.token = None

@@ -103,7 +103,7 @@ class StoreReader:
 
     def lease(self) -> LeaseState:
         """Who judges and notifies, and since when."""
-        return lease_of(self._connection)
+        return lease_of(self._connection, "judge")
 
     def holder(self) -> Worker | None:
         """The worker that judges and notifies; None when nobody does."""

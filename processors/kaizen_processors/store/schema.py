@@ -55,15 +55,15 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     # 2: who judges, what stands, what was spent, and what workers keep for others to read.
     (
         """
-        CREATE TABLE lease (
-          id INTEGER PRIMARY KEY CHECK (id = 1),
+        CREATE TABLE leases (
+          name TEXT PRIMARY KEY,        -- what of: judge, upkeep
           worker INTEGER NOT NULL,      -- 0: nobody
           token INTEGER NOT NULL,       -- one more with every holder
           since_ns INTEGER NOT NULL,    -- Unix nanoseconds
           renewed_ns INTEGER NOT NULL   -- by the monotonic clock, which all processes of a host share
         ) STRICT
         """,
-        "INSERT INTO lease VALUES (1, 0, 0, 0, 0)",
+        "INSERT INTO leases VALUES ('judge', 0, 0, 0, 0), ('upkeep', 0, 0, 0, 0)",
         "CREATE TABLE sections (name TEXT PRIMARY KEY, json TEXT NOT NULL, saved_ns INTEGER NOT NULL) STRICT",
         """
         CREATE TABLE spent (
@@ -88,7 +88,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
 )
 
-TABLES: Final = (("workers", "names", "slots", "marks"), ("lease", "sections", "spent", "blobs"))
+TABLES: Final = (("workers", "names", "slots", "marks"), ("leases", "sections", "spent", "blobs"))
 """What each step adds."""
 
 VERSION: Final = len(STEPS)

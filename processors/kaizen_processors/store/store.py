@@ -66,6 +66,10 @@ class StoreOptions:
 class Store:
     """A process's store.
 
+    Attributes:
+        path: the file.
+        lease: whether this process judges and notifies.
+
     Args:
         path: the file that all processes of the host share.
         windows: made `aligned`; they are fed from here, and hand over what closes.
@@ -79,8 +83,10 @@ class Store:
         self._clock = self._options.clock
         self._database = Database(path, self._options.busy_s)
         self._windows = windows
-        self.lease = Lease(self._clock, self._options.lease_s)
-        self._exchange = Exchange(self._database, windows, self.lease, self._options)
+        self.lease = Lease("judge", self._clock, self._options.lease_s)
+        self._upkeep = Lease("upkeep", self._clock, self._options.lease_s)
+        self._candidate = False
+        self._exchange = Exchange(self._database, windows, (self.lease, self._upkeep), self._options)
         self._folds: dict[str, Fold] = {}
         self._leaving: tuple[Callable[[], object], ...] = ()
         self._closed = False
@@ -117,6 +123,7 @@ class Store:
         """Begin as another worker: what the parent did is the parent's to tell."""
         self._database.abandon()
         self.lease.forget()
+        self._upkeep.forget()
         self._exchange.begin_anew()
         self._begin()
 
@@ -142,9 +149,10 @@ class Store:
                 self._exchange.join()
                 self._note()
             self._exchange.tell()
-            self.lease.step(self._database, self._exchange.worker)
+            for lease in (self._upkeep, self.lease) if self._candidate else (self._upkeep,):
+                lease.step(self._database, self._exchange.worker)
             self._exchange.learn()
-            if self.lease.holds():
+            if self._upkeep.holds():
                 self._exchange.keep_up(self._folds)
         except sqlite3.Error as error:
             raise why(error) from error
@@ -195,12 +203,16 @@ class Store:
 
     # -- what others ask for --------------------------------------------------------------------------------------
 
+    def stand_for_judge(self) -> None:
+        """Be one of those who may judge and notify: this process has rules, or somebody to tell."""
+        self._candidate = True
+
     def leads(self) -> bool:
         """Whether this process judges and notifies: it holds the lease, or the store has failed for a minute.
 
         Asked without touching the file: it is False from the moment on at which another process may have taken over.
         """
-        return not self._closed and (self.lease.holds() or self._is_alone())
+        return self._candidate and not self._closed and (self.lease.holds() or self._is_alone())
 
     def _is_alone(self) -> bool:
         since_ns = self._failing_since_ns
@@ -337,6 +349,7 @@ class Store:
                 self._database.open()
                 self._exchange.join()
             self._exchange.tell(final=True)
-            self.lease.release(self._database)
+            for lease in (self.lease, self._upkeep):
+                lease.release(self._database)
         except (sqlite3.Error, OSError, StoreError) as error:
             self._failed(why(error))

@@ -142,7 +142,7 @@ def prune(database: Database, oldest_ns: int) -> None:
             connection.execute("UPDATE marks SET value = value + 1 WHERE name = 'names'")
         connection.execute(
             "DELETE FROM workers WHERE seen_ns < ? AND id NOT IN (SELECT worker FROM blobs)"
-            " AND id NOT IN (SELECT worker FROM lease)",
+            " AND id NOT IN (SELECT worker FROM leases)",
             (oldest_ns,),
         )
     database.connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()

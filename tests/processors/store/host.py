@@ -20,7 +20,10 @@ class Worker:
     def __init__(self, path: Path, clock: SteppingClock, **options: Any) -> None:
         max_keys = options.pop("max_keys", 2_000)
         self.windows = Windows(clock, aligned=True, max_keys=max_keys)
+        judges = options.pop("judges", True)
         self.store = Store(path, self.windows, StoreOptions(clock=clock, **options))
+        if judges:
+            self.store.stand_for_judge()
 
     def see(self, record: Any) -> None:
         (self.windows.on_execution if hasattr(record, "status") else self.windows.on_call)(record)

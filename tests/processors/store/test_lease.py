@@ -135,6 +135,19 @@ def test_a_killed_holder_has_a_successor_within_ten_seconds_who_tells_nothing_ag
     assert successor.heard == [("failing", "resolved")]
 
 
+def test_a_process_without_rules_leaves_judging_to_those_that_have_some(host: Host) -> None:
+    without = host.start(judges=False)
+    host.workers = [without]
+    host.pass_time(2)
+    (judge,) = judges(host, 1)
+    fail_everywhere([judge])
+    host.workers = [without, judge]  # type: ignore[list-item]
+    host.pass_time(15)
+    assert judge.heard == [("failing", "firing")]
+    assert not without.store.leads()
+    host.workers = [without, judge]  # type: ignore[list-item]
+
+
 def test_a_clean_shutdown_hands_over_with_the_next_beat(host: Host) -> None:
     first, second = judges(host, 2)
     host.pass_time(2)

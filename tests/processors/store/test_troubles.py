@@ -250,7 +250,7 @@ def test_an_older_file_is_brought_up_to_date_with_what_is_in_it(tmp_path: Path) 
     host.settle()
     host.workers[0].store.shutdown()
     with closing(sqlite3.connect(host.path)) as older:  # as the first version left it
-        for table in ("lease", "sections", "spent", "blobs"):
+        for table in ("leases", "sections", "spent", "blobs"):
             older.execute(f"DROP TABLE {table}")
         older.execute("PRAGMA user_version = 1")
         older.commit()

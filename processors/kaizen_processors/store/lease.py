@@ -1,9 +1,9 @@
 """What one process of all that share a store does for them: judge and notify, keep the file small.
 
-There is a lease for each of the two: only a process that has rules or somebody to tell wants to judge. The holder renews
-its lease every two seconds. When it has not for six (it was killed, or suspended) another one takes it; when it leaves
-it gives the lease back, and the next beat of any other takes it. Each holder has a token that is one higher than the
-last one's: what it saves is refused when it is no longer the newest.
+There is a lease for each of the two: only a process that has rules or somebody to tell wants to judge. The holder
+renews its lease every two seconds. When it has not for six (it was killed, or suspended) another one takes it; when it
+leaves it gives the lease back, and the next beat of any other takes it. Each holder has a token that is one higher than
+the last one's: what it saves is refused when it is no longer the newest.
 
 Times are of the monotonic clock, which all processes of a host share and no one can set. After a restart of the host
 it begins anew: a lease that was renewed in the future is over.

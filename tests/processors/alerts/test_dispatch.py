@@ -201,3 +201,25 @@ def test_a_forked_child_delivers_its_own_alerts_and_not_its_parents(gate: Gate) 
         delivered = dispatcher.flush(10.0)
         os._exit(0 if delivered and dispatcher.counts()["gate"]["queued"] == 0 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_who_may_not_send_waits_and_what_is_forgotten_is_never_sent() -> None:
+    channel, asked, may = Remembering("c"), threading.Semaphore(0), threading.Event()
+
+    def may_send() -> bool:
+        asked.release()
+        return may.is_set()
+
+    dispatcher = Dispatcher([channel], may_send=may_send)
+    dispatcher.tell("c", alert("forgotten"))
+    assert asked.acquire(timeout=30.0)
+    dispatcher.tell("c", alert("queued"))
+    dispatcher.forget()
+    assert dispatcher.flush(30.0)
+    dispatcher.tell("c", alert("later"))
+    assert asked.acquire(timeout=30.0)
+    may.set()
+    assert dispatcher.flush(30.0)
+    assert [one.type for one in channel.seen] == ["later"]
+    assert dispatcher.counts()["c"] == {"sent": 1, "queued": 0, "dropped": {}}
+    dispatcher.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -249,3 +251,41 @@ def test_spending_survives_a_restart_of_everyone_exactly(host: Host) -> None:
     second.book.spend(3)
     host.pass_time(1)
     assert second.book.spent_units("all") == 7 * (UNITS_PER_USD // 70 + 1) + 3
+
+
+@pytest.mark.parametrize("lost", ["deleted", "corrupt"])
+def test_what_was_spent_outlives_its_file(host: Host, lost: str) -> None:
+    first, second = judges(host, 2)
+    first.book.spend(5)
+    second.book.spend(7)
+    host.pass_time(2)
+    for judge in (first, second):
+        judge.worker.store._database.close()
+    if lost == "corrupt":
+        host.path.write_bytes(b"no database " * 1_000)
+    else:
+        host.path.unlink()
+    second.book.spend(100)
+    host.pass_time(3)
+    assert {judge.book.spent_units("all") for judge in (first, second)} == {112}
+    (third,) = judges(host, 1)
+    host.pass_time(2)
+    assert third.book.spent_units("all") == 112
+
+
+def test_what_is_spent_while_the_store_is_locked_is_added_once(tmp_path: Path) -> None:
+    host = Host(tmp_path, busy_s=0.01)
+    first, second = judges(host, 2)
+    host.pass_time(2)
+    with closing(sqlite3.connect(host.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for _ in range(3):
+            first.book.spend(11)
+            host.pass_time(2)
+        other.execute("ROLLBACK")
+    first.book.spend(1)
+    host.pass_time(3)
+    assert {judge.book.spent_units("all") for judge in (first, second)} == {34}
+    for judge in (first, second):
+        judge.worker.store.shutdown()
+        judge.evaluator.close(0.0)

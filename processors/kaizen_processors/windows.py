@@ -28,13 +28,14 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.execution import NO_AGENT
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.ledger import OVERFLOW
 from kaizen_processors.pipeline import Observer
+from kaizen_processors.slot_rows import place
 from kaizen_processors.window_keys import WindowKeys
 from kaizen_processors.window_sums import WindowSums
 from kaizen_processors.window_tiers import SLOT_S, Tiers
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from kaizen_processors.clock import Clock
     from kaizen_processors.execution import CallRecord, ExecutionRecord
+    from kaizen_processors.slot_rows import Outlet, SlotRow
     from kaizen_processors.window_tiers import Cells, Key, Table
 
 NS: Final = 10**9
@@ -78,27 +80,6 @@ class Window(NamedTuple):
     window_s: float
     observed_s: float
     sums: WindowSums
-
-
-class SlotRow(NamedTuple):
-    """What one key did in one slot: `step` finest slots, from slot `number` on."""
-
-    step: int
-    number: int
-    key: Key
-    sums: WindowSums
-
-
-class Outlet(Protocol):
-    """Where closed slots are handed over to: a store."""
-
-    def take(self, number: int, cells: Cells) -> None:
-        """Take a slot that closed, or what came late for one. The cells are lent. Must be quick, and not raise."""
-        ...
-
-    def waiting(self) -> Iterable[SlotRow]:
-        """What was taken and is in no store yet."""
-        ...
 
 
 class Windows(Observer):
@@ -304,7 +285,7 @@ class Windows(Observer):
                 now_slot = self._roll()
                 with self._lock:
                     known = self._keys.admit(row.key, row.number)
-                _place(self._tiers, row, known, now_slot)
+                place(self._tiers, row, known, now_slot)
                 self._reach_back_to(row.number)
 
     def rebuild(self, rows: Iterable[SlotRow]) -> None:
@@ -323,14 +304,14 @@ class Windows(Observer):
         for key in own:
             keys.admit(key, now_slot)
         for row in rows:
-            _place(tiers, row, keys.admit(row.key, row.number), now_slot)
+            place(tiers, row, keys.admit(row.key, row.number), now_slot)
             oldest = min(oldest, row.number)
         with self._tiers_lock:
             self._turn(self._now())
             now_slot = self._roll()
             tiers.advance(now_slot)
             for row in () if self._outlet is None else self._outlet.waiting():
-                _place(tiers, row, keys.admit(row.key, row.number), now_slot)
+                place(tiers, row, keys.admit(row.key, row.number), now_slot)
             with self._lock:
                 for key in self._open:
                     keys.admit(key, now_slot)
@@ -471,12 +452,6 @@ class Windows(Observer):
             with self._lock:
                 for cell in live[at : at + _AT_A_TIME]:
                     sums.merge(cell)
-
-
-def _place(tiers: Tiers, row: SlotRow, key: Key, now_slot: int) -> None:
-    """Add another process's slot. One that is still open here has closed there a moment ago: it counts as the last."""
-    number = row.number if row.step > 1 else min(row.number, now_slot - 1)
-    tiers.add_late(number, now_slot, key, row.sums, row.step)
 
 
 def _add_closed(sums: WindowSums, tables: Iterable[Table], keys: list[Key], *, with_latency: bool) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from kaizen_processors.slot_rows import SlotRow
 from kaizen_processors.store import blobs as blob_rows
 from kaizen_processors.store import spent, upkeep
 from kaizen_processors.store.processes import SILENT_NS, own_birth, place, workers_of
 from kaizen_processors.store.rows import STEPS, Names, Values, ending_after, insert, select, sums_of, values_of
 from kaizen_processors.window_tiers import SLOT_S
-from kaizen_processors.windows import LONGEST_S, NS, SLOT_NS, SlotRow
+from kaizen_processors.windows import LONGEST_S, NS, SLOT_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_processors.sketch import LogSketch
+from kaizen_processors.slot_rows import SlotRow
 from kaizen_processors.window_sums import WindowSums
-from kaizen_processors.windows import SlotRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

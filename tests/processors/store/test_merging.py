@@ -129,6 +129,21 @@ def test_a_worker_that_slept_through_a_roll_up_reads_everything_anew(tmp_path: P
     assert awake.windows.read(Group(), 3_600.0).sums.model_calls == 200
 
 
+def test_a_row_is_rolled_up_only_when_every_living_worker_has_read_it(tmp_path: Path) -> None:
+    host = Host(tmp_path, 2)
+    first, second = host.workers
+    host.pass_time(1_900)
+    first.see(call("late", ended_ago_ns=1_800 * 10**9))
+    for _ in range(30):  # the second is slow, but it lives
+        host.wait(1.0)
+        first.tick()
+    second.tick()
+    host.pass_time(90)
+    for worker in host.workers:
+        assert worker.windows.read(Group("late"), 3_600.0).sums.model_calls == 1
+        assert worker.store.stats()["rebuilt"] == 0
+
+
 def test_periods_of_the_host_hold_everything_once(tmp_path: Path) -> None:
     host = Host(tmp_path, 2)
     for at in range(120):

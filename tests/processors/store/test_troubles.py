@@ -98,6 +98,8 @@ def test_a_file_that_was_deleted_is_begun_anew(tmp_path: Path) -> None:
     host.settle()
     assert [worker.windows.read().sums.model_calls for worker in host.workers] == [2, 2]
     assert [worker.failures for worker in host.workers] == [{}, {}]
+    with host.reader() as reader:
+        assert reader.window().sums.model_calls == 2
 
 
 @pytest.mark.parametrize("way", ["a file is in the way of the folder", "the file is a folder"])

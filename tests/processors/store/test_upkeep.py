@@ -70,7 +70,8 @@ def test_what_is_older_than_the_retention_goes(tmp_path: Path) -> None:
 def test_workers_that_left_long_ago_and_names_of_nothing_are_forgotten(tmp_path: Path) -> None:
     host = Host(tmp_path, 2, retention_s=3_600.0)
     gone, stays = host.workers
-    gone.see(call("short-lived"))
+    for worker in host.workers:
+        worker.see(call("short-lived"))
     host.settle()
     gone.store.shutdown()
     host.workers = [stays]

@@ -1,4 +1,4 @@
-"""What this machine has to offer: the spool's folder, the Prometheus port, the file."""
+"""What this machine has to offer: the spool's folder, the Prometheus port, the file, the store."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kaizen_otel.delivery import probe_folder
 from kaizen_otel.doctor.findings import Finding, error, info, ok, warning
+from kaizen_otel.doctor.shared_store import check_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ _SIGNALS: Final = ("traces", "logs")
 
 def check_machine(settings: Settings, *, otlp: bool) -> list[Finding]:
     """Findings about the settings that need something of this machine. `otlp`: whether anything leaves by OTLP."""
-    return [*_spool(settings, otlp=otlp), *_prometheus(settings), *_file(settings)]
+    return [*_spool(settings, otlp=otlp), *_prometheus(settings), *_file(settings), *check_store(settings)]
 
 
 def _spool(settings: Settings, *, otlp: bool) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from kaizen_otel.doctor.versions import check_versions
 from kaizen_processors.export.spool import Spool
 from tests.kaizen_otel.doctor.examined import at, examined, run
 from tests.processors.delivery.backend import Backend, Reply, unused_url
+from tests.processors.store.host import Host
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,6 +162,24 @@ def test_versions_that_do_not_fit_are_told(name: str, version: str | None) -> No
 
 
 # -- this machine -----------------------------------------------------------------------------------------------------
+
+
+def test_the_store_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "store.db"
+    assert "will be made" in examined(KAIZEN_OTEL_STORE=str(path)).one("store")["message"]
+    host = Host(path.parent, 2)
+    host.settle()
+    seen = examined(KAIZEN_OTEL_STORE=str(path)).one("store")
+    assert (seen["level"], seen["facts"]["workers"]) == ("ok", 2)
+    assert f"process {os.getpid()} judges" in seen["message"]
+    for worker in host.workers:
+        worker.store.shutdown()
+    assert "0 workers, nobody judges" in examined(KAIZEN_OTEL_STORE=str(path)).one("store")["message"]
+    path.write_text("this is no database " * 100)
+    broken = examined(KAIZEN_OTEL_STORE=str(path)).one("store")
+    assert (broken["level"], "cannot be read" in broken["message"]) == ("error", True)
+    for wrong in (path.parent, path / "below.db"):
+        assert examined(KAIZEN_OTEL_STORE=str(wrong)).one("store")["level"] == "error"
 
 
 def test_the_spool_is_looked_at(tmp_path: Path) -> None:

@@ -144,6 +144,9 @@ class RuleDesk:
         self._telemetry.performance.ticker.remove(_TICK)
         if self._spending is not None:
             self._telemetry.pipeline.remove(self._spending)
+        if self._office is not None:
+            self._telemetry.performance.ticker.remove(_LEAD)
+            self._office.resign()
         self.evaluator.close()
 
     def _keep_books(self, budgets: tuple[Budget, ...]) -> None:

@@ -175,6 +175,7 @@ class BudgetBook:
         self._saved = 0
         self._told = 0
         self._retells = False
+        self._took_over = False
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing spent: the parent counts what it spent, and keeps the state file."""
@@ -289,6 +290,7 @@ class BudgetBook:
                         account.passed, account.raised = 0, {}
             if state is not None:
                 self._restore(state.section(_SECTION))
+                self._took_over = True
             self._changes += 1
 
     def keep_in(self, state: AlertState) -> None:
@@ -382,10 +384,14 @@ class BudgetBook:
                         account = _Account(int(units))
                         account.passed = int(passed)
                         account.raised = {int(percent): int(since_ns) for percent, since_ns in raised.items()}
-                        known = self._accounts[name].setdefault(key, {}).setdefault(int(began), _Account())
-                        known.passed, known.raised = account.passed, account.raised
-                        if not self._shared or not section.get(_SHARED):  # else the store says it
-                            known.units += account.units
+                        found = self._accounts[name].setdefault(key, {}).setdefault(int(began), _Account())
+                        found.passed, found.raised = account.passed, account.raised
+                        if self._shared and section.get(_SHARED):  # a sum of all, as the store knows it
+                            added = max(account.units - found.known, 0)
+                            found.known += added
+                            found.units += added
+                        elif not self._took_over:  # of one process, of before it had a store
+                            found.units += account.units
                     except (ValueError, TypeError, AttributeError):
                         self._unreadable += 1
 

@@ -43,8 +43,7 @@ class Office:
         self._book: BudgetBook | None = None
         self._state_path = state_path
         self._file_told = False
-        store.before_leaving(self.leave)
-        store.stand_for_judge()
+        store.stand_for_judge(self.leave)
         self.after_fork_in_child()
         begin_anew_in_children(self)
 
@@ -53,14 +52,14 @@ class Office:
         self._leads = False
         self._stored = False
         self._state: AlertState | None = None
+        self._books_changed = False
 
     def keep_books(self, book: BudgetBook | None) -> None:
         """Count what is spent of these budgets, made without a state, with the other processes; None: of none."""
         if book is not None:
             book.share()
-            if self._leads and self._state is not None:
-                book.resume(self._state)
         self._book = book
+        self._books_changed = True  # who judges takes them over with the next beat: this may be a user's call
         self._store.share_spending(book)
 
     def follow(self) -> None:
@@ -73,6 +72,8 @@ class Office:
             return
         if not self._leads:
             self._take_over()
+        elif self._books_changed:
+            self._open_books()
         elif not self._stored and store.lease.holds():  # the store can be used again
             self._stored = True
             self._state = state = StoredState(store)
@@ -86,16 +87,27 @@ class Office:
             self._leads = False
             self._evaluator.close()
 
+    def resign(self) -> None:
+        """Leave for good, while the process goes on: it has no rules any more."""
+        self.leave()
+        self._store.share_spending(None)
+        self._store.stand_down()
+
     def _take_over(self) -> None:
         self._stored = self._store.lease.holds()
         self._state = state = self._open_state()
-        if self._book is not None:
-            self._book.resume(state)
-            if self._stored:
-                self._store.save_section(BUDGET_TERMS_SECTION, self._book.terms())
+        self._open_books()
         self._evaluator.resume(state)
         self._leads = True
         self._evaluator.tick()
+
+    def _open_books(self) -> None:
+        if self._stored:
+            terms = {} if self._book is None else self._book.terms()
+            self._store.save_section(BUDGET_TERMS_SECTION, terms)
+        if self._book is not None:
+            self._book.resume(self._state)
+        self._books_changed = False
 
     def _lay_down(self) -> None:
         self._leads = False

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from sqlite3 import Connection
 
-    from kaizen_processors.shared_spending import Purse, SpentKey
+    from kaizen_processors.shared_spending import Purse
     from kaizen_processors.store.blobs import Fold
     from kaizen_processors.store.database import Database
     from kaizen_processors.store.lease import Lease
@@ -45,7 +45,6 @@ class Exchange:
 
     Attributes:
         worker: this process's number in the file; 0 before it joined.
-        purse: who counts what is spent.
         retention_s: how long history is kept.
         blobs: what is to be kept for others to read.
     """
@@ -58,7 +57,9 @@ class Exchange:
         self._options = options
         self._clock = options.clock
         self.retention_s = options.retention_s
-        self.purse: Purse | None = None
+        self._purse: Purse | None = None
+        self._purses: tuple[Purse, ...] = ()
+        self._settled: Purse | None = None
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -80,6 +81,12 @@ class Exchange:
         self._beat_ns: int | None = None
         self._upkeep_ns: int | None = None
         self._counted: dict[str, Any] = {"workers": 0, "rows": 0, "bytes": 0, "holder": None}
+
+    def share(self, purse: Purse | None) -> None:
+        """Add up what is spent by this purse from now on; that of before is emptied once more."""
+        self._purse = purse
+        if purse is not None:
+            self._purses = (*self._purses, purse)
 
     # -- the windows' outlet --------------------------------------------------------------------------------------
 
@@ -118,8 +125,8 @@ class Exchange:
                 self._read_row = 0
                 for lease in self._leases:
                     lease.forget()
-                if self.purse is not None:
-                    self.purse.retell()
+                if self._purse is not None:
+                    self._purse.retell()
         self._file = file
         if self.worker not in self._own:
             self._own.append(self.worker)
@@ -133,11 +140,11 @@ class Exchange:
         self._notice_steps()
         now_ns = self._clock.monotonic_ns()
         rows, kept = self._waiting[:], dict(self.blobs)
-        parts = {} if self.purse is None else self.purse.parts()
+        purses = self._purses
+        told = [(purse, parts) for purse in purses if (parts := purse.parts())]
         due = self._beat_ns is None or now_ns - self._beat_ns >= HEARTBEAT_NS
-        if not (rows or kept or parts or due or final):
+        if not (rows or kept or told or due or final):
             return
-        sums: dict[SpentKey, int] = {}
         try:
             with self._database.write() as connection:
                 self._check_names(connection)
@@ -145,19 +152,20 @@ class Exchange:
                 insert(connection, self.worker, numbered)
                 for kind, data in kept.items():
                     blob_rows.put(connection, self.worker, kind, data, self._clock.time_ns())
-                sums = spent.add(connection, parts)
+                sums = [spent.add(connection, parts) for _, parts in told]
                 self._say_alive(connection, final=final)
         except BaseException:
             self._names.forget()  # those of a transaction that was rolled back
-            if self.purse is not None and parts:
-                self.purse.retell()
+            for purse, _ in told:
+                purse.retell()
             raise
         del self._waiting[: len(rows)]
         for kind, data in kept.items():
             if self.blobs.get(kind) is data:
                 del self.blobs[kind]
-        if self.purse is not None and parts:
-            self.purse.settle(sums, parts)
+        for (purse, parts), total in zip(told, sums, strict=True):
+            purse.settle(total, parts)
+        self._purses = tuple(one for one in self._purses if one is self._purse or one not in purses)
         self._beat_ns = now_ns
         if due:
             self._count()
@@ -202,7 +210,8 @@ class Exchange:
         with self._database.read() as connection:
             last = _last_row(connection)  # from here on it is one moment's state
             (version,) = connection.execute("PRAGMA data_version").fetchone()
-            if version != self._seen_version or self._read_row is None:  # else only this process wrote
+            # Else only this process wrote.
+            if version != self._seen_version or self._read_row is None or self._settled is not self._purse:
                 self._learn(connection)
             self._read_row, self._seen_version = last, version
 
@@ -219,10 +228,13 @@ class Exchange:
             own = ", ".join(map(str, self._own))
             where = f"s.id > ? AND s.step = 1 AND s.worker NOT IN ({own})"
             self._windows.absorb(self._local(select(connection, where, (self._read_row,))))
-        if self.purse is not None:
-            sums, self._change = spent.changed_since(connection, self._change)
+        if self._purse is not None:
+            # Of a purse that is new all sums are news.
+            known = self._change if self._purse is self._settled else 0
+            sums, self._change = spent.changed_since(connection, known)
+            self._settled = self._purse
             if sums:
-                self.purse.settle(sums, {})
+                self._purse.settle(sums, {})
 
     def _local(self, found: Iterator[tuple[int, SlotRow]]) -> Iterator[SlotRow]:
         for _, row in found:

@@ -88,7 +88,7 @@ class Store:
         self._candidate = False
         self._exchange = Exchange(self._database, windows, (self.lease, self._upkeep), self._options)
         self._folds: dict[str, Fold] = {}
-        self._leaving: tuple[Callable[[], object], ...] = ()
+        self._leave_office: Callable[[], object] | None = None
         self._closed = False
         self._begin()
         windows.hand_over_to(self._exchange)
@@ -151,6 +151,8 @@ class Store:
             self._exchange.tell()
             for lease in (self._upkeep, self.lease) if self._candidate else (self._upkeep,):
                 lease.step(self._database, self._exchange.worker)
+            if not self._candidate:
+                self.lease.release(self._database)
             self._exchange.learn()
             if self._upkeep.holds():
                 self._exchange.keep_up(self._folds)
@@ -203,9 +205,19 @@ class Store:
 
     # -- what others ask for --------------------------------------------------------------------------------------
 
-    def stand_for_judge(self) -> None:
-        """Be one of those who may judge and notify: this process has rules, or somebody to tell."""
+    def stand_for_judge(self, leave: Callable[[], object] | None = None) -> None:
+        """Be one of those who may judge and notify: this process has rules, or somebody to tell.
+
+        Args:
+            leave: called at the end, before the lease is given back: lays down what is done with it.
+        """
         self._candidate = True
+        self._leave_office = leave
+
+    def stand_down(self) -> None:
+        """Judge no more. The lease is given back with the next beat."""
+        self._candidate = False
+        self._leave_office = None
 
     def leads(self) -> bool:
         """Whether this process judges and notifies: it holds the lease, or the store has failed for a minute.
@@ -230,9 +242,11 @@ class Store:
         self._exchange.retention_s = DEFAULT_RETENTION_S if retention_s is None else retention_s
 
     def share_spending(self, purse: Purse | None) -> None:
-        """Add what these budgets count to what the other processes spend, and tell them the sum."""
-        with self._lock:
-            self._exchange.purse = purse
+        """Add what these budgets count to what the other processes spend, and tell them the sum; None: of no budget.
+
+        What those of before have counted is still told.
+        """
+        self._exchange.share(purse)
 
     def section(self, name: str) -> dict[str, Any]:
         """What was saved last under a name, by whoever held the lease.
@@ -299,10 +313,6 @@ class Store:
 
     # -- the end --------------------------------------------------------------------------------------------------
 
-    def before_leaving(self, leave: Callable[[], object]) -> None:
-        """Call this at the end, before the lease is given back: whoever judges lays that down."""
-        self._leaving = (*self._leaving, leave)
-
     def flush(self, *, final: bool = False) -> bool:
         """Tell now what was counted, with `final` in the open slot, too; whether all of it is in the store."""
         if final:
@@ -323,8 +333,8 @@ class Store:
         del timeout_s
         if self._closed:
             return True
-        for leave in self._leaving:
-            leave()
+        if self._leave_office is not None:
+            self._leave_office()
         self._windows.hand_over_open()
         if not self._lock.acquire(timeout=_CLOSE_WAIT_S):
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,6 +149,33 @@ def test_a_process_without_rules_leaves_judging_to_those_that_have_some(host: Ho
     assert judge.heard == [("failing", "firing")]
     assert not without.store.leads()
     host.workers = [without, judge]  # type: ignore[list-item]
+
+
+def test_who_has_no_rules_any_more_hands_over_and_loses_no_money(host: Host) -> None:
+    first, second = judges(host, 2)
+    host.pass_time(2)
+    first.book.spend(UNITS_PER_USD * 3 // 4)
+    first.office.resign()
+    host.pass_time(12)
+    assert not first.worker.store.leads()
+    assert second.worker.store.leads()
+    assert second.book.spent_units("all") == UNITS_PER_USD * 3 // 4
+    assert second.heard == [("all", "firing")]
+
+
+def test_other_budgets_are_judged_by_what_all_have_spent(host: Host) -> None:
+    first, second = judges(host, 2)
+    second.book.spend(UNITS_PER_USD // 4)
+    host.pass_time(2)
+    first.book.spend(UNITS_PER_USD // 4)
+    for judge in (first, second):
+        judge.evaluator.unwatch(judge.book)
+        judge.book = BudgetBook([replace(BUDGET, at=(40,))], clock=host.clock)
+        judge.evaluator.watch(judge.book)
+        judge.office.keep_books(judge.book)
+    host.pass_time(12)
+    assert {judge.book.spent_units("all") for judge in (first, second)} == {UNITS_PER_USD // 2}
+    assert all_heard([first, second]) == [("all", "firing")]
 
 
 def test_a_clean_shutdown_hands_over_with_the_next_beat(host: Host) -> None:

@@ -80,6 +80,7 @@ class Exchange:
         self._change = 0
         self._beat_ns: int | None = None
         self._upkeep_ns: int | None = None
+        self._counted_ns: int | None = None
         self._counted: dict[str, Any] = {"workers": 0, "rows": 0, "bytes": 0, "holder": None}
 
     def share(self, purse: Purse | None) -> None:
@@ -167,7 +168,8 @@ class Exchange:
             purse.settle(total, parts)
         self._purses = tuple(one for one in self._purses if one is self._purse or one not in purses)
         self._beat_ns = now_ns
-        if due:
+        if self._counted_ns is None or now_ns - self._counted_ns >= HEARTBEAT_NS:
+            self._counted_ns = now_ns
             self._count()
 
     def _notice_steps(self) -> None:

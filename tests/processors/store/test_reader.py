@@ -86,6 +86,18 @@ def test_a_worker_keeps_something_of_its_own_which_is_folded_when_it_is_gone(tmp
     assert values(host.workers[0].store.blobs("counts")) == ([b"1"], b"23")
 
 
+def test_a_worker_that_writes_every_second_still_counts_the_others(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    host.pass_time(1)
+    host.workers.append(host.start())
+    for second in range(12):
+        for worker in host.workers:
+            worker.store.put_blob("kind", str(second).encode())
+        host.pass_time(1)
+    stats = host.workers[0].store.stats()
+    assert (stats["workers"], stats["holder"], stats["rows_waiting"]) == (2, os.getpid(), 0)
+
+
 def values(found: tuple[list[tuple[Worker, bytes]], bytes | None]) -> tuple[list[bytes], bytes | None]:
     return [data for _, data in found[0]], found[1]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -362,6 +361,3 @@ def test_rows_that_make_no_sense_are_left_out(tmp_path: Path) -> None:
     newcomer.tick()
     assert newcomer.windows.read(Group(), 3_600.0).sums.model_calls == 1
     assert newcomer.failures == {}
-
-
-assert resource  # not on Windows, as the limits that the programs set

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -110,6 +111,7 @@ class Database:
         self.close()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            _make_private(self.path)
             connection = self._connection = sqlite3.connect(
                 self.path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
             )
@@ -238,6 +240,13 @@ class Database:
                     connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {max(version, VERSION)}")
+
+
+def _make_private(path: Path) -> None:
+    """Make the file for its owner alone, where there is none: it names users and sessions. Its log will be like it."""
+    # Never on one that exists: closing it here would drop the locks that SQLite holds on it in this process.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _version_of(connection: sqlite3.Connection) -> int:

@@ -86,6 +86,15 @@ def test_a_worker_keeps_something_of_its_own_which_is_folded_when_it_is_gone(tmp
     assert values(host.workers[0].store.blobs("counts")) == ([b"1"], b"23")
 
 
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    host.workers[0].see(call())
+    host.settle()
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["store.db", "store.db-shm", "store.db-wal"]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
 def test_a_worker_that_writes_every_second_still_counts_the_others(tmp_path: Path) -> None:
     host = Host(tmp_path, 1)
     host.pass_time(1)

@@ -6,11 +6,8 @@ an environment variable. Both raise `Refused`; only the caller knows which place
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.settings.errors import Refused
@@ -24,8 +21,6 @@ _FALSE_WORDS = frozenset({"false", "no", "off", "0"})
 _NONE_WORDS = frozenset({"none", "null"})
 _MAX_TEXT = 1_024
 _MAX_ITEMS = 1_000
-PRODUCTION_RULES = "production"
-"""The word for `kaizen_processors.alerts.production_rules`."""
 _KAIZEN_LEVELS = {"detailed": "standard", "verbose": "comprehensive"}
 """`KaizenConfig` (kaizen 2.46) refuses every monitoring_level but its own `basic`, `detailed` and `verbose`."""
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
@@ -268,43 +263,6 @@ class FilePath(Kind):
             raise Refused("no home folder is known for ~") from None
 
 
-class RulesSource(FilePath):
-    """Rules of alerts: a file, the word `production`, or (not from text) a dictionary with the keys of a file."""
-
-    def is_path(self, text: str) -> bool:
-        """All but the word."""
-        return text.strip().lower() != PRODUCTION_RULES and super().is_path(text)
-
-    def _allowed(self) -> str:
-        return "a path, production, a dictionary with `rules`"
-
-    def _check(self, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return _own_copy(value)
-        word = value.strip().lower() if isinstance(value, str) else None
-        return PRODUCTION_RULES if word == PRODUCTION_RULES else super()._check(value)
-
-
-class Table(Kind):
-    """A dictionary with names for keys; JSON where only text is possible."""
-
-    def _allowed(self) -> str:
-        return "a dictionary; as text, one in JSON"
-
-    def _read(self, text: str) -> Any:
-        import json  # noqa: PLC0415 - few have such a variable
-
-        try:
-            return self._check(json.loads(text))
-        except (ValueError, RecursionError):
-            raise Refused("not JSON") from None
-
-    def _check(self, value: Any) -> Mapping[str, Any]:
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise Refused
-        return _own_copy(value)
-
-
 class Lines(Kind):
     """Texts: a list, or one text with commas between them."""
 
@@ -374,11 +332,6 @@ class Has(Kind):
         if isinstance(value, type) or not all(callable(getattr(value, name, None)) for name in self._methods):
             raise Refused
         return value
-
-
-def _own_copy(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give a copy that stays as it is: whoever gave it may go on changing theirs."""
-    return MappingProxyType(copy.deepcopy(dict(value)))
 
 
 def _bytes(text: str) -> int:

@@ -22,13 +22,12 @@ from kaizen_otel.settings.kinds import (
     Number,
     OneOf,
     Patterns,
-    RulesSource,
     Size,
-    Table,
     Text,
     Whole,
 )
 from kaizen_otel.settings.levels import MonitoringLevel
+from kaizen_otel.settings.tables import RulesSource, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -185,7 +185,7 @@ class Ledger:
     def __init__(self, max_keys: int = 2_000, clock: Clock = SYSTEM_CLOCK) -> None:
         """Start empty."""
         self._max_keys = max_keys
-        self._clock = clock
+        self.clock = self._clock = clock
         self.after_fork_in_child()
         begin_anew_in_children(self)
 
@@ -284,6 +284,16 @@ class Ledger:
         with self._lock:
             known = self._active.copy()
             return {name for name, one in known.items() if one.running or one.ended_ns >= oldest}
+
+    def active_for_ns(self) -> dict[str, int | None]:
+        """The agents that are active, and how much longer they will be; None for one that runs."""
+        now_ns = self._clock.monotonic_ns()
+        with self._lock:
+            known = self._active.copy()
+            left = {
+                name: None if one.running else one.ended_ns + ACTIVE_WITHIN_NS - now_ns for name, one in known.items()
+            }
+        return {name: left_ns for name, left_ns in left.items() if left_ns is None or left_ns >= 0}
 
     def is_active(self, agent_name: str) -> bool:
         """Whether an execution of this agent runs, or ended within five minutes."""

@@ -7,7 +7,7 @@ exemplars point at the trace.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
     Labels = dict[str, str | int] | dict[str, str]
     Recording = Callable[[float, Labels, Context | None], None]
+
+
+class Recordable(Protocol):
+    """A histogram, or what stands for one."""
+
+    def record(self, amount: float, attributes: Labels, context: Context | None = None) -> None:
+        """Record one value."""
+        ...
 
 
 class Instruments:
@@ -66,7 +74,7 @@ class Instruments:
         self._environment = environment
         self.recorder = recorder
 
-    def record(self, histogram: Histogram, value: float, labels: Labels, context: Context | None) -> None:
+    def record(self, histogram: Recordable, value: float, labels: Labels, context: Context | None) -> None:
         """Record one value of one of the histograms in the context of its span."""
         self.recorder.run(histogram.record, value, labels, context)
 

@@ -14,6 +14,7 @@ from kaizen_otel.alert_handlers import register_alert_handler, unregister_alert_
 from kaizen_otel.api import (
     flush,
     get_transparency_interface,
+    host_metrics,
     instrument,
     record_business_metrics,
     record_evaluation,
@@ -54,6 +55,7 @@ __all__ = [
     "evaluator",
     "flush",
     "get_transparency_interface",
+    "host_metrics",
     "instrument",
     "measure",
     "record_business_metrics",

@@ -69,6 +69,29 @@ def stats() -> dict[str, Any]:
     return telemetry.stats()
 
 
+def host_metrics() -> str:
+    r"""The metrics of all processes that share a store, as Prometheus reads them: for a route of your own.
+
+    Any of the processes answers for all: with its own figures of this moment, and the others' of eleven seconds ago
+    or less. Without a store they are this process's. Where nobody watches, or they are not kept
+    (`Settings.host_metrics`), or cannot be known, it is one comment that says so. Serve it as `text/plain;
+    version=0.0.4`.
+
+    Example:
+        >>> host_metrics()
+        '# kaizen-otel: nothing is watched here\n'
+    """
+    telemetry = active()
+    if telemetry is None:
+        return "# kaizen-otel: nothing is watched here\n"
+    host = telemetry.providers.host
+    if host is None:
+        return "# kaizen-otel: metrics are not kept for this; set host_metrics\n"
+    with telemetry.fence("host_metrics.text"):
+        return host.text()
+    return "# kaizen-otel: the metrics of this host are not known\n"
+
+
 def snapshot(
     window: float | str | timedelta = "5m", *, agent: str | None = None, model: str | None = None
 ) -> PerformanceSnapshot:

@@ -70,7 +70,7 @@ def build_own_traces(settings: Settings, fence: Fence) -> OwnTraces:
     Raises:
         SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
     """
-    provider = TracerProvider(resource=_resource(settings), id_generator=settings.id_generator or OwnIdGenerator())
+    provider = TracerProvider(resource=resource_of(settings), id_generator=settings.id_generator or OwnIdGenerator())
     if not otlp_wanted(settings):
         return OwnTraces(provider)
     from kaizen_otel.delivery import own_delivery  # noqa: PLC0415 - loaded when used
@@ -96,7 +96,7 @@ def build_own_events(settings: Settings, fence: Fence) -> OwnLogs | None:
     if not otlp_wanted(settings, "LOGS") or application_has_logs():
         return None
     try:
-        return build_own_logs(_resource(settings), settings, fence)
+        return build_own_logs(resource_of(settings), settings, fence)
     except ValueError as error:
         raise SettingsError(str(error)) from error
 
@@ -140,10 +140,10 @@ def build_own_metrics(settings: Settings) -> OwnMetrics | None:
             )
         )
     server = None
-    if settings.prometheus_port is not None:
+    if settings.prometheus_port is not None and settings.serves_own_metrics:
         reader, server = _prometheus_endpoint(settings.prometheus_host, settings.prometheus_port)
         readers.append(reader)
-    return OwnMetrics(MeterProvider(readers, resource=_resource(settings)), server) if readers else None
+    return OwnMetrics(MeterProvider(readers, resource=resource_of(settings)), server) if readers else None
 
 
 def local_outputs(settings: Settings) -> list[Observer]:
@@ -225,7 +225,8 @@ class _LastBatch:
         return True
 
 
-def _resource(settings: Settings) -> Resource:
+def resource_of(settings: Settings) -> Resource:
+    """What this process is to whoever gets its telemetry from our own providers."""
     # OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME are read by Resource.create; an explicit setting wins over them.
     given: dict[str, str] = {}
     if settings.service_name is not None:

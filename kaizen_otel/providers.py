@@ -28,6 +28,7 @@ from kaizen_otel.outputs import (
     build_own_traces,
     local_outputs,
     otlp_wanted,
+    resource_of,
 )
 from kaizen_processors.meters import Instruments
 from kaizen_processors.pipeline import PipelineSpanProcessor
@@ -39,14 +40,17 @@ from kaizen_semconv import GEN_AI_SCHEMA_URLS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Tracer
 
+    from kaizen_otel.host_sum import HostMetrics
     from kaizen_otel.otel_logs import OwnLogs
     from kaizen_otel.self_alerts import SelfAlerts
     from kaizen_otel.settings import Settings
     from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
+    from kaizen_processors.host_metrics.twin import TwinInstruments
     from kaizen_processors.ledger import Ledger
     from kaizen_processors.pipeline import Pipeline
     from kaizen_processors.recording import HistogramRecorder
@@ -84,7 +88,9 @@ class Providers:
         self._joined: Any = None
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
         self._own_logs: OwnLogs | None = None
-        self.instruments: Instruments | None = None  # None when metrics are off
+        self.instruments: Instruments | TwinInstruments | None = None  # None when metrics are off
+        self._main_instruments: Instruments | None = None  # those of the provider that exports
+        self.host: HostMetrics | None = None  # where metrics are kept for the host's sum
         for observer in local_outputs(settings):
             pipeline.add(observer)
         if not self.disabled:
@@ -180,7 +186,7 @@ class Providers:
         provider = settings.meter_provider
         found = metrics.get_meter_provider()
         theirs = isinstance(found, MeterProvider) and found not in _ours
-        if provider is None and theirs and settings.prometheus_port is None:
+        if provider is None and theirs and not settings.serves_own_metrics:
             provider = found  # it may have any exporter; an endpoint of ours needs a reader of its own
         if provider is None:
             own = self._own_metrics = self._own_metrics or build_own_metrics(settings)
@@ -197,24 +203,44 @@ class Providers:
         if instruments is None:
             meter = provider.get_meter(SCOPE_NAME, __version__, self._schema_url)
             instruments = made[settings.conventions] = Instruments(meter, settings.conventions)
-        if self.instruments is not None and self.instruments is not instruments:
-            self.instruments.disarm()
-        self.instruments = instruments
+        if self._main_instruments is not None and self._main_instruments is not instruments:
+            self._main_instruments.disarm()
+        self._main_instruments = instruments
+        self._keep_for_host()
         self._arm_instruments()
+
+    def _keep_for_host(self) -> None:
+        settings = self._settings
+        if not settings.keeps_host_metrics or self.host is not None:
+            return
+        from kaizen_otel.host_sum import HostMetrics  # noqa: PLC0415 - loaded when used
+
+        self.host = HostMetrics(settings, self._ledger, self._fence, resource_of(settings), self._schema_url)
+        self.host.worker.on_anew = self._arm_instruments  # a forked child has other ones
 
     @property
     def prometheus_port(self) -> int | None:
         """The port that our Prometheus endpoint listens on, if there is one."""
+        if self.host is not None and self.host.prometheus_port is not None:
+            return self.host.prometheus_port
         return None if self._own_metrics is None else self._own_metrics.prometheus_port
+
+    @property
+    def joined_resource(self) -> Resource | None:
+        """What the application's own tracer provider says it is."""
+        return getattr(self._joined, "resource", None)
 
     def _arm_instruments(self) -> None:
         settings = self._settings
         if settings.deferred_histograms != isinstance(self._recorder, DeferredRecorder):
             self._recorder.shutdown()
             self._recorder = DeferredRecorder(self._fence) if settings.deferred_histograms else DirectRecorder()
-        if self.instruments is not None:
-            self.instruments.arm(self._ledger, settings.environment or "", self._recorder)
-            self.instruments.about_telemetry.arm(self)
+        main, host = self._main_instruments, self.host
+        for instruments in (main, None if host is None else host.worker.instruments):
+            if instruments is not None:
+                instruments.arm(self._ledger, settings.environment or "", self._recorder)
+                instruments.about_telemetry.arm(self)
+        self.instruments = main if main is None or host is None else host.beside(main)
 
     def reconfigure(self, settings: Settings) -> None:
         """Take later settings into account: outputs that were off are opened; what is open stays as it is."""
@@ -227,7 +253,10 @@ class Providers:
             self._pipeline.add(observer)
         if not self.disabled and self.tracer is None:
             self._find_tracer()
-        if not self.disabled and settings.prometheus_port != before.prometheus_port:
+        if not self.disabled and (
+            settings.prometheus_port != before.prometheus_port
+            or settings.keeps_host_metrics != before.keeps_host_metrics
+        ):
             self._find_meter()
         self._arm_instruments()
 
@@ -348,12 +377,12 @@ class Providers:
                 shell.disarm()
         self._recorder.shutdown()
         own_logger = None if self._own_logs is None else self._own_logs.provider
-        for ours in (self._own_tracer_provider, self._own_metrics, own_logger):
+        for ours in (self._own_tracer_provider, self._own_metrics, self.host, own_logger):
             if ours is not None:
                 with self._fence("provider.shutdown"):
                     ours.shutdown()
-        if self.instruments is not None:
-            self.instruments.disarm()
+        if self._main_instruments is not None:
+            self._main_instruments.disarm()
         self.tracer = None
 
     def _tracer_of(self, provider: Any) -> Tracer | None:

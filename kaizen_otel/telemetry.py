@@ -15,6 +15,7 @@ from kaizen_otel.alert_handlers import RULE_SETTINGS, rules_wanted
 from kaizen_otel.content import ContentWriter
 from kaizen_otel.context import in_force
 from kaizen_otel.exits import ClosingAtExit
+from kaizen_otel.host_desk import HostDesk
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
 from kaizen_otel.invocations.attribution import attribution_in
 from kaizen_otel.invocations.base import NULL_INVOCATION, NullInvocation, SilentInvocation
@@ -101,11 +102,13 @@ class Telemetry:
         self.quality = QualityDesk(self)
         self.performance = PerformanceDesk(self)
         self.pending = self._tell_of_what_runs()
+        self.host = HostDesk(self)
         self._rules: RuleDesk | None = None
         self._correlates_logs = settings.console if settings.log_correlation is None else settings.log_correlation
         if self._correlates_logs:
             log_correlation.install(fence=self.fence)
         try:
+            self.host.open()
             self._configure_rules(settings)
         except SettingsError:
             self.shutdown()
@@ -258,6 +261,10 @@ class Telemetry:
             self.content.configure(settings)
             self.performance.configure(settings)
             self._read_settings()
+            try:
+                self.host.share_metrics()
+            except SettingsError as error:
+                self._refuse(error)
 
     def agent_created(self, name: str, config: Mapping[Any, Any]) -> None:
         """Remember an agent that `create_agent` made, with what its `transparency` says."""
@@ -332,6 +339,7 @@ class Telemetry:
         if self._rules is not None:
             told = self._rules.flush(timeout_s) and told
         if self.performance.store is not None:
+            self.host.tell()
             self.performance.store.flush()
         return self.providers.flush(timeout_s) and judged and written and told
 
@@ -349,6 +357,7 @@ class Telemetry:
         left_s = 0.9 * (deadline_s - time.monotonic())  # the rest is for whoever waits to come back
         jobs: list[Callable[[], object]] = [partial(self.pipeline.flush, left_s)]
         if (store := self.performance.store) is not None:
+            self.host.tell()
             jobs.append(store.shutdown if final else store.flush)
         jobs += self.providers.last_deliveries(left_s, final=final)
         all_at_once(jobs, left_s, self.fence)

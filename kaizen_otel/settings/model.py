@@ -144,6 +144,13 @@ class Settings:
     prometheus_host: str = field(
         default="localhost", metadata=_about(Text(), "address that the Prometheus endpoint listens on")
     )
+    host_metrics: bool | None = field(
+        default=None,
+        metadata=_about(
+            Flag(optional=True),
+            "add metrics up over all processes of a `store`; none: where there is one, and a `prometheus_port`",
+        ),
+    )
     otlp: bool | None = field(
         default=None,
         metadata=_about(
@@ -402,6 +409,17 @@ class Settings:
         """Whether windows are kept: from the level `standard` up, and where there is a store at `basic`, too."""
         least = MonitoringLevel.STANDARD if self.store is None else MonitoringLevel.BASIC
         return self.windows and self.monitoring_level >= least
+
+    @property
+    def keeps_host_metrics(self) -> bool:
+        """Whether metrics are kept for `kaizen_otel.host_metrics()`, and for the sum over the processes of a store."""
+        default = self.store is not None and self.prometheus_port is not None
+        return self.metrics and (default if self.host_metrics is None else self.host_metrics)
+
+    @property
+    def serves_own_metrics(self) -> bool:
+        """Whether the Prometheus endpoint serves this process alone, not the sum over the processes of a store."""
+        return self.prometheus_port is not None and not (self.keeps_host_metrics and self.store is not None)
 
     def describe(self) -> str:
         """Give a table of every field, its value (secrets masked) and where it came from."""

@@ -92,6 +92,11 @@ class Exchange:
     # -- the windows' outlet --------------------------------------------------------------------------------------
 
     @property
+    def own(self) -> tuple[int, ...]:
+        """All numbers that this process ever had in this file."""
+        return tuple(self._own)
+
+    @property
     def rows_waiting(self) -> int:
         """Rows that are in no file yet."""
         return len(self._waiting)

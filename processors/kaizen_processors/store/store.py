@@ -89,6 +89,7 @@ class Store:
         self._exchange = Exchange(self._database, windows, (self.lease, self._upkeep), self._options)
         self._folds: dict[str, Fold] = {}
         self._leave_office: Callable[[], object] | None = None
+        self._last_words: tuple[Callable[[], object], ...] = ()
         self._closed = False
         self._begin()
         windows.hand_over_to(self._exchange)
@@ -278,6 +279,26 @@ class Store:
         """Keep something of this worker's for others to read, from the next beat on. May be called from any thread."""
         self._exchange.blobs[kind] = data
 
+    def write_blob(self, kind: str, data: bytes) -> None:
+        """The same, here and now: whoever reads the store afterwards finds it.
+
+        Raises:
+            StoreError: it cannot be written; what was kept of this kind stays.
+        """
+        with self._lock:
+            if not self._exchange.worker:
+                raise StoreError("closed", "this process has not joined the store yet")
+            try:
+                with self._database.write() as connection:
+                    blobs.put(connection, self._exchange.worker, kind, data, self._clock.time_ns())
+            except sqlite3.Error as error:
+                raise why(error) from error
+            self._exchange.blobs.pop(kind, None)  # what was to be written with the next beat is older
+
+    def before_the_end(self, say: Callable[[], object]) -> None:
+        """Call this before the last is written: what it puts here is kept. It must not raise."""
+        self._last_words = (*self._last_words, say)
+
     def fold_blobs(self, kind: str, add: Fold) -> None:
         """Let the holder fold the values of workers that are gone into one: `add(folded so far or None, value)`."""
         self._folds[kind] = add
@@ -294,6 +315,11 @@ class Store:
                     return blobs.blobs_of(connection, kind), blobs.retired_of(connection, kind)
             except sqlite3.Error as error:
                 raise why(error) from error
+
+    @property
+    def own_workers(self) -> tuple[int, ...]:
+        """All numbers that this process ever had in the file."""
+        return self._exchange.own
 
     @property
     def worker(self) -> int:
@@ -335,6 +361,8 @@ class Store:
             return True
         if self._leave_office is not None:
             self._leave_office()
+        for say in self._last_words:
+            say()
         self._windows.hand_over_open()
         if not self._lock.acquire(timeout=_CLOSE_WAIT_S):
             return False

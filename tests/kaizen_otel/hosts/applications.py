@@ -8,6 +8,7 @@ KAIZEN_TEST_ALERTS    a file that gets a line for each alert: its type, its stat
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from contextlib import ExitStack
@@ -52,9 +53,29 @@ async def ask_awaited(name: str) -> str:
     return str(answer["answer"])
 
 
+def of_this_process(what: str) -> str:
+    """`metrics`: those of the host; `sums`: those of this process's ledger, exactly, and the port that it serves.
+
+    `flush`: the same, after a flush.
+    """
+    if what == "flush":
+        kaizen_otel.flush()
+    if what == "metrics":
+        return f"# pid {os.getpid()}\n{kaizen_otel.host_metrics()}"
+    stats = kaizen_otel.stats()
+    calls = [[*key, one["input_tokens"], one["output_tokens"], str(one["cost"])] for key, one in stats["calls"].items()]
+    executions = [[*key, count] for key, count in stats["executions"].items()]
+    said = {"calls": calls, "executions": executions, "port": stats["prometheus_port"], "failures": stats["failures"]}
+    return json.dumps({"pid": os.getpid(), **said})
+
+
 def wsgi(environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], Any]) -> Iterable[bytes]:
-    """`GET /{agent}`: the answer, and the process and thread that gave it."""
-    answer = ask(environ["PATH_INFO"].strip("/"))
+    """`GET /{agent}`: the answer, the process and thread that gave it; `GET /metrics`, `/sums`, `/flush`: figures."""
+    path = environ["PATH_INFO"].strip("/")
+    if path in {"metrics", "sums", "flush"}:
+        start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+        return [of_this_process(path).encode()]
+    answer = ask(path)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{answer} {os.getpid()} {threading.get_ident()}".encode()]
 

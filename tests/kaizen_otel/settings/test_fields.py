@@ -90,6 +90,7 @@ CASES = [
     Case("file", None, Path("/x/y.jsonl"), "/x/y.jsonl", "/x/y.jsonl", [3, "", "a\x00b", b"x"], ["a\x00b"]),
     Case("prometheus_port", None, 9_000, 9_000, "9000", [-1, 65_536, "9000", 1.0], ["-1", "65536", "http"]),
     Case("prometheus_host", "localhost", "0.0.0.0", "0.0.0.0", "0.0.0.0", ["", None, 3], ["\x01"]),  # noqa: S104 - a value
+    Case("host_metrics", None, True, True, "on", [1, "true"], ["2"]),
     Case("otlp", None, True, True, "on", [1, "true"], ["2"]),
     Case(
         "queue_bytes",

@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "demo": ("kaizen_otel.demo.command:demo", "Run a support desk of real Kaizen agents and show their traces."),
     "doctor": ("kaizen_otel.commands.doctor:doctor", "Check settings, versions, and whether telemetry arrives."),
     "rules": ("kaizen_otel.commands.rules:rules", "Write rules and their unit tests for Prometheus."),
+    "report": ("kaizen_otel.commands.report:report", "Report what an application did and cost, from its store."),
+    "top": ("kaizen_otel.commands.top:top", "Watch a running application from its store."),
     "open": ("kaizen_otel.commands.open_file:open_file", "Show trees and totals of an OTLP-JSON file."),
 }
 

@@ -179,7 +179,7 @@ class Snapshots:
         group = Group(agent, model)
         window = self._windows.read(group, window_s)
         day = window if window_s == DAY_S else self._windows.read(group, DAY_S, with_latency=False)
-        return _snapshot(window, day, self._clock.time_ns(), self.active_agents(group))
+        return snapshot_of(window, day, self._clock.time_ns(), self.active_agents(group))
 
     def value(self, condition: str, group: Group, window_s: float) -> float | None:
         """Give one figure, as a rule asks for it; None when it is not known.
@@ -228,10 +228,18 @@ def nothing_seen(
 ) -> PerformanceSnapshot:
     """The snapshot of a time in which nobody watched."""
     window = Window(Group(agent, model), window_s, 0.0, WindowSums())
-    return _snapshot(window, window, clock.time_ns(), None)
+    return snapshot_of(window, window, clock.time_ns(), None)
 
 
-def _snapshot(window: Window, day: Window, time_ns: int, active_agents: int | None) -> PerformanceSnapshot:
+def snapshot_of(window: Window, day: Window, time_ns: int, active_agents: int | None) -> PerformanceSnapshot:
+    """Give the figures of a window.
+
+    Args:
+        window: what it is a snapshot of.
+        day: the same group's last 24 hours, for what is always of a day.
+        time_ns: wall clock of the snapshot.
+        active_agents: how many are active; None where that is not known.
+    """
     sums, group = window.sums, window.group
     known: dict[str, Any] = {
         _FIELD_OF.get(one.name, one.name): one.compute(day if one.window_s == DAY_S else window)

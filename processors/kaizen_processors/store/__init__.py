@@ -9,7 +9,7 @@
 from kaizen_processors.store.database import StoreError
 from kaizen_processors.store.history import Period
 from kaizen_processors.store.lease import LeaseState
-from kaizen_processors.store.notes import store_of_pid
+from kaizen_processors.store.notes import store_of_pid, stores_of_running
 from kaizen_processors.store.processes import Worker
 from kaizen_processors.store.reader import BudgetStanding, StoreReader
 from kaizen_processors.store.sections import StoredState
@@ -26,4 +26,5 @@ __all__ = [
     "StoredState",
     "Worker",
     "store_of_pid",
+    "stores_of_running",
 ]

@@ -55,6 +55,17 @@ def store_of_pid(pid: int) -> Path | None:
         return None
 
 
+def stores_of_running() -> dict[Path, list[int]]:
+    """The stores of this user's running processes, and which processes work with each."""
+    found: dict[Path, list[int]] = {}
+    with contextlib.suppress(OSError):
+        for one in sorted(_folder().glob("*.json")):
+            path = store_of_pid(int(one.stem)) if one.stem.isdecimal() else None
+            if path is not None:
+                found.setdefault(path, []).append(int(one.stem))
+    return {path: sorted(pids) for path, pids in found.items()}
+
+
 def _folder() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and Path(runtime).is_dir():

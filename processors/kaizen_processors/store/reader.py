@@ -17,14 +17,17 @@ from kaizen_processors.store import blobs, history, spent
 from kaizen_processors.store.database import BUSY_S, StoreError, why
 from kaizen_processors.store.lease import LeaseState, lease_of
 from kaizen_processors.store.processes import Worker, workers_of
+from kaizen_processors.store.rows import ending_after, select
 from kaizen_processors.store.schema import VERSION
 from kaizen_processors.store.sections import section_of
-from kaizen_processors.windows import EVERYTHING, NS, Group, Window
+from kaizen_processors.windows import EVERYTHING, NS, SLOT_NS, Group, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from kaizen_processors.clock import Clock
+    from kaizen_processors.slot_rows import SlotRow
     from kaizen_processors.store.history import Period
 
 ALERTS_SECTION: Final = "alerts"
@@ -132,6 +135,20 @@ class StoreReader:
             ValueError: they are shorter than a second, end before they begin, or are more than 100,000.
         """
         return history.history_of(self._connection, since_ns, until_ns, step_s, group)
+
+    def rows_since(self, since_ns: int) -> Iterator[SlotRow]:
+        """Every row of the slots that ended after a moment, in no order: for who adds up by other keys."""
+        for _, row in select(self._connection, *ending_after(since_ns // SLOT_NS)):
+            yield row
+
+    def rows(self, since_ns: int, until_ns: int) -> Iterator[SlotRow]:
+        """Every row of the slots that begin in a stretch of time, in no order: for who adds up by other keys.
+
+        A row's time is `number * SLOT_NS`, its length `step * SLOT_NS`.
+        """
+        first, last = -(-since_ns // SLOT_NS), -(-until_ns // SLOT_NS)
+        for _, row in select(self._connection, "s.number >= ? AND s.number < ?", (first, last)):
+            yield row
 
     def alerts(self) -> list[dict[str, Any]]:
         """The alerts that fire now, as handlers get them."""

@@ -112,10 +112,10 @@ class PerformanceSnapshot:
         return None if found is None else float(found)
 
     def __getitem__(self, key: str) -> Any:
-        if key in CONDITIONS:
-            return self.value(key)
         if key in _KEYS or key in _ALIASES:
             return getattr(self, _ALIASES.get(key, key))
+        if key in CONDITIONS:
+            return self.value(key)
         raise KeyError(key)
 
     def keys(self) -> tuple[str, ...]:

@@ -221,3 +221,9 @@ def test_sums_are_integers_of_money() -> None:
     for _ in range(3):
         desk.see(call())
     assert desk.windows.read(EVERYTHING, 60.0).sums.cost_units == 3 * CENT
+
+
+def test_a_count_is_whole_by_every_way_of_asking() -> None:
+    taken = Desk(lambda _: 2).snapshots.take(60.0)
+    asked = [taken.active_agents, taken["active_agents"], dict(taken)["active_agents"]]
+    assert [(type(found), found) for found in asked] == [(int, 2)] * 3

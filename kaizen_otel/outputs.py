@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import uuid
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -18,6 +19,7 @@ from kaizen_otel.otel_logs import application_has_logs, build_own_logs
 from kaizen_otel.settings import SettingsError
 from kaizen_processors.chance import OwnIdGenerator
 from kaizen_processors.pipeline import Observer
+from kaizen_processors.series import series_limits
 from kaizen_semconv.gen_ai import DEPLOYMENT_ENVIRONMENT_NAME
 
 if TYPE_CHECKING:
@@ -137,11 +139,12 @@ def build_own_metrics(settings: Settings) -> OwnMetrics | None:
             PeriodicExportingMetricReader(
                 _otlp_metric_exporter(),
                 export_interval_millis=None if interval_s is None else interval_s * 1_000,
+                **series_limits(settings.max_ledger_keys),
             )
         )
     server = None
     if settings.prometheus_port is not None and settings.serves_own_metrics:
-        reader, server = _prometheus_endpoint(settings.prometheus_host, settings.prometheus_port)
+        reader, server = _prometheus_endpoint(settings, settings.prometheus_port)
         readers.append(reader)
     return OwnMetrics(MeterProvider(readers, resource=resource_of(settings)), server) if readers else None
 
@@ -233,8 +236,14 @@ def resource_of(settings: Settings) -> Resource:
         given[SERVICE_NAME] = settings.service_name
     if settings.environment is not None:
         given[DEPLOYMENT_ENVIRONMENT_NAME] = settings.environment
-    defaults = {SERVICE_INSTANCE_ID: f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"}
+    defaults = {SERVICE_INSTANCE_ID: _instance_id(os.getpid())}
     return Resource.create({**defaults, **given, "process.runtime.version": platform.python_version()})
+
+
+@lru_cache(maxsize=1)
+def _instance_id(pid: int) -> str:
+    """One for all signals of a process, and another one in a child of it."""
+    return f"{socket.gethostname()}-{pid}-{uuid.uuid4().hex[:8]}"
 
 
 def otlp_protocol(signal: str) -> str:
@@ -257,12 +266,15 @@ def _otlp_metric_exporter() -> Any:
     return OTLPMetricExporter()
 
 
-def _prometheus_endpoint(host: str, port: int) -> tuple[MetricReader, Any]:
+def _prometheus_endpoint(settings: Settings, port: int) -> tuple[MetricReader, Any]:
     from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415 - loaded when used
     from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415 - loaded when used
 
     registry = CollectorRegistry()
-    reader = PrometheusMetricReader(registry=registry, scope_info_enabled=False)
+    host = settings.prometheus_host
+    reader = PrometheusMetricReader(
+        registry=registry, scope_info_enabled=False, **series_limits(settings.max_ledger_keys)
+    )
     try:
         server, _thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:

@@ -184,7 +184,7 @@ class Ledger:
 
     def __init__(self, max_keys: int = 2_000, clock: Clock = SYSTEM_CLOCK) -> None:
         """Start empty."""
-        self._max_keys = max_keys
+        self.max_keys = self._max_keys = max_keys
         self.clock = self._clock = clock
         self.after_fork_in_child()
         begin_anew_in_children(self)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -16,6 +17,7 @@ from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.patches.switch import active
 from kaizen_otel.settings import Settings, SettingsError
 from kaizen_otel.telemetry import Telemetry
+from kaizen_processors.execution import ExecutionMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,6 +240,21 @@ def test_the_prometheus_endpoint_serves_the_contracts_names(kaizen_offline: Mode
     assert 'kaizen_active_agents{environment="test"} 1.0' in text
     assert 'kaizen_execution_duration_seconds_bucket{agent_name="qa",le="0.1",model="gpt-4o"}' in text
     assert 'kaizen_execution_duration_seconds_bucket{agent_name="qa",le="300.0",model="gpt-4o"} 1.0' in text
+
+
+def test_every_pair_of_agent_and_model_has_series_of_its_own(prometheus: str) -> None:
+    now = datetime.now(UTC)
+    for number in range(1_200):  # two series of tokens each: more than the SDK holds unless it is told
+        kaizen_otel.record_execution_metrics(
+            ExecutionMetrics(f"id-{number}", f"agent-{number}", "gpt-4o", now, 5.0, 3, 2, 5, 0.0, success=True)
+        )
+
+    with urllib.request.urlopen(prometheus, timeout=30) as answer:  # noqa: S310 - our own loopback endpoint
+        lines = answer.read().decode().splitlines()
+
+    tokens = [line for line in lines if line.startswith("kaizen_tokens_consumed_total{")]
+    assert len(tokens) == 2 * 1_200
+    assert not [line for line in lines if "otel_metric_overflow" in line]
 
 
 def test_the_endpoint_is_closed_when_uninstrumented(kaizen_offline: ModelServer, prometheus: str) -> None:

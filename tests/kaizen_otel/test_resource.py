@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import kaizen_otel
+from kaizen_otel import Settings, outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,3 +51,9 @@ def test_the_variables_of_opentelemetry_name_them_too(tmp_path: Path, monkeypatc
         "prod",
         "blue",
     )
+
+
+def test_all_signals_of_a_process_are_of_one_instance() -> None:
+    settings = Settings(service_name="desk")
+    assert outputs.resource_of(settings) == outputs.resource_of(settings)
+    assert outputs._instance_id(1) != outputs._instance_id(2)

@@ -18,6 +18,7 @@ from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.host_metrics.reading import Labels, Reading, labels_of, read
 from kaizen_processors.meters import Instruments
 from kaizen_processors.money import UNITS_PER_USD
+from kaizen_processors.series import series_limits
 from kaizen_semconv import metrics as m
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class WorkerMetrics:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()  # collecting is two steps: two at a time would take each other's
-        self._reader = InMemoryMetricReader()
+        self._reader = InMemoryMetricReader(**series_limits(self._ledger.max_keys))
         self._provider = MeterProvider([self._reader], resource=self._resource, shutdown_on_exit=False)
         meter = self._provider.get_meter(self.scope.name, self.scope.version, self.scope.schema_url)
         self.instruments = Instruments(meter, self._conventions)

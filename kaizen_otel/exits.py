@@ -9,6 +9,8 @@ from kaizen_processors.export.endings import close_with_process
 from kaizen_semconv.attributes import KaizenSpanAbandoned
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kaizen_otel.invocations.running import RunningInvocations
 
 
@@ -24,12 +26,16 @@ class ClosingAtExit:
     Args:
         running: what is to be closed.
         timeout_s: longest time that closing may take.
+        afterwards: called with that time when it is done: what is said of everything that has ended.
     """
 
-    def __init__(self, running: RunningInvocations, timeout_s: float) -> None:
+    def __init__(
+        self, running: RunningInvocations, timeout_s: float, afterwards: Callable[[float], object] = lambda _: None
+    ) -> None:
         """Register."""
         self._running = running
         self._timeout_s = timeout_s
+        self._afterwards = afterwards
         self.go_first()
         close_with_process(self)
 
@@ -41,6 +47,7 @@ class ClosingAtExit:
     def close_at_exit(self) -> None:
         """End what runs."""
         self._running.close(KaizenSpanAbandoned.EXIT, self._timeout_s)
+        self._afterwards(self._timeout_s)
 
     def stand_down(self) -> None:
         """Do nothing at the exit."""

@@ -132,7 +132,9 @@ class RuleDesk:
         self.evaluator.remove_channel(name)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until every alert is delivered, or given up; False when one is not in time."""
+        """Judge now, and wait until every alert is delivered, or given up; False when one is not in time."""
+        with self._telemetry.fence(_TICK):
+            self.evaluator.tick()
         return self.evaluator.flush(timeout_s)
 
     def stats(self) -> dict[str, Any]:
@@ -142,6 +144,8 @@ class RuleDesk:
     def shutdown(self) -> None:
         """Deliver what is waiting, for two seconds at most; keep the state."""
         self._telemetry.performance.ticker.remove(_TICK)
+        with self._telemetry.fence(_TICK):
+            self.evaluator.tick()  # of what was done since the last one
         if self._spending is not None:
             self._telemetry.pipeline.remove(self._spending)
         if self._office is not None:

@@ -90,7 +90,7 @@ class Telemetry:
         self.alerts = SelfAlerts(lambda: self.providers.events, self.clock, self.fence)
         self.pipeline.on_disabled = self.alerts.observer_disabled
         self.providers.watch_delivery(self.alerts)
-        self._at_exit = ClosingAtExit(self.running, settings.exit_timeout_s / 2)
+        self._at_exit = ClosingAtExit(self.running, settings.exit_timeout_s / 2, self._judge_a_last_time)
         self.providers.on_joined = self._at_exit.go_first
         self.created_agents: OrderedDict[str, AgentSettings | None] = OrderedDict()
         self._refused: set[str] = set()
@@ -342,6 +342,11 @@ class Telemetry:
             self.host.tell()
             self.performance.store.flush()
         return self.providers.flush(timeout_s) and judged and written and told
+
+    def _judge_a_last_time(self, timeout_s: float) -> None:
+        """At the interpreter's exit: a run that is shorter than a tick may be too dear all the same."""
+        if self._rules is not None:
+            self._rules.flush(timeout_s)
 
     def deliver_before_the_kill(self, timeout_s: float, final: bool) -> None:
         """Deliver within `timeout_s` seconds; with `final` the process ends for certain, and the rest is spooled."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -408,3 +410,39 @@ def test_a_handler_may_have_a_name_of_its_own() -> None:
     for name in ("slack", "events", "no name", ""):
         with pytest.raises(ValueError, match="named"):
             kaizen_otel.register_alert_handler(print, name=name)
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_flush_judges_what_was_done_since_the_last_tick(kaizen_offline: ModelServer) -> None:
+    listener = Listener()
+    kaizen_otel.register_alert_handler(listener)
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture() as captured:
+        run_agent()
+        assert captured.flush()
+        assert listener.types == ["high_error_rate"]
+        run_agent()
+        assert captured.flush()
+    assert listener.types == ["high_error_rate"]
+
+
+SHORT_RUN = """
+import kaizen_otel
+from datetime import UTC, datetime
+from kaizen_processors.execution import ExecutionMetrics
+
+kaizen_otel.register_alert_handler(lambda alert: print("told", alert["type"], flush=True))
+kaizen_otel.instrument(alert_rules={"rules": [{"name": "busy", "condition": "executions >= 2"}]})
+for number in range(2):
+    now = datetime.now(UTC)
+    seen = ExecutionMetrics(f"id-{number}", "a", "m", now, 5.0, 3, 2, 5, 0.0, success=True)
+    kaizen_otel.record_execution_metrics(seen)
+"""
+
+
+def test_a_program_that_is_shorter_than_a_tick_is_judged_at_its_end() -> None:
+    command = [sys.executable, "-c", SHORT_RUN]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own program
+    assert (ran.stdout, ran.stderr) == ("told busy\n", "")

@@ -223,3 +223,27 @@ def test_who_may_not_send_waits_and_what_is_forgotten_is_never_sent() -> None:
     assert [one.type for one in channel.seen] == ["later"]
     assert dispatcher.counts()["c"] == {"sent": 1, "queued": 0, "dropped": {}}
     dispatcher.close()
+
+
+def test_who_cannot_be_reached_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    failing = Failing(*(DeliveryError("unreachable", "refused", retry=True) for _ in range(3)))
+    lanes = Dispatcher([failing], retry=QUICK)
+    lanes.tell(failing.name, alert())
+    assert lanes.flush(10.0)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"alert slow waits: {failing.name} cannot be reached (unreachable: refused)")
+    lanes.close()
+
+
+def test_where_no_thread_can_be_started_the_flush_delivers(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    gate.open.set()
+    lanes = Dispatcher([gate])
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        lanes.tell(gate.name, alert())
+        assert lanes.flush(5.0)
+    assert lanes.counts()[gate.name] == {"sent": 1, "queued": 0, "dropped": {}}
+    lanes.close()

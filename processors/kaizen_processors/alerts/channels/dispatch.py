@@ -146,6 +146,7 @@ class _Lane:
         self._closed = False
         self._forgotten = 0
         self._sent = 0
+        self._warned = False
         self._dropped: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
 
@@ -163,7 +164,25 @@ class _Lane:
 
     def wait_empty(self, timeout_s: float) -> bool:
         with self._changed:
+            stranded = self._queue and self._thread is None
+        if stranded:
+            self._deliver_here()
+        with self._changed:
             return self._changed.wait_for(lambda: not self._queue and not self._busy, timeout_s)
+
+    def _deliver_here(self) -> None:
+        """Try everything once, on the caller's thread: at the interpreter's exit no other can be started (3.12)."""
+        with self._changed:
+            alerts = list(self._queue.values())
+            self._queue.clear()
+        for alert in alerts if self._may_send() else ():
+            try:
+                self._channel.send(alert)
+            except Exception as error:  # noqa: BLE001 - the channel may be the user's
+                self._drop(alert, error.reason if isinstance(error, DeliveryError) else type_name(error))
+            else:
+                self._sent += 1
+                self._settle(alert)
 
     def close(self) -> None:
         with self._changed:
@@ -183,8 +202,10 @@ class _Lane:
 
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name=f"alerts-{self._channel.name}", daemon=True)
-            self._thread.start()
+            self._thread = None
+            thread = threading.Thread(target=self._run, name=f"alerts-{self._channel.name}", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _run(self) -> None:
         while True:
@@ -214,6 +235,8 @@ class _Lane:
                 self._channel.send(alert)
             except DeliveryError as error:
                 failures += 1
+                if failures == 1 and error.retry:
+                    self._warn(alert, error)
                 wait_s = self._retry.wait_s(failures, error.after_s)
                 if not error.retry:
                     return self._drop(alert, error.reason)
@@ -226,8 +249,21 @@ class _Lane:
             else:
                 with self._changed:
                     self._sent += 1
+                    self._warned = False
                 return self._settle(alert)
         return None
+
+    def _warn(self, alert: Alert, error: DeliveryError) -> None:
+        """Say once that a channel does not answer: what waits for it may be news of something that burns."""
+        if not self._warned:
+            self._warned = True
+            _logger.warning(
+                "alert %s waits: %s cannot be reached (%s); it is tried again for up to %g s",
+                alert.type,
+                self._channel.name,
+                error,
+                self._retry.give_up_s,
+            )
 
     def _drop(self, alert: Alert, reason: str) -> None:
         with self._changed:

@@ -59,6 +59,7 @@ class RuleDesk:
         """Begin to judge."""
         self._telemetry = telemetry
         self._store = telemetry.performance.store
+        self._office: Office | None = None
         settings, clock = telemetry.settings, telemetry.clock
         try:
             given = _rule_set(settings)
@@ -66,7 +67,7 @@ class RuleDesk:
             options = EvaluatorOptions(
                 trace_url_template=settings.trace_url_template,
                 clock=clock,
-                leads=always if self._store is None else self._store.leads,
+                leads=always if self._store is None else self._in_office,
             )
             path = settings.alert_state
             self._state = StateFile(path) if path is not None and self._store is None else None
@@ -86,7 +87,6 @@ class RuleDesk:
         self._budgets: tuple[Budget, ...] = ()
         self._book: BudgetBook | None = None
         self._spending: Spending | None = None
-        self._office: Office | None = None
         if self._store is not None:
             self._office = Office(self._store, self.evaluator, settings.alert_state)
             telemetry.performance.ticker.add(_LEAD, self._office.follow, every_s=BEAT_S)
@@ -152,6 +152,9 @@ class RuleDesk:
             self._telemetry.performance.ticker.remove(_LEAD)
             self._office.resign()
         self.evaluator.close()
+
+    def _in_office(self) -> bool:
+        return self._office is not None and self._office.in_office()
 
     def _keep_books(self, budgets: tuple[Budget, ...]) -> None:
         """Count what is spent of these budgets, and of no others."""

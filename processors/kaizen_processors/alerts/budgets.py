@@ -282,6 +282,8 @@ class BudgetBook:
 
     def resume(self, state: AlertState | None) -> None:
         """Judge from now on, going on from what another process raised."""
+        # Without the lock: whoever spends must not wait for a disk, and a store asks for `parts` under its own lock.
+        section = {} if state is None else state.section(_SECTION)
         with self._lock:
             self._state = state
             for keys in self._accounts.values():
@@ -289,7 +291,7 @@ class BudgetBook:
                     for account in accounts.values():
                         account.passed, account.raised = 0, {}
             if state is not None:
-                self._restore(state.section(_SECTION))
+                self._restore(section)
                 self._took_over = True
             self._changes += 1
 

@@ -116,10 +116,11 @@ class Evaluator:
 
     def resume(self, state: AlertState | None) -> None:
         """Go on from what another process left: what stands, what was told, and what was not delivered yet."""
+        section = {} if state is None else state.section(_SECTION)
         with self._lock:
             self._state = state
             if state is not None:
-                self._restore(state.section(_SECTION))
+                self._restore(section)
             waiting = [Letter(address, alert) for address, alert in self._outbox.items()]
         self._hand_out(waiting)
 

@@ -32,7 +32,7 @@ class Office:
 
     Args:
         store: who holds its lease is in office; so is, on its own, who cannot use it for a minute.
-        evaluator: made with `leads` of the store, and no state.
+        evaluator: made without a state, and with `in_office` of this as its `leads`.
         state_path: a file that keeps the state, too.
     """
 
@@ -43,6 +43,7 @@ class Office:
         self._book: BudgetBook | None = None
         self._state_path = state_path
         self._file_told = False
+        self._left = False
         store.stand_for_judge(self.leave)
         self.after_fork_in_child()
         begin_anew_in_children(self)
@@ -50,6 +51,7 @@ class Office:
     def after_fork_in_child(self) -> None:
         """Be in no office: the parent stays in it."""
         self._leads = False
+        self._losses = 0
         self._stored = False
         self._state: AlertState | None = None
         self._books_changed = False
@@ -62,13 +64,20 @@ class Office:
         self._books_changed = True  # who judges takes them over with the next beat: this may be a user's call
         self._store.share_spending(book)
 
+    def in_office(self) -> bool:
+        """Whether this process judges and notifies, and has taken over what stood: asked before it does either."""
+        return self._leads and self._losses == self._store.lease.losses and self._store.leads()
+
     def follow(self) -> None:
         """See whether it is this process's turn. Runs with every beat."""
         store = self._store
+        if self._left:
+            return
+        # While nobody has taken over, the evaluator only pauses: the store may be locked for a moment. Somebody may
+        # have taken over, and left again, while this process was suspended.
+        if self._leads and (self._losses != store.lease.losses or not store.may_lead_again()):
+            self._lay_down()
         if not store.leads():
-            # While nobody has taken over, the evaluator only pauses: the store may be locked for a moment.
-            if self._leads and not store.may_lead_again():
-                self._lay_down()
             return
         if not self._leads:
             self._take_over()
@@ -83,9 +92,10 @@ class Office:
 
     def leave(self) -> None:
         """Deliver what is waiting, keep what stands, and let another process take over."""
+        self._left = True
         if self._leads:
-            self._leads = False
             self._evaluator.close()
+            self._leads = False
 
     def resign(self) -> None:
         """Leave for good, while the process goes on: it has no rules any more."""
@@ -94,10 +104,16 @@ class Office:
         self._store.stand_down()
 
     def _take_over(self) -> None:
+        self._losses = self._store.lease.losses
         self._stored = self._store.lease.holds()
         self._state = state = self._open_state()
-        self._open_books()
-        self._evaluator.resume(state)
+        try:
+            self._open_books()
+            self._evaluator.resume(state)
+        except BaseException:
+            if state is not None:  # the next beat opens it again
+                state.close()
+            raise
         self._leads = True
         self._evaluator.tick()
 

@@ -51,6 +51,10 @@ class Lease:
         name: which.
         clock: both of its readings are used.
         length_s: how long it holds without being renewed.
+
+    Attributes:
+        token: of the time that it was taken; None when it is not held.
+        losses: how often another process was found to have taken it.
     """
 
     def __init__(self, name: LeaseName, clock: Clock, length_s: float = LEASE_S) -> None:
@@ -59,6 +63,7 @@ class Lease:
         self._clock = clock
         self._length_ns = int(length_s * _NS)
         self.token: int | None = None
+        self.losses = 0
         self._renewed_ns = 0
 
     def holds(self) -> bool:
@@ -71,7 +76,7 @@ class Lease:
         state = lease_of(database.connection, self._name)
         mine = state.worker == worker and state.token == self.token
         if not mine:
-            self.token = None
+            self._lose()
         if mine and now_ns - self._renewed_ns < self._length_ns // 3:
             return
         if mine or self._is_free(state, now_ns):
@@ -112,9 +117,13 @@ class Lease:
                     (worker, token, self._clock.time_ns(), now_ns, self._name),
                 )
             else:
-                self.token = None
+                self._lose()
                 return
         self.token, self._renewed_ns = token, now_ns
+
+    def _lose(self) -> None:
+        self.losses += self.token is not None
+        self.token = None
 
     def _is_free(self, state: LeaseState, now_ns: int) -> bool:
         return state.worker == 0 or not 0 <= now_ns - state.renewed_ns < self._length_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from kaizen_processors.money import UNITS_PER_USD
 from kaizen_processors.recent import RecentExecutions
 from kaizen_processors.snapshots import Snapshots
 from kaizen_processors.store import StoreError
+from kaizen_processors.store.sections import StoredState
 from tests.processors.store.host import Host, Worker
 from tests.processors.windows.records import execution
 
@@ -49,7 +51,7 @@ class Judge:
             [RULE],
             WindowValues(Snapshots(windows, clock), RecentExecutions(clock, 10), clock),
             [CallbackChannel("heard", self.told.append, resolved=True)],
-            options=EvaluatorOptions(clock=clock, leads=self.worker.store.leads),
+            options=EvaluatorOptions(clock=clock, leads=lambda: self.office.in_office()),
         )
         self.book = BudgetBook([BUDGET], clock=clock)
         self.evaluator.watch(self.book)
@@ -316,3 +318,76 @@ def test_what_is_spent_while_the_store_is_locked_is_added_once(tmp_path: Path) -
     for judge in (first, second):
         judge.worker.store.shutdown()
         judge.evaluator.close(0.0)
+
+
+def test_who_wakes_after_all_others_have_left_goes_on_from_what_they_left(host: Host) -> None:
+    first, second = judges(host, 2)
+    host.pass_time(2)
+    fail_everywhere([first])
+    host.pass_time(15)
+    first.suspended = True
+    host.pass_time(400)  # the successor says that it is over
+    second.worker.store.shutdown()
+    host.workers = [first]  # type: ignore[list-item]
+    first.suspended = False
+    host.pass_time(15)
+    assert first.worker.store.leads()
+    assert all_heard([first, second]) == [("failing", "firing"), ("failing", "resolved")]
+
+
+@pytest.mark.parametrize("fails", ["section", "save_section"])
+def test_a_failure_while_taking_over_is_made_good_and_tells_nothing_again(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    first, second = judges(host, 2, tmp_path / "alerts.json")
+    host.pass_time(2)
+    fail_everywhere([first])
+    first.book.spend(UNITS_PER_USD)
+    host.pass_time(15)
+    first.worker.store.shutdown()
+
+    def closed(*_: object) -> None:
+        raise StoreError("closed", "a fork closed it a moment ago")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(second.worker.store, fails, closed)
+        host.wait(1.0)
+        second.worker.tick()
+        with pytest.raises(StoreError):
+            second.office.follow()
+        assert second.worker.store.leads()
+        assert second.evaluator.tick() == ()
+    host.workers = [second]  # type: ignore[list-item]
+    saved = (tmp_path / "alerts.json").read_text()
+    host.pass_time(60)
+    assert sorted(alert.type for alert in second.evaluator.alerts()) == ["all", "failing"]
+    assert second.heard == []
+    assert (tmp_path / "alerts.json").read_text() != saved  # it has the file open
+
+
+def test_taking_over_waits_for_the_store_without_holding_up_who_spends(host: Host) -> None:
+    (judge,) = judges(host, 1)
+    host.pass_time(2)
+    reading, spent = Event(), Event()
+
+    class Slow(StoredState):
+        def section(self, name: str) -> dict[str, Any]:
+            reading.set()
+            assert spent.wait(30.0)  # by a call, and told by a beat, of other threads
+            return super().section(name)
+
+    taking_over = Thread(target=judge.book.resume, args=(Slow(judge.worker.store),), daemon=True)
+    taking_over.start()
+    assert reading.wait(30.0)
+
+    def spend() -> None:
+        judge.book.spend(7)
+        judge.worker.store.beat()
+        spent.set()
+
+    spending = Thread(target=spend, daemon=True)
+    spending.start()
+    for thread in (spending, taking_over):
+        thread.join(60.0)
+        assert not thread.is_alive()
+    assert judge.book.spent_units("all") == 7

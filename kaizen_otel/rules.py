@@ -160,20 +160,22 @@ class RuleDesk:
         """Count what is spent of these budgets, and of no others."""
         if budgets == self._budgets:
             return
-        if self._book is not None:
-            self.evaluator.unwatch(self._book)
-            self._book = None
+        before = self._book
         if self._spending is not None:
             self._telemetry.pipeline.remove(self._spending)
             self._spending = None
         self._budgets = budgets
-        if budgets:
-            self._book = BudgetBook(budgets, clock=self._telemetry.clock, state=self._state)
-            self.evaluator.watch(self._book)
+        self._book = BudgetBook(budgets, clock=self._telemetry.clock, state=self._state) if budgets else None
+        if self._office is not None:
+            self._office.keep_books(self._book)  # first: nothing is judged until it knows what was told
+        elif self._book is not None and before is not None:
+            self._book.go_on_from(before)
+        if self._book is not None:
             self._spending = Spending(self._book)
             self._telemetry.pipeline.add(self._spending)
-        if self._office is not None:
-            self._office.keep_books(self._book)
+            self.evaluator.watch(self._book)
+        if before is not None:
+            self.evaluator.unwatch(before)  # last: an alert that nobody raises for a moment would be over
 
     def _channels(self, settings: Settings) -> dict[str, Channel]:
         telemetry = self._telemetry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import OrderedDict
 from functools import partial
@@ -34,6 +35,7 @@ from kaizen_processors.chance import random_id
 from kaizen_processors.clock import SYSTEM_CLOCK, FallbackClock
 from kaizen_processors.dialects import ForeignCalls
 from kaizen_processors.fence import Fence
+from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.ledger import Ledger
 from kaizen_processors.money import to_decimal
 from kaizen_processors.pipeline import Pipeline
@@ -78,6 +80,8 @@ class Telemetry:
     def __init__(self, settings: Settings) -> None:
         """Build every part; raises `SettingsError` or `PriceFileError` for what cannot work."""
         self.settings = settings
+        self.after_fork_in_child()
+        begin_anew_in_children(self)
         self.fence = Fence()
         self.clock: Clock = SYSTEM_CLOCK if settings.clock is None else FallbackClock(settings.clock, self.fence)
         self.running = RunningInvocations(self.fence)
@@ -114,14 +118,19 @@ class Telemetry:
             self.shutdown()
             raise
 
+    def after_fork_in_child(self) -> None:
+        """Begin with a lock that nobody holds."""
+        self._changing = threading.RLock()  # one thread at a time reads a dictionary of Kaizen's, or begins the rules
+
     @property
     def rules(self) -> RuleDesk:
         """The desk that judges rules: begun when somebody wants to be told."""
-        if self._rules is None:
-            from kaizen_otel.rules import RuleDesk  # noqa: PLC0415 - loaded when used
+        with self._changing:
+            if self._rules is None:
+                from kaizen_otel.rules import RuleDesk  # noqa: PLC0415 - loaded when used
 
-            self._rules = RuleDesk(self)
-        return self._rules
+                self._rules = RuleDesk(self)
+            return self._rules
 
     def _configure_rules(self, before: Settings) -> None:
         """Begin to judge rules, judge by others, or end it, as the settings say now; raises `SettingsError`."""
@@ -244,6 +253,10 @@ class Telemetry:
 
     def apply_kaizen_config(self, config: dict[str, Any]) -> None:
         """Lay the monitoring keys of `Kaizen(config=...)` over the settings. A mistake is logged and ignored."""
+        with self._changing:
+            self._apply_kaizen_config(config)
+
+    def _apply_kaizen_config(self, config: dict[str, Any]) -> None:
         try:
             settings = self.settings.with_kaizen_config(config)
         except SettingsError as error:

@@ -11,6 +11,7 @@ import pytest
 
 import kaizen_otel
 from kaizen_otel import SettingsError
+from kaizen_otel import rules as desks
 from kaizen_otel.alert_handlers import registered
 from kaizen_otel.demo.script import Reply
 from kaizen_otel.patches.switch import active
@@ -446,3 +447,38 @@ def test_a_program_that_is_shorter_than_a_tick_is_judged_at_its_end() -> None:
     command = [sys.executable, "-c", SHORT_RUN]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own program
     assert (ran.stdout, ran.stderr) == ("told busy\n", "")
+
+
+def test_handlers_of_two_threads_start_one_desk(kaizen_offline: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    kaizen_offline.script(lambda _: Reply(status=400))
+    first, second = Listener(), Listener()
+    other = threading.Thread(target=kaizen_otel.register_alert_handler, args=(second,))
+    read = desks._rule_set
+
+    def while_another_registers(settings: Any) -> Any:
+        if other.ident is None:
+            other.start()
+            other.join(0.5)  # it must wait for us, and so we cannot wait for it
+        return read(settings)
+
+    monkeypatch.setattr(desks, "_rule_set", while_another_registers)
+    with capture() as captured:
+        kaizen_otel.register_alert_handler(first)
+        other.join()
+        run_agent()
+        captured.tick()
+        assert captured.flush()
+    assert (first.types, second.types) == (["high_error_rate"], ["high_error_rate"])
+
+
+def test_what_was_spent_is_spent_still_when_the_channels_change(kaizen_offline: ModelServer, rules: Path) -> None:
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    listener = Listener()
+    kaizen_otel.register_alert_handler(listener, resolved=True)
+    with capture(alert_rules=rules) as captured:
+        run_agent()
+        captured.tick()
+        kaizen_with(channels=["listener"])
+        captured.tick()
+        assert captured.flush()
+    assert [(one["type"], one["status"]) for one in listener.alerts if one["type"] == "all"] == [("all", "firing")]

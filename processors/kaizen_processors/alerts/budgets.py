@@ -243,6 +243,21 @@ class BudgetBook:
         state.save(_SECTION, section)  # without the lock: calls that spend must not wait for a disk
         self._saved = changes
 
+    def go_on_from(self, before: BudgetBook) -> None:
+        """Count on from another book of this process, in whose place this one comes.
+
+        What was spent of a budget is spent still, whatever its limit is now, and what was told is told.
+        """
+        with before._lock:
+            section = before._to_section()
+            old = before._budgets
+        with self._lock:
+            for name, budget in self._budgets.items():
+                if name in old and _counted_by(old[name]) == _counted_by(budget):
+                    self._accounts[name] = {}
+                    self._restore({name: section[name]})
+            self._changes += 1
+
     # With other processes
 
     def share(self) -> None:
@@ -358,7 +373,7 @@ class BudgetBook:
         account = accounts.get(began_ns)
         if account is None:
             return
-        reached = max((one for one in budget.at if account.units * 100 >= budget.limit_units * one), default=0)
+        reached = _reached(budget, account)
         if reached > account.passed:
             # Of several that were passed at once only the highest is news.
             account.passed = reached
@@ -394,8 +409,26 @@ class BudgetBook:
                             found.units += added
                         elif not self._took_over:  # of one process, of before it had a store
                             found.units += account.units
+                        _take_back(self._budgets[name], found)
                     except (ValueError, TypeError, AttributeError):
                         self._unreadable += 1
+
+
+def _counted_by(budget: Budget) -> tuple[str, str, str]:
+    """What decides which money is counted where."""
+    return budget.per, budget.period, budget.timezone
+
+
+def _reached(budget: Budget, account: _Account) -> int:
+    """The highest of its percentages that is spent."""
+    return max((one for one in budget.at if account.units * 100 >= budget.limit_units * one), default=0)
+
+
+def _take_back(budget: Budget, account: _Account) -> None:
+    """Forget what was told of a lower limit: it is to be told when that much of this one is spent."""
+    reached = _reached(budget, account)
+    account.passed = min(account.passed, reached)
+    account.raised = {percent: since_ns for percent, since_ns in account.raised.items() if percent <= reached}
 
 
 def _raised(budget: Budget, key: str, account: _Account, reached: tuple[int, int]) -> Raised:

@@ -107,12 +107,18 @@ class Evaluator:
         self._saved_ns: int | None = None
         self._raised_for: dict[StandingKey, tuple[str, ...]] = {}
 
+    def _begin_anew(self) -> None:
+        """Forget what stands; what silences a file says holds on."""
+        passing = {key: self._silences[key] for key in self._passing if key in self._silences}
+        self._begin()
+        self._silences, self._passing = passing, set(passing)
+
     def after_fork_in_child(self) -> None:
         """Begin with nothing standing: the parent goes on with what did, and keeps the state file."""
         if self._state is not None:
             self._state.after_fork_in_child()
             self._state = None
-        self._begin()
+        self._begin_anew()
 
     def resume(self, state: AlertState | None) -> None:
         """Go on from what another process left: what stands, what was told, and what was not delivered yet."""
@@ -134,18 +140,16 @@ class Evaluator:
         """Forget what stands, and send nothing more: another process goes on with it."""
         with self._lock:
             state, self._state = self._state, None
-            passing = {key: self._silences[key] for key in self._passing if key in self._silences}
-            self._begin()
-            self._silences, self._passing = passing, set(passing)
+            self._begin_anew()
             self._dispatcher.forget()
         if state is not None:
             state.close()
 
     def tick(self) -> tuple[Alert, ...]:
         """Judge every rule now; returns the alerts that began to fire, or were resolved, with this tick."""
-        if not self._options.leads():
-            return ()
         with self._lock:
+            if not self._options.leads():
+                return ()
             now_ns = self._clock.monotonic_ns()
             changed: list[Alert] = []
             for rule in self._rules.values():

@@ -66,7 +66,9 @@ class Office:
 
     def in_office(self) -> bool:
         """Whether this process judges and notifies, and has taken over what stood: asked before it does either."""
-        return self._leads and self._losses == self._store.lease.losses and self._store.leads()
+        return (
+            self._leads and not self._books_changed and self._losses == self._store.lease.losses and self._store.leads()
+        )
 
     def follow(self) -> None:
         """See whether it is this process's turn. Runs with every beat."""

@@ -183,7 +183,8 @@ class Database:
         """
         self.close()
         with _alone(self.path):
-            if self._is_sound():
+            # Looking at one that is not there would make it, for everybody to read.
+            if not self.path.exists() or self._is_sound():
                 return None
             aside = Path(f"{self.path}.corrupt")
             self.path.replace(aside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -324,3 +325,37 @@ def test_periods_follow_each_other_without_gap_or_overlap(zone: str, kind: Any, 
     assert period_of(kind, place, ends_ns - 10**9) == (began_ns, ends_ns)
     assert period_of(kind, place, ends_ns)[0] == ends_ns
     assert period_of(kind, place, began_ns - 10**9)[1] == began_ns
+
+
+def test_other_budgets_of_the_same_process_go_on_from_what_was_spent() -> None:
+    clock = HandClock()
+    month, day = Budget(name="month", limit_usd="1"), Budget(name="day", limit_usd="1", period="daily")
+    first = BudgetBook([month, day], clock=clock)
+    first.spend(usd("0.9"))
+    assert [one.key.rule for one in first.raised()] == ["budget/month/80", "budget/day/80"]
+    changed = [replace(month, channels=("ops",)), replace(day, limit_usd="2"), Budget(name="new", limit_usd="1")]
+    second = BudgetBook(changed, clock=clock)
+    second.go_on_from(first)
+    second.spend(usd("0.02"))
+    assert [second.spent_units(name) for name in ("month", "day", "new")] == [usd("0.92"), usd("0.92"), usd("0.02")]
+    (still,) = second.raised()  # not of what is no longer so much of its limit
+    assert (still.key.rule, still.channels) == ("budget/month/80", ("ops",))
+    third = BudgetBook([replace(month, period="hourly")], clock=clock)
+    third.go_on_from(second)
+    assert third.spent_units("month") == 0  # counted by another clock
+
+
+def test_a_limit_that_was_raised_is_told_of_when_that_much_is_spent(tmp_path: Path) -> None:
+    clock, budget = HandClock(), Budget(name="day", limit_usd="1", at=(50, 100))
+    state = StateFile(tmp_path / "alerts.json")
+    book = BudgetBook([budget], clock=clock, state=state)
+    book.spend(usd("1.2"))
+    assert [one.key.rule for one in book.raised()] == ["budget/day/100"]
+    book.save()
+    state.close()
+    state = StateFile(tmp_path / "alerts.json")
+    book = BudgetBook([replace(budget, limit_usd="2")], clock=clock, state=state)
+    assert [one.key.rule for one in book.raised()] == []
+    book.spend(usd("0.8"))
+    assert [one.alert.message for one in book.raised()] == ["100% of the daily budget is spent: $2.00 of $2.00"]
+    state.close()

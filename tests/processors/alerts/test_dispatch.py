@@ -247,3 +247,16 @@ def test_where_no_thread_can_be_started_the_flush_delivers(monkeypatch: pytest.M
         assert lanes.flush(5.0)
     assert lanes.counts()[gate.name] == {"sent": 1, "queued": 0, "dropped": {}}
     lanes.close()
+
+
+def test_what_was_left_at_the_end_is_waited_for_once(gate: Gate) -> None:
+    dispatcher = Dispatcher([gate])
+    dispatcher.tell("gate", alert())
+    dispatcher.tell("gate", alert("other", labels={"alertname": "other"}))
+    assert gate.entered.wait(30.0)
+    dispatcher.close(0.0)
+    left: list[bool] = []
+    again = threading.Thread(target=lambda: left.append(dispatcher.flush(3_600.0)), daemon=True)
+    again.start()
+    again.join(30.0)
+    assert left == [False]

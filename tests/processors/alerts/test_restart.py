@@ -374,3 +374,13 @@ def test_news_waits_for_a_channel_that_is_added_later(process: Process) -> None:
     scene.evaluator.add_channel(again)
     scene.tick(15.0)
     assert again.told == []
+
+
+def test_a_forked_child_keeps_the_silences_of_its_rules(process: Process) -> None:
+    scene = process.start(rule())
+    scene.evaluator.silence(Silence.of(['alertname="slow"'], ends_at="2100-01-01T00:00:00Z"), keep=False)
+    scene.evaluator.silence(Silence.of(['alertname="other"'], ends_at="2100-01-01T00:00:00Z"))
+    child = os.fork()
+    if not child:
+        os._exit(0 if [str(*one.matchers) for one in scene.evaluator.silences()] == ['alertname="slow"'] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

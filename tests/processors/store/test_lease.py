@@ -51,7 +51,7 @@ class Judge:
             [RULE],
             WindowValues(Snapshots(windows, clock), RecentExecutions(clock, 10), clock),
             [CallbackChannel("heard", self.told.append, resolved=True)],
-            options=EvaluatorOptions(clock=clock, leads=lambda: self.office.in_office()),
+            options=EvaluatorOptions(clock=clock, leads=self._in_office),
         )
         self.book = BudgetBook([BUDGET], clock=clock)
         self.evaluator.watch(self.book)
@@ -66,6 +66,9 @@ class Judge:
             self.evaluator.tick()
             if self.worker.store.leads():
                 assert self.evaluator.flush(30.0)
+
+    def _in_office(self) -> bool:
+        return self.office.in_office()
 
     @property
     def heard(self) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen_processors.store import StoreReader, schema
+from kaizen_processors.store.database import Database
 from kaizen_processors.windows import Group
 from tests.processors.store.host import Host
 from tests.processors.windows.records import call
@@ -361,3 +362,9 @@ def test_rows_that_make_no_sense_are_left_out(tmp_path: Path) -> None:
     newcomer.tick()
     assert newcomer.windows.read(Group(), 3_600.0).sums.model_calls == 1
     assert newcomer.failures == {}
+
+
+def test_looking_for_a_broken_file_that_another_process_moved_makes_none(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    assert Database(path).set_aside() is None
+    assert not path.exists()  # SQLite would make one that everybody can read

@@ -168,7 +168,11 @@ class _Lane:
         if stranded:
             self._deliver_here()
         with self._changed:
-            return self._changed.wait_for(lambda: not self._queue and not self._busy, timeout_s)
+            self._changed.wait_for(self._is_at_rest, timeout_s)
+            return not self._queue and not self._busy
+
+    def _is_at_rest(self) -> bool:
+        return self._closed or not (self._queue or self._busy)
 
     def _deliver_here(self) -> None:
         """Try everything once, on the caller's thread: at the interpreter's exit no other can be started (3.12)."""

@@ -85,6 +85,7 @@ class Database:
         self._busy_s = busy_s
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
+        self._torn = False
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -108,6 +109,8 @@ class Database:
         Raises:
             StoreError: it cannot be used, and why.
         """
+        if self._torn:
+            raise StoreError("forked", "this process was forked while its parent was using the file")
         self.close()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,9 +132,14 @@ class Database:
                 connection.close()
 
     def abandon(self) -> None:
-        """Forget a connection that a fork copied, without closing it: closing would touch the parent's file."""
+        """Forget a connection that a fork copied, without closing it: closing would touch the parent's file.
+
+        SQLite believes then, in this process, that it holds the parent's locks: through another connection it would see
+        the file locked for ever, or broken. So it is opened no more.
+        """
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._torn = True
             import ctypes  # noqa: PLC0415 - rarely: mostly it is closed before the fork
 
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))

@@ -40,7 +40,9 @@ DEFAULT_MAX_BYTES: Final = 256 << 20
 
 _RETRY_NS: Final = 10 * NS
 _ALONE_AFTER_NS: Final = 60 * NS
-_FORK_WAIT_S: Final = 2.0
+_FORK_WAIT_S: Final = BUSY_S + 1.0
+"""Longer than a beat takes that waits for another process."""
+
 _CLOSE_WAIT_S: Final = 2.0
 
 

@@ -61,3 +61,54 @@ def test_a_forked_child_is_another_worker(tmp_path: Path) -> None:
         (hour,) = reader.history(began_ns, began_ns + 1, 3_600, Group())
         assert hour.sums.model_calls == 5
         assert sorted(data for _, data in reader.blobs("kind")[0]) == [b"child"] * 3 + [b"parent"]
+
+
+TORN = """
+import os, threading
+from pathlib import Path
+from kaizen_processors.store import store as parts
+from tests.processors.store.host import Host
+from tests.processors.windows.records import call
+
+parts._FORK_WAIT_S = 0.1
+host = Host(Path(FOLDER), 1)
+(worker,) = host.workers
+worker.see(call())
+host.settle()
+writing, forked = threading.Event(), threading.Event()
+
+def write():
+    with worker.store._lock, worker.store._database.write() as connection:
+        connection.execute("UPDATE workers SET seen_ns = seen_ns")
+        writing.set()
+        assert forked.wait(30.0)
+
+writer = threading.Thread(target=write)
+writer.start()
+assert writing.wait(30.0)
+child = os.fork()
+if not child:
+    worker.see(call())
+    host.settle()
+    assert worker.windows.read().sums.model_calls == 1
+    assert set(worker.failures) == {"forked"}, worker.failures
+    assert worker.store.leads()  # of its own work: nobody else sees it
+    worker.store.shutdown()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+forked.set()
+writer.join()
+worker.see(call())
+host.settle()
+assert worker.windows.read().sums.model_calls == 2
+worker.store.shutdown()
+assert not worker.failures, worker.failures
+"""
+
+
+@needs_fork
+def test_a_child_that_was_forked_in_the_middle_of_a_transaction_leaves_the_file_alone(tmp_path: Path) -> None:
+    run_forking(TORN.replace("FOLDER", repr(str(tmp_path))))
+    assert not (tmp_path / "store.db.corrupt").exists()
+    with StoreReader(tmp_path / "store.db") as reader:
+        assert len(reader.workers()) == 1

@@ -6,6 +6,7 @@ from kaizen_otel.patches import (
     agents,
     agents_context_fix,
     autonomous,
+    bedrock_headers,
     builtin_tracing,
     context_fix,
     delegate,
@@ -37,6 +38,7 @@ from kaizen_otel.patches.patcher import Patcher
 SURFACES = (
     *context_fix.SURFACES,
     llm_client.SURFACE,
+    bedrock_headers.SURFACE,
     *wire_protocols.SURFACES,
     mock_provider.SURFACE,
     *provider_classes.SURFACES,

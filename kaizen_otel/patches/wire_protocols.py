@@ -129,12 +129,74 @@ def ollama(call: CallInvocation, payload: dict[Any, Any]) -> None:
         _set(call.usage, "output_tokens", payload.get("eval_count"))
 
 
+def cohere(call: CallInvocation, payload: dict[Any, Any]) -> None:
+    """Cohere chat, v1 (`meta`) and v2 (`usage`), whole or as the last event of a stream.
+
+    Both tell the tokens that were processed and those that are billed, which leave out what Cohere itself puts around
+    the prompt. "When systems report both used tokens and billable tokens, instrumentation MUST report billable
+    tokens", say the conventions of `gen_ai.client.token.usage`; and the price is one of billed tokens. Tokens from
+    its cache are counted among the processed ones: they are no part of what is billed.
+    """
+    answer = mapping(payload.get("response")) or payload  # v1's `stream-end` holds the whole answer
+    delta = mapping(payload.get("delta"))  # v2's `message-end`
+    # v2 has `id`; v1's `response_id` is there beside the `generation_id` of the one text.
+    _identify(call, answer.get("response_id") or answer.get("id"), answer.get("model"))
+    reason = bounded_text(answer.get("finish_reason") or delta.get("finish_reason"))
+    if reason:
+        call.finish_reasons = (reason.lower(),)
+    raw = mapping(answer.get("usage") or delta.get("usage") or answer.get("meta"))
+    billed = mapping(raw.get("billed_units"))
+    usage = call.usage
+    if token_count(billed.get("input_tokens")) is None:
+        _set(usage, "cache_read_tokens", raw.get("cached_tokens"))
+    _count(usage, raw.get("tokens"), _COHERE_USAGE)
+    _count(usage, billed, _COHERE_USAGE)
+
+
+_COHERE_USAGE = (("input_tokens", "input_tokens"), ("output_tokens", "output_tokens"))
+
+
+def bedrock(call: CallInvocation, payload: dict[Any, Any]) -> None:
+    """Bedrock's InvokeModel: the body is that of the model's family. No family names the model.
+
+    Llama and Titan count tokens there. Mistral's and Cohere's bodies say nothing of them: what the headers said
+    (see `bedrock_headers`) stays.
+    """
+    _identify(call, payload.get("id"), None)  # Cohere's alone has one
+    _count(call.usage, payload, _BEDROCK_USAGE)
+    reasons = _reasons([payload], "stop_reason")  # Llama's answer is the payload itself
+    for answers, key in _BEDROCK_ANSWERS:
+        reasons = reasons or _reasons(payload.get(answers), key)
+    call.finish_reasons = tuple(reason.lower() for reason in reasons) or call.finish_reasons
+    results = payload.get("results")
+    if type(results) is list:
+        counts = [token_count(mapping(result).get("tokenCount")) for result in results]
+        if counts and None not in counts:
+            call.usage.output_tokens = sum(count or 0 for count in counts)
+
+
+_BEDROCK_USAGE = (
+    ("prompt_token_count", "input_tokens"),
+    ("generation_token_count", "output_tokens"),
+    ("inputTextTokenCount", "input_tokens"),
+)
+_BEDROCK_ANSWERS = (
+    ("results", "completionReason"),
+    ("outputs", "stop_reason"),
+    ("generations", "finish_reason"),
+)
+"""Llama's and Titan's counts; where the answers of Titan, Mistral and Cohere are, and why they finished."""
+
+
 READERS: dict[str, Callable[[CallInvocation, dict[Any, Any]], None]] = {
     "openai_chat": openai,
     "mistral_chat": openai,
     "anthropic_messages": anthropic,
     "google_generate_content": google,
     "ollama_native": ollama,
+    "cohere_generate": cohere,
+    "huggingface_inference": openai,  # the chat schema; the classic one has the text and nothing else
+    "bedrock_invoke": bedrock,
 }
 """By module of `kaizen.llm.wire_protocols`. A wire that is not here still has what Kaizen's normalised answer says."""
 
@@ -188,10 +250,11 @@ SURFACES = (
 
 
 def _identify(call: CallInvocation, response_id: object, model: object) -> None:
+    """Take both where they are told: Azure's first chunk, and some servers' whole answers, have empty ones."""
     if call.response_id is None:
-        call.response_id = bounded_text(response_id)
+        call.response_id = bounded_text(response_id) or None
     if call.response_model is None:
-        call.response_model = bounded_text(model)
+        call.response_model = bounded_text(model) or None
 
 
 def _reasons(candidates: object, key: str) -> tuple[str, ...]:

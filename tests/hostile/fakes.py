@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,8 @@ from kaizen.core.config import BaseAgentConfig
 from kaizen.core.framework import Kaizen
 from kaizen.llm.client import LlmClient
 from kaizen.llm.deployment_resolver import resolve_deployment_for
+from kaizen.llm.http_client import LlmHttpClient
+from kaizen.llm.presets import bedrock_mistral_preset
 from kaizen.signatures import InputField, OutputField, Signature
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ HEALTHY = {
 
 class _Response:
     status_code = 200
-    headers: dict[str, str] = {}  # noqa: RUF012 - never changed
+    headers: Any = {}  # noqa: RUF012 - never changed
     text = ""
 
     def __init__(self, payload: Callable[[], Any]) -> None:
@@ -70,6 +73,42 @@ class Http:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+
+def answer(headers: Any) -> Any:
+    """An answer of Bedrock's Mistral, with these headers."""
+    given = _Response(lambda: {"outputs": [{"text": "fine", "stop_reason": "stop"}]})
+    given.headers = headers
+    return given
+
+
+def http_client(respond: Callable[[], Any]) -> Any:
+    """Kaizen's own HTTP client, without a network below it."""
+
+    class Unconnected(LlmHttpClient):
+        def __init__(self) -> None:
+            """Open nothing."""
+            self._closed = True
+
+        async def request(self, *_: Any, **__: Any) -> Any:
+            return respond()
+
+    return Unconnected()
+
+
+@functools.cache
+def bedrock() -> Any:
+    """A deployment of Mistral's at Bedrock, whose host nobody asks for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: _ANYWHERE)
+        return bedrock_mistral_preset("k", "us-east-1", "mistral.mistral-7b-instruct-v0:2")
+
+
+_ANYWHERE = [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("8.8.8.8", 0))]
+
+
+def bedrock_client() -> Any:
+    return LlmClient.from_deployment_sync(bedrock())
 
 
 @functools.cache

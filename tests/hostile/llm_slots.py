@@ -217,6 +217,38 @@ def embed_raises(stage: Stage) -> Any:
     return _embed(stage, ["a"], http=fakes.Http(refuse=stage.throw))
 
 
+# -- Bedrock: the headers of an answer ------------------------------------------------------------------------------
+
+
+POST = "kaizen.llm.http_client:LlmHttpClient.post"
+
+
+def _post(stage: Stage, respond: Callable[[], Any]) -> Any:
+    """A chat with Bedrock through Kaizen's own HTTP client, whose network answers with what `respond` says."""
+    from tests.hostile import fakes
+
+    return stage.run(fakes.bedrock_client().complete(fakes.MESSAGES, http_client=fakes.http_client(respond)))
+
+
+@SLOTS.add(POST)
+def post_header(stage: Stage) -> Any:
+    from tests.hostile import fakes
+
+    return _post(stage, lambda: fakes.answer({"x-amzn-bedrock-input-token-count": stage.give()}))
+
+
+@SLOTS.add(POST)
+def post_headers(stage: Stage) -> Any:
+    from tests.hostile import fakes
+
+    return _post(stage, lambda: fakes.answer(stage.give()))
+
+
+@SLOTS.add(POST, takes="error")
+def post_raises(stage: Stage) -> Any:
+    return _post(stage, stage.throw)
+
+
 # -- wires: the raw payload on its way to Kaizen's shaper ----------------------------------------------------------
 
 
@@ -273,6 +305,33 @@ WIRES: dict[str, dict[str, Callable[[Any], Any]]] = {
         "payload": lambda value: value,
         "counts": lambda value: {"done": True, "prompt_eval_count": value, "eval_count": value, "message": {}},
         "done": lambda value: {"done": value, "model": value, "message": value},
+    },
+    "cohere_generate": {
+        "payload": lambda value: value,
+        "usage": lambda value: {"usage": value, "meta": value, "response": value, "delta": value},
+        "counts": lambda value: {
+            "usage": {"billed_units": {"input_tokens": value}, "tokens": value, "cached_tokens": value}
+        },
+        "fields": lambda value: {"response_id": value, "id": value, "model": value, "finish_reason": value},
+    },
+    "huggingface_inference": {
+        "payload": lambda value: value,
+        "usage": lambda value: {"choices": [], "usage": value, "id": value, "model": value},
+        "choices": lambda value: {"choices": value},
+    },
+    "bedrock_invoke": {
+        "payload": lambda value: value,
+        "llama": lambda value: {
+            "generation": value,
+            "prompt_token_count": value,
+            "generation_token_count": value,
+            "stop_reason": value,
+        },
+        "titan": lambda value: {
+            "results": [{"tokenCount": value, "completionReason": value}],
+            "inputTextTokenCount": value,
+        },
+        "answers": lambda value: {"id": value, "results": value, "outputs": value, "generations": value},
     },
     **{
         f"{provider}_embeddings": {

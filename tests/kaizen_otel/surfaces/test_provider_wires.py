@@ -224,7 +224,7 @@ def test_a_bedrock_header_that_is_no_count_is_none(count: str, kaizen_telemetry:
 
 
 def test_only_bedrocks_headers_count(kaizen_telemetry: Captured) -> None:
-    chat = complete(kaizen_telemetry, "huggingface", [{"generated_text": "hi"}], BEDROCK_HEADERS)
+    chat = complete(kaizen_telemetry, "huggingface chat", {**HUGGINGFACE_CHAT, "usage": None}, BEDROCK_HEADERS)
 
     assert usage_of(chat) == {}
 

@@ -1,7 +1,7 @@
 """The tokens of a Bedrock call, from the headers of its answer: Kaizen reads the body alone.
 
-InvokeModel answers with the body of the model's family, and Mistral's and Cohere's say nothing of tokens; the headers
-do, whichever family it is. What the body says itself is read after them (see `wire_protocols`), and wins.
+InvokeModel answers with the body of the model's family, and Mistral's and Cohere's say nothing of tokens; AWS may count
+them in the headers. What the body says itself is read after those (see `wire_protocols`), and wins.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from kaizen_otel.settings import Settings
     from kaizen_otel.telemetry import Telemetry
+    from kaizen_processors.alerts.shortlist import Shortlist
     from kaizen_processors.clock import Clock
     from kaizen_processors.execution import ExecutionMetrics
     from kaizen_processors.resources import Probe, ResourceUsage
@@ -37,6 +38,7 @@ class PerformanceDesk:
         snapshots: figures of the windows.
         recent: the last executions.
         store: what the processes of this host share; None where they share nothing.
+        shortlist: their worst executions; None as well.
     """
 
     def __init__(self, telemetry: Telemetry) -> None:
@@ -54,6 +56,7 @@ class PerformanceDesk:
         self.store = None if settings.store is None else _store(settings.store, settings, self.windows, clock)
         self.snapshots = Snapshots(self.windows, clock, self._active_agents)
         self.recent = RecentExecutions(clock, settings.metrics_buffer_size)
+        self.shortlist = None if self.store is None else _shortlist(self.recent, self.store, telemetry)
         self._resources: ResourceMeter | None = None
         self.watching = False
         telemetry.pipeline.add(self.recent)
@@ -149,3 +152,9 @@ def _store(path: Path, settings: Settings, windows: Windows, clock: Clock) -> St
     store = Store(path, windows, StoreOptions(max_bytes=settings.store_max_bytes, clock=clock))
     end_with_process(store)
     return store
+
+
+def _shortlist(recent: RecentExecutions, store: Store, telemetry: Telemetry) -> Shortlist:
+    from kaizen_processors.alerts.shortlist import Shortlist  # noqa: PLC0415 - loaded when used
+
+    return Shortlist(recent, store, telemetry.clock, telemetry.fence)

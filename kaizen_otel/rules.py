@@ -73,7 +73,9 @@ class RuleDesk:
             self._state = StateFile(path) if path is not None and self._store is None else None
         except (ValueError, OSError, StateInUseError) as error:
             raise SettingsError(f"alerts: {error}", where="alerts") from error
-        values = WindowValues(telemetry.performance.snapshots, telemetry.performance.recent, clock)
+        desk = telemetry.performance
+        shared = tuple if desk.shortlist is None else desk.shortlist.of_all
+        values = WindowValues(desk.snapshots, desk.recent, clock, shared)
         channels = [*self._made.values(), *map(_channel_of, registered())]
         try:
             self.evaluator = Evaluator(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kaizen_processors import windows
+from kaizen_processors.alerts.ranking import Finished, rank
 from kaizen_processors.alerts.values import Group, GroupBy, WorstExecution
 from kaizen_processors.clock import SYSTEM_CLOCK
-from kaizen_processors.money import to_float
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kaizen_processors.clock import Clock
-    from kaizen_processors.execution import ExecutionRecord
     from kaizen_processors.recent import RecentExecutions
     from kaizen_processors.snapshots import Snapshots
 
@@ -25,10 +24,18 @@ class WindowValues:
         snapshots: answers the conditions.
         recent: the executions that are kept whole.
         clock: its wall clock says which of them lie in a window.
+        shared: gives further executions, those of other processes; asked only when an alert is told.
     """
 
-    def __init__(self, snapshots: Snapshots, recent: RecentExecutions, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        recent: RecentExecutions,
+        clock: Clock = SYSTEM_CLOCK,
+        shared: Callable[[], Iterable[Finished]] = tuple,
+    ) -> None:
         """Read from these."""
+        self._shared = shared
         self._snapshots = snapshots
         self._recent = recent
         self._clock = clock
@@ -45,59 +52,25 @@ class WindowValues:
         return [Group(by, name) for name in dict.fromkeys(names) if name]
 
     def worst(self, condition: str, group: Group, window_s: float, limit: int) -> Sequence[WorstExecution]:
-        """Give the worst of those that are still kept; failed ones where it is about errors."""
-        badness = _BADNESS.get(condition, _duration_ms)
+        """Give the worst of those that are still kept, here or for all; failed ones where it is about errors."""
         since_ns = self._clock.time_ns() - int(window_s * 1e9)
+        # Those of this process are among the shared ones, too.
+        known = dict.fromkeys([*map(Finished.of, self._recent.records()), *self._shared()])
         ranked = [
-            (bad, record)
-            for record in self._recent.records()
-            if record.start_time_ns + record.duration_ns >= since_ns
-            and group.key in {"", record.agent_name if group.by == "agent" else record.model}
-            and (bad := badness(record)) is not None
+            (place, one)
+            for one in known
+            if one.ended_ns >= since_ns
+            and group.key in {"", one.agent_name if group.by == "agent" else one.model}
+            and (place := rank(condition, one)) is not None
         ]
-        # Of equally bad ones the newest first.
-        ranked.sort(key=lambda one: (one[0], one[1].start_time_ns), reverse=True)
-        return [_execution(bad, record) for bad, record in ranked[:limit]]
+        ranked.sort(key=lambda one: one[0], reverse=True)
+        return [
+            WorstExecution(one.execution_id, one.trace_id, one.agent_name, place.bad, one.status)
+            for place, one in ranked[:limit]
+        ]
 
 
 def _window_group(group: Group) -> windows.Group:
     return windows.Group(
         agent=group.key if group.by == "agent" else None, model=group.key if group.by == "model" else None
     )
-
-
-def _execution(bad: float, record: ExecutionRecord) -> WorstExecution:
-    trace_id = f"{record.trace_id:032x}" if record.trace_id else ""
-    return WorstExecution(record.execution_id, trace_id, record.agent_name, bad, record.status)
-
-
-def _duration_ms(record: ExecutionRecord) -> float:
-    return record.duration_ns / 1e6
-
-
-def _failed(record: ExecutionRecord) -> float | None:
-    return 1.0 if record.status == "error" else None
-
-
-def _cost_usd(record: ExecutionRecord) -> float:
-    return to_float(record.own.cost_units)
-
-
-def _tokens(record: ExecutionRecord) -> float:
-    return float(record.own.input_tokens + record.own.output_tokens)
-
-
-def _lack_of_quality(record: ExecutionRecord) -> float | None:
-    return None if record.quality_score is None else 1.0 - record.quality_score
-
-
-_BADNESS: Final[Mapping[str, Callable[[ExecutionRecord], float | None]]] = {
-    "error_rate": _failed,
-    "success_rate": _failed,
-    "cost_per_execution": _cost_usd,
-    "cost_per_token": _cost_usd,
-    "cost_per_hour": _cost_usd,
-    "daily_cost": _cost_usd,
-    "tokens_per_second": _tokens,
-    "quality_average": _lack_of_quality,
-}

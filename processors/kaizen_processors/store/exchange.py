@@ -20,7 +20,7 @@ from kaizen_processors.window_tiers import SLOT_S
 from kaizen_processors.windows import LONGEST_S, NS, SLOT_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from sqlite3 import Connection
 
     from kaizen_processors.shared_spending import Purse
@@ -60,6 +60,7 @@ class Exchange:
         self._purse: Purse | None = None
         self._purses: tuple[Purse, ...] = ()
         self._settled: Purse | None = None
+        self._with_slots: dict[str, Callable[[], bytes | None]] = {}
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -88,6 +89,10 @@ class Exchange:
         self._purse = purse
         if purse is not None:
             self._purses = (*self._purses, purse)
+
+    def tell_with_slots(self, kind: str, make: Callable[[], bytes | None]) -> None:
+        """Ask for what is to be kept for others whenever a slot is told, so that both are known at once."""
+        self._with_slots[kind] = make
 
     # -- the windows' outlet --------------------------------------------------------------------------------------
 
@@ -145,6 +150,9 @@ class Exchange:
         """Write down what was counted, spent and kept since the last time, and that this worker lives."""
         self._notice_steps()
         now_ns = self._clock.monotonic_ns()
+        if self._waiting or final:
+            made = {kind: make() for kind, make in self._with_slots.items()}
+            self.blobs.update((kind, data) for kind, data in made.items() if data is not None)
         rows, kept = self._waiting[:], dict(self.blobs)
         purses = self._purses
         told = [(purse, parts) for purse in purses if (parts := purse.parts())]

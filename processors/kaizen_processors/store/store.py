@@ -301,6 +301,10 @@ class Store:
         """Call this before the last is written: what it puts here is kept. It must not raise."""
         self._last_words = (*self._last_words, say)
 
+    def tell_with_slots(self, kind: str, make: Callable[[], bytes | None]) -> None:
+        """Keep what `make` gives, too, as of each slot that is told and of the end, at once with it; None: no change."""
+        self._exchange.tell_with_slots(kind, make)
+
     def fold_blobs(self, kind: str, add: Fold) -> None:
         """Let the holder fold the values of workers that are gone into one: `add(folded so far or None, value)`."""
         self._folds[kind] = add

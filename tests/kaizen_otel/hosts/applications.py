@@ -2,7 +2,8 @@
 
 KAIZEN_MODEL_SERVER   the URL of the model server
 KAIZEN_OTEL_FILE      the file that traces go to (kaizen-otel's own setting); without it nothing is instrumented
-KAIZEN_TEST_ALERTS    a file that gets a line for each alert: its type, its status, the process that was told
+KAIZEN_TEST_ALERTS    a file that gets a line for each alert: its type, its status, the process that was told;
+                      and one beside it, with the suffix .json, that gets the alerts
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ if "KAIZEN_OTEL_FILE" in os.environ:
 
 def note_alert(alert: dict[str, Any]) -> None:
     """Write down that this process was told of an alert."""
-    with Path(os.environ["KAIZEN_TEST_ALERTS"]).open("a", encoding="utf-8") as file:
+    path = Path(os.environ["KAIZEN_TEST_ALERTS"])
+    with path.with_suffix(".json").open("a", encoding="utf-8") as file:
+        file.write(f"{json.dumps(alert)}\n")
+    with path.open("a", encoding="utf-8") as file:
         file.write(f"{alert['type']} {alert['status']} {os.getpid()}\n")
 
 

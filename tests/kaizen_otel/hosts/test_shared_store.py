@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -39,6 +40,20 @@ def wait_until(what: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def trace_ids_in(path: Path) -> set[str]:
+    return {
+        span["traceId"]
+        for line in read_lines(path)
+        for resource in line.get("resourceSpans", ())
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    }
+
+
 @pytest.mark.parametrize("options", [[], ["--preload"]], ids=["each instruments", "forked after instrument()"])
 def test_four_workers_are_one_host(options: list[str], model_server: ModelServer, tmp_path: Path) -> None:
     store, alerts, rules = (tmp_path / name for name in ("host.db", "alerts.txt", "rules.yaml"))
@@ -47,6 +62,7 @@ def test_four_workers_are_one_host(options: list[str], model_server: ModelServer
         "KAIZEN_OTEL_STORE": str(store),
         "KAIZEN_OTEL_ALERT_RULES": str(rules),
         "KAIZEN_TEST_ALERTS": str(alerts),
+        "KAIZEN_OTEL_TRACE_URL_TEMPLATE": "http://traces/{trace_id}",
     }
     port = free_port()
     command = ["gunicorn", f"{APPLICATIONS}:wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "4", *options]
@@ -87,6 +103,12 @@ def test_four_workers_are_one_host(options: list[str], model_server: ModelServer
 
     assert "telemetry failed" not in (tmp_path / "server.log").read_text(encoding="utf-8")
     assert told() == {"busy firing": 1, "all firing": 1}
+    (busy,) = (alert for alert in read_lines(alerts.with_suffix(".json")) if alert["type"] == "busy")
+    named = busy["executions"]
+    assert len({one["execution_id"] for one in named}) == 3  # also where the judge ran nothing
+    assert [one["value"] for one in named] == sorted((one["value"] for one in named), reverse=True)
+    assert [one["url"] for one in named] == [f"http://traces/{one['trace_id']}" for one in named]
+    assert {one["trace_id"] for one in named} <= trace_ids_in(tmp_path / "runs.jsonl")
     with StoreReader(store) as reader:
         sums = reader.window(Group(), 3_600).sums
         (budget,) = reader.budgets()

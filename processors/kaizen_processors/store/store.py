@@ -302,7 +302,7 @@ class Store:
         self._last_words = (*self._last_words, say)
 
     def tell_with_slots(self, kind: str, make: Callable[[], bytes | None]) -> None:
-        """Keep what `make` gives, too, as of each slot that is told and of the end, at once with it; None: no change."""
+        """Keep what `make` gives, too, whenever a slot is told, at once with it, and at the end; None: no change."""
         self._exchange.tell_with_slots(kind, make)
 
     def fold_blobs(self, kind: str, add: Fold) -> None:

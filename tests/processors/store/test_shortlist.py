@@ -16,6 +16,7 @@ from kaizen_processors.fence import Fence
 from kaizen_processors.ledger import TallySnapshot
 from kaizen_processors.recent import RecentExecutions
 from kaizen_processors.snapshots import Snapshots
+from tests.processors.forking import needs_fork, run_forking
 from tests.processors.store.host import NS, Host, Worker
 from tests.processors.windows.records import CENT, execution
 
@@ -27,6 +28,29 @@ if TYPE_CHECKING:
 CONDITIONS = ("p95_latency", "error_rate", "cost_per_hour", "tokens_per_second", "quality_average")
 GROUPS = (EVERYTHING, *(Group("agent", name) for name in ("ann", "bob")), *(Group("model", name) for name in "mn"))
 WINDOWS_S = (15.0, 60.0, 300.0, 3_600.0)
+
+
+FORKING = """
+import json, os, random
+from pathlib import Path
+from tests.processors.store.host import Host
+from tests.processors.store.test_shortlist import KIND, Part, some
+
+host = Host(Path(FOLDER), 1, lease_s=3_600.0)
+part = Part(host, host.workers[0])
+part.see(some(host, 1, random.Random(0)))
+host.settle()
+child = os.fork()
+if not child:
+    part.see(some(host, 2, random.Random(0)))
+    part.worker.store.shutdown()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+host.settle()
+left = [[one[0] for one in json.loads(data)] for _, data in part.worker.store.blobs(KIND)[0]]
+assert left == [["e0001"], ["e0002"]], left
+print("done")
+"""
 
 
 class Part:
@@ -89,6 +113,32 @@ def test_several_processes_name_what_one_would(seed: int, tmp_path: Path) -> Non
     left = [json.loads(data) for _, data in judge.worker.store.blobs(KIND)[0]]
     assert 0 < sum(map(len, left)) < 300
     assert not any(part.fence.counts() for part in parts)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_window_of_any_group_misses_what_was_not_chosen(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - not for secrets
+    offered: list[Finished] = []
+    chosen: list[Finished] = []
+    for number in range(300):
+        agent, model = chance.choice(("ann", "bob")), chance.choice("mn")
+        took_ns, ended_ns = chance.randrange(1, 60) * NS, 10**18 + number // 2 * NS  # two end at a time
+        one = Finished(f"e{number}", "", agent, model, "success", ended_ns - took_ns, took_ns, 0, 0, None)
+        offered.append(one)
+        chosen = namable([*chosen, one], ended_ns)
+    assert len(chosen) < 150
+
+    def worst(of: list[Finished], group: Group, since_ns: int) -> list[Finished]:
+        of = [
+            one
+            for one in of
+            if one.ended_ns >= since_ns and group.key in {"", one.agent_name if group.by == "agent" else one.model}
+        ]
+        return sorted(of, key=lambda one: rank("p95_latency", one) or (), reverse=True)[:3]
+
+    for group in GROUPS:
+        for since_ns in {one.ended_ns for one in offered}:
+            assert worst(chosen, group, since_ns) == worst(offered, group, since_ns)
 
 
 def test_they_are_known_when_the_sums_are(tmp_path: Path) -> None:
@@ -177,3 +227,8 @@ def test_nothing_of_a_user_is_left(tmp_path: Path) -> None:
     ((_, data),) = part.worker.store.blobs(KIND)[0]
     assert b"e0001" in data
     assert b"secret" not in data
+
+
+@needs_fork
+def test_a_forked_child_leaves_only_what_it_ran_itself(tmp_path: Path) -> None:
+    run_forking(FORKING.replace("FOLDER", repr(str(tmp_path))))

@@ -93,7 +93,7 @@ def namable(executions: Iterable[Finished], now_ns: int, most: int = MOST) -> li
     Args:
         executions: any; each is taken once.
         now_ns: what is now, Unix nanoseconds. What ended earlier than the longest window is left out.
-        most: at most so many, and not less than `_LEAST`.
+        most: at most so many, where it is 225 or more: three of five measures at each of fifteen ages.
     """
     kept = [one for one in dict.fromkeys(executions) if one.ended_ns >= now_ns - int(LONGEST_S * NS)]
     for group, ended in ((_pair, _ended), (_pair, _youth), (_all, _youth)):
@@ -175,6 +175,3 @@ _BADNESS: Final[Mapping[str, Callable[[Finished], float | None]]] = {
 }
 
 _MEASURES: Final = (_duration_ms, *dict.fromkeys(_BADNESS.values()))
-
-_LEAST: Final = 15 * WORST_LIMIT * len(_MEASURES)
-"""So many may be left when all is counted together by age: 225."""

@@ -49,7 +49,7 @@ test-python-%: $(VENV)-python-%/.installed
 	$(VENV)-python-$*/bin/python -m pytest tests/versions $(SURFACE_TESTS) -p no:cacheprovider
 
 # Other instrumentations beside ours, each in a process of its own: one of them never takes its wrappers off.
-BESIDE := openinference openinference-anthropic genai-openai traceloop openai-v2
+BESIDE := openinference openinference-anthropic genai-openai traceloop traceloop-anthropic openai-v2
 
 test-foreign: $(BESIDE:%=test-beside-%) test-beside-httpx  ## other instrumentations below ours and beside it, the libraries themselves
 

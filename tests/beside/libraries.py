@@ -43,6 +43,7 @@ _LIBRARIES = {
     "openinference-anthropic": Library("openinference.instrumentation.anthropic", "AnthropicInstrumentor", "anthropic"),
     # It takes its wrappers off a name that they are not under (0.62).
     "traceloop": Library("opentelemetry.instrumentation.openai", "OpenAIInstrumentor", "openai", lets_go=False),
+    "traceloop-anthropic": Library("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor", "anthropic"),
 }
 
 

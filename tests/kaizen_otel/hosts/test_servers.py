@@ -101,6 +101,24 @@ def test_each_request_to_uvicorn_is_one_tree(way: str, model_server: ModelServer
     assert len(model_server.requests) == len(NAMES)
 
 
+@pytest.mark.parametrize("way", ["", "blocking/", "thread/"], ids=["awaited", "blocking", "thread"])
+def test_each_request_to_uvicorns_workers_is_one_tree(way: str, model_server: ModelServer, tmp_path: Path) -> None:
+    # Spawned processes: each loads the application, and calls `instrument()`, for itself.
+    port = free_port()
+    command = ["uvicorn", f"{APPLICATIONS}:asgi", "--port", str(port), "--workers", "2"]
+    paths = [f"{way}{name}" for name in NAMES]
+    with serving(command, port, model_server, tmp_path):
+        answers = get_all(port, paths)
+        for _ in range(20):  # until each worker had one
+            if len({answer[-1] for answer in answers}) >= 2:
+                break
+            answers += get_all(port, paths)
+
+    assert len({answer[-1] for answer in answers}) == 2
+    assert trees_in(tmp_path / "runs.jsonl") == sorted(expected_trees() * (len(answers) // len(NAMES)))
+    assert len(model_server.requests) == len(answers)
+
+
 @pytest.mark.parametrize(
     ("options", "processes"),
     [

@@ -32,8 +32,8 @@ _FOUND = ("turns", "recent_turns", "all_turns")
 def _memory_surface(module_name: str, class_name: str) -> Surface:
     def apply_to(patcher: Patcher, module: Any) -> None:
         memory = getattr(module, class_name)
-        patcher.wrap(memory, "load_context", blocking(begin_load, observe_turns))
-        patcher.wrap(memory, "save_turn", blocking(begin_save, observe_turns))
+        patcher.wrap(memory, "load_context", blocking(begin_load, observe_turns, unless=inside_a_store))
+        patcher.wrap(memory, "save_turn", blocking(begin_save, observe_turns, unless=inside_a_store))
 
     return Surface(f"kaizen.memory.{module_name}", apply_to)
 
@@ -80,6 +80,12 @@ def describe(
         memory_operation=operation,
         session_id=bounded_text(session),
     )
+
+
+def inside_a_store(_store: Any, _args: Arguments, _kwargs: Keywords) -> bool:
+    """Whether this is one part of what was asked of another store: the outermost is the operation."""
+    scope = current_scope()
+    return isinstance(scope, StoreInvocation) and not scope.ended
 
 
 def observe_turns(access: StoreInvocation, context: Any) -> None:

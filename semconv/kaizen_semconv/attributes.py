@@ -299,10 +299,13 @@ class KaizenMemoryOperation(StrEnum):
     """What is done with a memory."""
 
     LOAD = "load"
-    """The turns of a session are read."""
+    """The turns of a session are read, or what is kept under a key."""
 
     SAVE = "save"
-    """A turn is written."""
+    """A turn, an entry or a value is written."""
+
+    SEARCH = "search"
+    """Entries that match a query are looked for."""
 
 
 class KaizenSpanAbandoned(StrEnum):

@@ -95,7 +95,7 @@ MEMORY: Final = SpanDefinition(
     names=("memory {kaizen.memory.operation}",),
     operation=None,
     marker="kaizen.memory.operation",
-    description="An agent's memory of a session is read or written.",
+    description="A memory is read, written or searched; one span, however many tiers it is made of.",
 )
 
 NODE: Final = SpanDefinition(

@@ -31,6 +31,7 @@ RUNS = frozenset(
         *("run", "run_async", "run_sync", "run_stream", "run_turn", "run_plan", "run_print", "run_interactive"),
         *("execute", "execute_async", "execute_workflow", "execute_pipeline", "execute_with_handoff", "execute_cot"),
         *("execute_react", "execute_multi_round", "stream", "stream_chat", "complete", "embed", "chat", "debate"),
+        *("recall", "build_context", "find_similar", "read_relevant", "write_insight", "load_turns", "detect_faqs"),
         *("search", "load_context", "save_turn", "communicate_with", "call_tool"),
     }
 )

@@ -122,6 +122,10 @@ class PerformanceMonitor:
         """
         self._measured.add(metric, [value], unit, higher_is_better=higher_is_better)
 
+    def log_performance_warning(self, message: str) -> None:
+        """Log a warning, as is done of each measurement that took too long; a subclass may tell it elsewhere."""
+        _logger.warning("%s", message)
+
     # -- what came of it ------------------------------------------------------------------------------------------
 
     @property
@@ -168,7 +172,9 @@ class PerformanceMonitor:
         self._measured.add(metric, [taken_ms])
         self.measure_memory()
         if taken_ms > WARN_ABOVE_MS[metric]:
-            _logger.warning("%s took %.0f ms (more than %.0f)", _SAID[metric], taken_ms, WARN_ABOVE_MS[metric])
+            self.log_performance_warning(
+                f"{_SAID[metric]} took {taken_ms:.0f} ms (more than {WARN_ABOVE_MS[metric]:.0f})"
+            )
             if self._on_warning is not None:
                 self._on_warning(metric, taken_ms)
         return taken_ms, result

@@ -79,7 +79,7 @@ class KaizenTransparencyInterface:
 
     def create_workflow_monitor(self) -> WorkflowMonitor:
         """Named blocks, counted while they run."""
-        return WorkflowMonitor()
+        return WorkflowMonitor(self)
 
     def create_workflow_tracker(self) -> WorkflowTracker:
         """Blocks that can be asked where their time went."""

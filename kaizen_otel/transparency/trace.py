@@ -19,7 +19,7 @@ from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.money import to_float
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from contextvars import Token
     from types import TracebackType
     from typing import Self
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from kaizen_otel.telemetry import Telemetry
+    from kaizen_otel.transparency.workflow_monitor import WorkflowMonitor
     from kaizen_processors.clock import Clock
 
 MAX_EVENTS: Final = 1_000
@@ -51,6 +52,15 @@ class TraceEvent:
     description: str | None
     timestamp: datetime
     metadata: Mapping[str, AttributeValue]
+
+    def as_dictionary(self) -> dict[str, Any]:
+        """The event as plain values; its time in seconds since the Unix epoch."""
+        return {
+            "timestamp": self.timestamp.timestamp(),
+            "event_type": self.event_type,
+            "description": self.description,
+            "metadata": dict(self.metadata),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +113,27 @@ class ExecutionTrace:
     of the trace itself, too, live while it runs.
 
     Attributes:
-        name: What the application calls it.
+        name: What the application calls it; `execution_name` is the same.
         start_time: When it began; None before.
         start_unix_ns: The same, as its span has it: nanoseconds since the Unix epoch.
         status: `running`, `success`, `error` or `cancelled`; None before it began.
         events: What the application said, the first 1,000.
     """
 
-    def __init__(self, name: str, on_ended: Callable[[ExecutionTrace], None] | None = None) -> None:
+    def __init__(self, execution_name: str, monitor: WorkflowMonitor | None = None) -> None:
         """Prepare a block.
 
         Args:
-            name: Becomes the span's name, so it should be one of few: not an order's number.
-            on_ended: Told when the block has ended.
+            execution_name: Becomes the span's name, so it should be one of few: not an order's number.
+            monitor: Told when the block has ended.
 
         Raises:
             TypeError: The name is no text.
             ValueError: It is empty.
         """
-        text = bounded_text(name)
+        text = bounded_text(execution_name)
         if text is None:
-            raise TypeError(f"a trace's name must be text, not {type(name).__name__}")
+            raise TypeError(f"a trace's name must be text, not {type(execution_name).__name__}")
         if not text:
             raise ValueError("a trace's name must not be empty")
         self.name = text
@@ -133,7 +143,8 @@ class ExecutionTrace:
         self.events: list[TraceEvent] = []
         self._events_count = 0
         self._own_id = random_id()
-        self._on_ended = on_ended
+        self._monitor = monitor
+        self._error_message: str | None = None
         self._telemetry: Telemetry | None = None
         self._clock: Clock = SYSTEM_CLOCK
         self._invocation: TraceInvocation | None = None
@@ -171,16 +182,50 @@ class ExecutionTrace:
         if self._token is not None:
             otel_context.detach(self._token)
         self._taken_ns = self._clock.monotonic_ns() - self._began_ns
-        self.status = SUCCESS if error is None else CANCELLED if Failure.of(error).cancelled else ERROR
+        failure = None if error is None else Failure.of(error)
+        self.status = SUCCESS if failure is None else CANCELLED if failure.cancelled else ERROR
+        self._error_message = None if failure is None else failure.message or failure.error_type
         invocation, telemetry = self._invocation, self._telemetry
         if invocation is not None and telemetry is not None:
             (sums,) = telemetry.ledger.snapshot_tallies(self._scope.total)
             invocation.observe(lambda trace: trace.counted(sums, len(self._scope.execution_ids)))
             invocation.__exit__(kind, error, traceback)
-        if self._on_ended is not None:
-            self._on_ended(self)
+        if self._monitor is not None:
+            self._monitor.trace_ended(self)
 
     # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def execution_name(self) -> str:
+        """Its name, as the transparency interface calls it."""
+        return self.name
+
+    @property
+    def trace_data(self) -> dict[str, Any]:
+        """All that is known of it until now, as one dictionary of plain values; empty before it began.
+
+        Returns:
+            `execution_id`, `execution_name`, `start_time`, `events` (each with `timestamp`, `event_type`,
+            `description`, `metadata`), `trace_id`, and the figures of `get_current_metrics()`; once it has
+            ended also `end_time`, `duration_ms`, `success` and `error`. Times are seconds since the Unix epoch.
+        """
+        if self.status is None:
+            return {}
+        began_s = self.start_unix_ns / _NS
+        told: dict[str, Any] = {
+            "execution_id": self.execution_id,
+            "execution_name": self.name,
+            "start_time": began_s,
+            "events": [event.as_dictionary() for event in self.events],
+            "trace_id": self.trace_id,
+            **dict(self.get_current_metrics()),
+        }
+        if self._taken_ns is not None:
+            told["end_time"] = began_s + self._taken_ns / _NS
+            told["duration_ms"] = self.duration_ms
+            told["success"] = self.status == SUCCESS
+            told["error"] = self._error_message
+        return told
 
     @property
     def span_context(self) -> SpanContext:
@@ -283,4 +328,14 @@ class ExecutionTrace:
         return INVALID_SPAN if self._invocation is None else self._invocation.span
 
 
-_OWN: Final = ("name", "execution_id", "trace_id", "start_time", "status", "duration_ms", "execution_ids", "events")
+_OWN: Final = (
+    "name",
+    "execution_name",
+    "execution_id",
+    "trace_id",
+    "start_time",
+    "status",
+    "duration_ms",
+    "execution_ids",
+    "events",
+)

@@ -192,3 +192,16 @@ def test_an_option_that_is_not_allowed_is_refused(tmp_path: Path) -> None:
     before = measured(tmp_path / "before.json", 10.0)
     answer = compared(before, before, "--alpha", "2")
     assert (answer.exit_code, answer.stderr) == (2, "error: alpha must be between 0 and 1, not 2.0\n")
+
+
+def test_a_subclass_hears_of_the_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+
+    class Paging(PerformanceMonitor):
+        def log_performance_warning(self, message: str) -> None:
+            heard.append(message)
+
+    monitor = Paging(clock=SteppingClock(step_ns=2_001 * 1_000_000))
+    monitor.measure_framework_init()
+    assert heard == ["initialising the framework took 2001 ms (more than 2000)"]
+    assert "took" not in caplog.text

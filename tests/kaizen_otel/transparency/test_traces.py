@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -195,3 +196,64 @@ def test_a_trace_carries_what_the_application_said_around_it(
     assert (span["user.id"], span["session.id"], span["gen_ai.conversation.id"]) == ("u-1", "s-1", "c-1")
     assert span["kaizen.tags"] == ("beta",)
     assert (span.status, span["http.response.status_code"]) == ("ERROR", 400)
+
+
+# -- as dictionaries ---------------------------------------------------------------------------------------------------
+
+
+def test_what_a_trace_knows_is_one_dictionary_of_plain_values(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    transparency = kaizen_otel.get_transparency_interface()
+    monitor = WorkflowMonitor(transparency)
+    assert monitor.transparency is transparency
+    assert transparency.create_workflow_monitor().transparency is transparency
+    trace = monitor.trace(execution_name="work")
+    assert trace.trace_data == {}
+    with trace:
+        trace.add_event("asked", "a customer", {"channel": "web"})
+        running = trace.trace_data
+        scenes.base_agent(agent_id="qa").run(question="x")
+
+    assert not {"end_time", "success", "error"} & set(running)
+    told = json.loads(json.dumps(trace.trace_data))
+    (execution,) = kaizen_telemetry.executions
+    assert (told["execution_id"], told["execution_name"]) == (execution.execution_id, trace.execution_name)
+    assert (told["success"], told["error"], told["status"], told["trace_id"]) == (True, None, "success", trace.trace_id)
+    assert told["end_time"] - told["start_time"] == pytest.approx(told["duration_ms"] / 1_000, abs=1e-6)
+    assert {key: told[key] for key in ONE_CALL} == ONE_CALL
+    (event,) = told["events"]
+    assert told["start_time"] <= event.pop("timestamp") <= told["end_time"]
+    assert event == {"event_type": "asked", "description": "a customer", "metadata": {"channel": "web"}}
+    assert monitor.execution_traces == {execution.execution_id: trace.trace_data}
+    assert len(kaizen_offline.requests) == 1
+
+
+def test_a_trace_of_an_error_says_which() -> None:
+    monitor = WorkflowMonitor()
+    with pytest.raises(KeyError), monitor.trace("work") as trace:
+        raise KeyError("no such order")
+    assert (trace.trace_data["success"], trace.trace_data["error"]) == (False, "'no such order'")
+    assert monitor.execution_traces[trace.execution_id]["status"] == "error"
+
+
+def test_a_monitor_keeps_the_last_hundred_that_it_was_told_of() -> None:
+    monitor = WorkflowMonitor()
+    for number in range(150):
+        monitor.record_trace({"execution_id": f"theirs-{number}", "success": True})
+    assert list(monitor.execution_traces) == [f"theirs-{number}" for number in range(50, 150)]
+    assert monitor.get_traces() == []
+    with pytest.raises(ValueError, match="must have an execution_id"):
+        monitor.record_trace({"execution_name": "work"})
+
+
+def test_of_a_block_in_a_block_the_outer_one_has_the_entry(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    monitor = WorkflowMonitor()
+    with monitor.trace("outer"), monitor.trace("inner"):
+        scenes.base_agent(agent_id="qa").run(question="x")
+    (data,) = monitor.execution_traces.values()
+    assert data["execution_name"] == "outer"
+    assert [trace.name for trace in monitor.get_traces()] == ["inner", "outer"]
+    assert len(kaizen_offline.requests) == len(kaizen_telemetry.executions) == 1

@@ -60,6 +60,8 @@ _logger = logging.getLogger("kaizen_otel")
 
 Begun = TypeVar("Begun", bound="Invocation")
 
+_LIKE_ALL = AgentSettings()
+
 REFUSALS_TOLD = 32
 """Different mistakes in the application's dictionaries that are logged; further ones are only counted."""
 
@@ -286,9 +288,8 @@ class Telemetry:
             self.created_agents.popitem(last=False)
         transparency = config.get("transparency")
         if transparency is not None:
-            try:
-                self.created_agents[name] = AgentSettings.from_config(transparency)
-            except SettingsError as error:
+            self.created_agents[name], refused = AgentSettings.readable(transparency)
+            for error in refused:
                 self._refuse(error)
 
     def _refuse(self, error: SettingsError) -> None:
@@ -301,8 +302,11 @@ class Telemetry:
 
     def level_of(self, agent_name: str) -> MonitoringLevel:
         """The monitoring level that holds for an agent: its own where it has one."""
-        own = self.created_agents.get(agent_name)
-        return self.settings.monitoring_level if own is None else own.over(self.settings).monitoring_level
+        return (self.created_agents.get(agent_name) or _LIKE_ALL).level_under(self.settings)
+
+    def measures_resources(self, agent_name: str) -> bool:
+        """Whether an execution of this agent says what the process used meanwhile."""
+        return (self.created_agents.get(agent_name) or _LIKE_ALL).profiles(self.settings)
 
     def _claim_spans_above(self) -> None:
         """Let no other library's span above a call of ours count it as well."""

@@ -119,9 +119,8 @@ class AgentInvocation(Invocation, ExecutionScope):
         evaluator = evaluator_above(parent)
         self.agent_name = request.agent_name if evaluator is None else evaluator.agent_name
         self.execution_id = telemetry.new_execution_id()
-        level = telemetry.level_of(request.agent_name)
-        self.records_nodes = level >= MonitoringLevel.STANDARD
-        measures = level >= MonitoringLevel.COMPREHENSIVE
+        self.records_nodes = telemetry.level_of(request.agent_name) >= MonitoringLevel.STANDARD
+        measures = telemetry.measures_resources(request.agent_name)
         self.probe = telemetry.performance.begin_resources() if measures else None
         self.own = Tally()
         self.total = Tally()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_otel.settings.levels import MonitoringLevel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kaizen_otel.settings.errors import SettingsError
     from kaizen_otel.settings.model import Settings
 
 
@@ -19,6 +20,8 @@ class AgentSettings:
 
     monitoring_level: MonitoringLevel | None = None
     deferred_histograms: bool | None = None
+    performance_profiling: bool | None = None
+    """Whether its executions say what they used, whatever the level; `None`: as the level says."""
 
     @classmethod
     def from_config(cls, transparency: Mapping[str, Any] | bool) -> AgentSettings:
@@ -31,10 +34,36 @@ class AgentSettings:
 
         return from_agent_config(transparency)
 
+    @classmethod
+    def readable(cls, transparency: Any) -> tuple[AgentSettings, list[SettingsError]]:
+        """What `from_config` would read without the keys that it refuses, and why it refuses those."""
+        from kaizen_otel.settings.spec_dictionaries import readable_agent_config  # noqa: PLC0415 - as above
+
+        return readable_agent_config(transparency)
+
     def over(self, settings: Settings) -> Settings:
         """Give `settings` as they hold for this agent. Monitoring that is off stays off."""
         if settings.monitoring_level is MonitoringLevel.OFF:
             return settings
-        own = {name: getattr(self, name) for name in self.__slots__}
-        changes = {name: value for name, value in own.items() if value is not None}
+        changes = {name: value for name, value in self.said().items() if name not in _NO_SETTINGS}
         return settings.replace(**changes) if changes else settings
+
+    def said(self) -> dict[str, Any]:
+        """What differs for the agent, by name."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+
+    def level_under(self, settings: Settings) -> MonitoringLevel:
+        """The level that holds for this agent. Monitoring that is off stays off."""
+        own, level = self.monitoring_level, settings.monitoring_level
+        return level if own is None or level is MonitoringLevel.OFF else own
+
+    def profiles(self, settings: Settings) -> bool:
+        """Whether an execution of this agent says what it used. Where its monitoring is off, nothing does."""
+        level = self.level_under(settings)
+        if self.performance_profiling is None or level is MonitoringLevel.OFF:
+            return level >= MonitoringLevel.COMPREHENSIVE
+        return self.performance_profiling
+
+
+_NO_SETTINGS: Final = ("performance_profiling",)
+"""What an agent may say, and the settings of all cannot."""

@@ -70,7 +70,6 @@ NOT_AVAILABLE: Final[Mapping[str, str]] = MappingProxyType(
         "alerting.escalation_policy": "let Alertmanager escalate: setting alertmanager_url",
         "anomaly_detection": "let the metrics backend judge the metrics of exporters.prometheus",
         "transparency.decision_tracing": "with content recorded, spans show prompts and answers",
-        "transparency.performance_profiling": "spans and duration histograms show where time goes",
     }
 )
 """Keys whose subsystem does not exist in this version, and what to do instead. Refused when on, accepted when off."""
@@ -170,6 +169,27 @@ def from_agent_config(transparency: Mapping[str, Any] | bool) -> AgentSettings:
     return AgentSettings(**given)
 
 
+def readable_agent_config(transparency: Any) -> tuple[AgentSettings, list[SettingsError]]:
+    """Read what can be read of an agent's `transparency`, key by key; and give what is wrong with the others.
+
+    One key that is refused must not switch a level back on that another one lowers.
+    """
+    given: dict[str, Any] = {}
+    refused: list[SettingsError] = []
+    try:
+        with only_settings_errors("create_agent(…)['transparency']"):
+            is_mapping = isinstance(transparency, Mapping)
+            parts = [{key: value} for key, value in transparency.items()] if is_mapping else [transparency]
+    except SettingsError as error:
+        return AgentSettings(), [error]
+    for part in parts:
+        try:
+            given |= from_agent_config(part).said()
+        except SettingsError as error:
+            refused.append(error)
+    return AgentSettings(**given), refused
+
+
 def dotted_keys(tree: Tree = KAIZEN_KEYS, prefix: str = "") -> list[str]:
     """Give every key of a tree as `exporters.file.path`, parents before children."""
     keys: list[str] = []
@@ -229,6 +249,10 @@ def _durations(reading: _Reading, value: Any, place: _Place) -> None:
 
 def _real_time(reading: _Reading, value: Any, place: _Place) -> None:
     reading.take("deferred_histograms", not _flag(value, place), place)
+
+
+def _profiling(reading: _Reading, value: Any, place: _Place) -> None:
+    reading.given["performance_profiling"] = Given(_flag(value, place), str(place))
 
 
 def _retention(reading: _Reading, value: Any, place: _Place) -> None:
@@ -320,7 +344,11 @@ _COLLECTION_FIELDS: Final = {
 }
 _ALERTING_FIELDS: Final = {"channels": "alert_channels", "notification_channels": "notification_channels"}
 _EXPORTERS: Final = {"console": _console, "file": _file, "prometheus": _prometheus, "otlp": _otlp}
-_TRANSPARENCY_READERS: Final = {"monitoring_level": _level, "real_time_metrics": _real_time}
+_TRANSPARENCY_READERS: Final = {
+    "monitoring_level": _level,
+    "real_time_metrics": _real_time,
+    "performance_profiling": _profiling,
+}
 _READERS: Final = {
     "transparency_enabled": _nothing,
     "monitoring_level": _level,

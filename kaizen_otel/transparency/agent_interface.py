@@ -65,18 +65,20 @@ class AgentTransparency:
 
         Returns:
             `executions` (how many of the last ones were measured), `cpu_usage_percent`, `memory_usage_mb`,
-            `network_io_bytes`: None where none was. Executions are measured at the monitoring level `comprehensive`;
-            the figures are the process's, and the agent's alone only where `alone` says that nothing else ran.
+            `network_io_bytes`: None where none was. Executions are measured at the monitoring level `comprehensive`,
+            and those of an agent that says `performance_profiling`; the figures are the process's, and the agent's
+            alone only where `alone` says that nothing else ran.
         """
         measured = [one for one in self._recent() if one.cpu_usage_percent is not None]
         means = {name: _mean([one[name] for one in measured if one[name] is not None]) for name in _RESOURCES}
         return {"executions": len(measured), **means, "alone": all(one.resources_alone for one in measured)}
 
     def get_performance_profile(self, time_range: str | float = "24h") -> dict[str, Any]:
-        """Where the agent's time and money go: all of it, and by model.
+        """Where the agent's time and money go: all of it, and by model; and what the process used meanwhile.
 
         Returns:
-            `overall`, and `by_model` (model → figures), each with executions, errors, latencies, tokens and dollars.
+            `overall`, and `by_model` (model → figures), each with executions, errors, latencies, tokens and dollars;
+            `resources`, as `get_resource_usage()` gives them: of the last executions, whatever the time range.
 
         Raises:
             ValueError: The time range is none, or longer than 24 hours.
@@ -89,6 +91,7 @@ class AgentTransparency:
             "agent_name": self.agent_name,
             "overall": dict(self._snapshot(window_s)),
             "by_model": {model: dict(self._snapshot(window_s, model)) for model in models},
+            "resources": self.get_resource_usage(),
         }
 
     def get_recent_executions(self, limit: int | None = None) -> list[ExecutionMetrics]:

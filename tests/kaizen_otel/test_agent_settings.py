@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import kaizen_otel
+from kaizen_otel.testing import capture
 
 if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
@@ -50,6 +51,45 @@ def test_a_mistake_in_an_agents_dictionary_is_told_counted_and_changes_nothing(
     assert kaizen_otel.stats()["failures"] == {"settings:SettingsError": 1}
     assert "monitoring_levle" in caplog.text
     assert "monitoring_level" in caplog.text
+
+
+@pytest.mark.telemetry_fails
+def test_one_refused_key_leaves_the_others_of_an_agents_dictionary(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = {"monitoring_level": "basic", "decision_tracing": True, "performance_profiling": True}
+    agent = _agent("quiet", transparency=wanted)
+    agent.execute(question="hi")
+
+    assert len(kaizen_offline.requests) == 1
+    assert kaizen_telemetry.spans_named("node") == []
+    assert kaizen_telemetry.executions[0].memory_usage_mb is not None
+    assert kaizen_otel.stats()["failures"] == {"settings:SettingsError": 1}
+    assert "not available in kaizen-otel 0.1: transparency.decision_tracing" in caplog.text
+
+
+def test_an_agent_that_is_profiled_says_what_its_executions_used(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    agent = _agent("profiled", transparency={"performance_profiling": True})
+    agent.execute(question="hi")
+    _agent("usual").execute(question="hi")
+
+    profile = agent.get_transparency_interface().get_performance_profile()
+    assert profile["overall"]["total_executions"] == profile["resources"]["executions"] == 1
+    assert profile["resources"]["memory_usage_mb"] > 10
+    usual = kaizen_otel.get_transparency_interface().agent("usual").get_performance_profile()
+    assert (usual["overall"]["total_executions"], usual["resources"]["executions"]) == (1, 0)
+    assert kaizen_telemetry.span("invoke_agent profiled")["kaizen.execution.resources.memory_usage_mb"] > 10
+    assert len(kaizen_offline.requests) == 2
+
+
+def test_an_agent_may_be_left_unmeasured_where_all_others_are(kaizen_offline: ModelServer) -> None:
+    with capture(monitoring_level="comprehensive") as captured:
+        _agent("light", transparency={"performance_profiling": False}).execute(question="hi")
+        _agent("usual").execute(question="hi")
+    assert [one.memory_usage_mb is not None for one in captured.executions] == [False, True]
+    assert len(kaizen_offline.requests) == 2
 
 
 def test_the_monitoring_keys_of_kaizens_config_take_effect(

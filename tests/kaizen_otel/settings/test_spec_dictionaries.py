@@ -309,6 +309,36 @@ def test_agent_real_time_metrics_records_its_histograms_at_once() -> None:
     assert AgentSettings.from_config({"real_time_metrics": False}).over(Settings()).deferred_histograms is True
 
 
+def test_agent_performance_profiling_measures_its_executions() -> None:
+    comprehensive, off = MonitoringLevel.COMPREHENSIVE, MonitoringLevel.OFF
+    for said, level, measured in (
+        ({}, "basic", False),
+        ({}, "comprehensive", True),
+        ({"performance_profiling": True}, "basic", True),
+        ({"performance_profiling": False}, "comprehensive", False),
+        ({"performance_profiling": True}, "off", False),
+        ({"performance_profiling": True, "monitoring_level": "off"}, "standard", False),
+        ({"monitoring_level": "comprehensive"}, "basic", True),
+    ):
+        settings = Settings(monitoring_level=MonitoringLevel(level))
+        assert AgentSettings.from_config(said).profiles(settings) is measured, (said, level)
+    assert AgentSettings(monitoring_level=comprehensive).level_under(Settings(monitoring_level=off)) is off
+    with pytest.raises(SettingsError, match="performance_profiling cannot be 'sometimes'"):
+        AgentSettings.from_config({"performance_profiling": "sometimes"})
+
+
+def test_what_is_right_of_an_agents_dictionary_holds_and_each_mistake_is_told() -> None:
+    read, refused = AgentSettings.readable(
+        {"decision_tracing": True, "monitoring_level": "basic", "levle": 1, "real_time_metrics": "x"}
+    )
+    assert read == AgentSettings(monitoring_level=MonitoringLevel.BASIC)
+    assert [error.key for error in refused] == ["transparency.decision_tracing", "levle", "real_time_metrics"]
+    assert AgentSettings.readable(False)[0] == AgentSettings(monitoring_level=MonitoringLevel.OFF)
+    for wrong in (3, HostileMapping()):
+        read, refused = AgentSettings.readable(wrong)
+        assert (read, len(refused)) == (AgentSettings(), 1)
+
+
 @pytest.mark.parametrize("key", AGENT_GAPS)
 def test_agent_keys_that_are_not_available_are_refused_when_on(key: str) -> None:
     with pytest.raises(SettingsError, match=rf"not available in kaizen-otel 0\.1: transparency\.{key} \("):

@@ -47,11 +47,7 @@ class AgentTransparency:
         }
 
     def get_agent_metrics(self, time_range: str | float = "1h") -> dict[str, Any]:
-        """The figures of a time range as a dictionary; `{"error": …}` where the agent did nothing.
-
-        Raises:
-            ValueError: The time range is none, or longer than 24 hours.
-        """
+        """The figures of a time range as a dictionary: see `KaizenTransparencyInterface.get_agent_metrics`."""
         return self._interface.get_agent_metrics(self.agent_name, time_range)
 
     def get_performance_report(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel import alert_handlers, api
 from kaizen_otel.patches.switch import active
 from kaizen_otel.realtime import RealTimeMetrics
+from kaizen_otel.transparency import history
 from kaizen_otel.transparency.agent_interface import AgentTransparency
-from kaizen_otel.transparency.reports import checked, exported, rows
+from kaizen_otel.transparency.reports import DAILY, checked, exported, rows
 from kaizen_otel.transparency.tracker import WorkflowTracker
 from kaizen_otel.transparency.workflow_monitor import WorkflowMonitor
 from kaizen_processors.snapshots import nothing_seen, window_seconds
@@ -119,19 +121,22 @@ class KaizenTransparencyInterface:
     def get_agent_metrics(self, agent_name: str, time_range: str | float = DEFAULT_RANGE) -> dict[str, Any]:
         """An agent's figures as a dictionary; `{"error": …}` where it did nothing.
 
+        With a `store`, a range may be longer than 24 hours; what ended in the last ten seconds may then be missing.
+
         Raises:
-            ValueError: The time range is none, or longer than 24 hours.
+            ValueError: The time range is none, or longer than 24 hours without a store.
         """
-        found = self.snapshot(window_seconds(time_range), Group(agent_name))
-        return _told(found, "No metrics found for agent")
+        return self._figures(time_range, Group(agent_name), "No metrics found for agent")
 
     def get_performance_summary(self, time_range: str | float = DEFAULT_RANGE) -> dict[str, Any]:
         """The figures of everything as a dictionary; `{"error": …}` where nothing was done.
 
+        With a `store`, a range may be longer than 24 hours, as for `get_agent_metrics`.
+
         Raises:
-            ValueError: The time range is none, or longer than 24 hours.
+            ValueError: The time range is none, or longer than 24 hours without a store.
         """
-        return _told(self.snapshot(window_seconds(time_range), Group()), "No metrics in time range")
+        return self._figures(time_range, Group(), "No metrics in time range")
 
     def get_performance_history(self) -> list[PerformanceSnapshot]:
         """Snapshots of everything in five minutes, kept every 30 seconds for 24 hours, oldest first."""
@@ -156,6 +161,8 @@ class KaizenTransparencyInterface:
     ) -> dict[str, Any]:
         """A row for each period that is in memory: the last 60 minutes, 24 hours, or the last day.
 
+        With a `store`, `daily` has one for each day (in UTC) that the store remembers.
+
         Args:
             aggregation_level: `minute`, `hourly` or `daily`.
             metrics: `latency`, `throughput`, `cost`, `accuracy`, `errors`, or conditions by name; by default all.
@@ -171,7 +178,10 @@ class KaizenTransparencyInterface:
         period_s, count, conditions = checked(aggregation_level, metrics)
         telemetry = active()
         found: list[dict[str, Any]] = []
-        if telemetry is not None and telemetry.performance.watching:
+        if telemetry is not None and aggregation_level == DAILY and telemetry.performance.store is not None:
+            with suppress(history.HistoryError):  # then there is the day that is in memory
+                found = history.days(telemetry, Group(agent_name), conditions)
+        if telemetry is not None and telemetry.performance.watching and not found:
             periods = telemetry.performance.windows.periods(Group(agent_name), period_s, count)
             found = rows(periods, conditions, telemetry.clock.time_ns())
         return {"aggregation_level": aggregation_level, "agent_name": agent_name, "periods": found}
@@ -196,6 +206,15 @@ class KaizenTransparencyInterface:
         return exported(executions, format)
 
     # -- the parts ------------------------------------------------------------------------------------------------
+
+    def _figures(self, time_range: str | float, group: Group, otherwise: str) -> dict[str, Any]:
+        window_s, telemetry = history.range_seconds(time_range), active()
+        if telemetry is None or not history.is_history(window_s):
+            return _told(self.snapshot(window_s, group), otherwise)
+        try:
+            return _told(history.snapshot(telemetry, window_s, group), otherwise)
+        except history.HistoryError as error:
+            return {"error": str(error)}
 
     def _realtime(self) -> RealTimeMetrics:
         with self._lock:

@@ -24,6 +24,8 @@ PERIODS: Final[Mapping[str, tuple[float, int]]] = {
 }
 """For each aggregation level: seconds of a period, and how many of them are in memory."""
 
+DAILY: Final = "daily"
+
 REPORTED: Final[Mapping[str, tuple[str, ...]]] = {
     "latency": ("avg_latency", "p50_latency", "p95_latency", "p99_latency"),
     "throughput": ("executions", "throughput_rpm", "tokens_per_second"),
@@ -62,15 +64,16 @@ def rows(periods: Iterable[Window], conditions: Sequence[str], now_ns: int) -> l
     end = datetime.fromtimestamp(now_ns / 1e9, tz=UTC)
     for period in reversed(list(periods)):
         start = end - timedelta(seconds=period.observed_s)
-        computed = {name: _computed(name, period) for name in conditions}
+        figures = {name: computed(name, period) for name in conditions}
         found.append(
-            {"start": start.isoformat(), "end": end.isoformat(), "executions": period.sums.executions, **computed}
+            {"start": start.isoformat(), "end": end.isoformat(), "executions": period.sums.executions, **figures}
         )
         end = start
     return found[::-1]
 
 
-def _computed(name: str, period: Window) -> float | None:
+def computed(name: str, period: Window) -> float | None:
+    """A condition of a period; None where it is not known."""
     condition = condition_named(name)
     # A figure of a fixed window, or of this moment, is none of a period that is over.
     return None if condition.compute is None or condition.window_s is not None else condition.compute(period)

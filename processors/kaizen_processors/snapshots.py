@@ -29,11 +29,11 @@ _DURATION: Final = re.compile(r"(?:last_)?(\d{1,6})([smhd])", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-def window_seconds(window: float | str | timedelta) -> float:
+def window_seconds(window: float | str | timedelta, longest_s: float = LONGEST_S) -> float:
     """Read a window: seconds, a `timedelta`, or a text such as `30s`, `5m`, `last_24h`.
 
     Raises:
-        ValueError: it is none of them, not positive, or longer than 24 hours.
+        ValueError: it is none of them, not positive, or longer than `longest_s` (24 hours).
     """
     seconds: float | None = None
     if isinstance(window, timedelta):
@@ -43,8 +43,11 @@ def window_seconds(window: float | str | timedelta) -> float:
         seconds = None if found is None else float(int(found[1]) * _UNIT_S[found[2]])
     elif isinstance(window, (int, float)) and not isinstance(window, bool):
         seconds = float(window)
-    if seconds is None or not 0 < seconds <= LONGEST_S:
-        raise ValueError(f"window cannot be {window!r}; allowed: seconds, or a text such as 30s, 5m, 1h; up to 24h")
+    if seconds is None or not 0 < seconds <= longest_s:
+        longest = f"{longest_s / 3_600:.0f}h"
+        raise ValueError(
+            f"window cannot be {window!r}; allowed: seconds, or a text such as 30s, 5m, 1h; up to {longest}"
+        )
     return seconds
 
 

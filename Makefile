@@ -73,6 +73,7 @@ contracts: $(STAMP)
 generated: $(STAMP)
 	$(BIN)/python semconv/generate.py --check
 	$(BIN)/python collector-config/grafana/overview.py --check
+	$(BIN)/python tests/docs/coverage.py --check
 
 format: $(STAMP)  ## let ruff format and sort
 	$(BIN)/ruff check --fix .

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.conformance.failures import pytest_configure, pytest_runtest_call
+from tests.conformance import claims as covered
+from tests.conformance import failures
+from tests.conformance.claims import claims
+from tests.conformance.failures import pytest_runtest_call
 from tests.conformance.plugin import (
     observe_log,
     observe_metrics,
@@ -20,8 +23,8 @@ from tests.conformance.plugin import (
 from tests.conformance.taps import tapped
 
 __all__ = [
+    "claims",
     "pytest_addoption",
-    "pytest_configure",
     "pytest_runtest_call",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
@@ -39,6 +42,12 @@ pytest_plugins = ["tests.fixtures.model_server"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the suite's own markers."""
+    failures.pytest_configure(config)
+    covered.pytest_configure(config)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from kaizen_otel.patches.table import PATCHER, SURFACES
+from tests.docs import coverage
 from tests.docs.pages import ROOT
 from tests.versions.capabilities import absent_modules
 
@@ -127,3 +128,25 @@ def test_no_row_is_about_nothing() -> None:
     for row in ROWS:
         for pattern in row.patterns:
             assert any(fnmatchcase(module, pattern.partition(":")[0]) for module in known), pattern
+
+
+def test_each_yes_of_a_claimed_table_is_a_claim() -> None:
+    text, claimed = PAGE.read_text(encoding="utf-8"), coverage.claims()
+
+    assert coverage.rendered(text, claimed) == text
+    assert {row.patterns[0] for row in ROWS} >= coverage.BY_HAND
+    without = {method: cells for method, cells in claimed.items() if method != "kaizen.llm.client:LlmClient.stream"}
+    changed = coverage.rendered(text, without).splitlines()
+    assert [line.split("|")[2:7] for line in changed if line.startswith("| `kaizen.llm.client:LlmClient.stream`")] == [
+        [" no "] * 5
+    ]
+
+
+def test_a_claimed_method_is_one_of_kaizens() -> None:
+    known = set(public_methods())
+    claimed = {
+        method
+        for method in coverage.claims()
+        if "._" not in method and ":_" not in method and not method.endswith(":parse_response")
+    }
+    assert sorted(claimed - known) == []

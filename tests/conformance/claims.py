@@ -66,9 +66,11 @@ class Watch:
         name = self._names.get(frame.f_code)
         if name is None:
             name = self._names[frame.f_code] = self._name(frame)
+        if not name or _resumed(frame):
+            return
         if name == "ours":
             self._current[id(frame)] = trace.get_current_span().get_span_context().span_id
-        elif name:
+        else:
             now = trace.get_current_span().get_span_context().span_id
             self.entries.append(Entry(name, now, self._before(frame), len(self.begun)))
 
@@ -177,6 +179,11 @@ def claims(request: pytest.FixtureRequest) -> Iterator[None]:
     }
     if lacking:
         pytest.fail(f"claimed and not seen: {lacking}", pytrace=False)
+
+
+def _resumed(frame: FrameType) -> bool:
+    """Whether a coroutine or generator goes on: that is a `call` to profilers, too, but no run of its own."""
+    return frame.f_code.co_code[frame.f_lasti + 1] & 3 != 0  # the argument of `RESUME`: 0 where a function begins
 
 
 def _id(span: ReadableSpan) -> int:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when the command is called
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+from kaizen_processors.money import UNITS_PER_USD, format_usd
 
 if TYPE_CHECKING:
     from kaizen_processors.baselines import Baseline, Comparison, Limits
@@ -40,13 +43,14 @@ def compare_runs(  # noqa: PLR0913 - an argument for each option of the command
 
     Of spans, each agent's errors, durations, tokens, cost and quality are compared.
 
-    Exit status: 0 when nothing is worse, 1 when something is, 2 when a file cannot be read or an option is not allowed.
+    Exit status: 0 when nothing is worse, 1 when something is, 2 when there is nothing to compare, a file cannot be read
+    or an option is not allowed.
     """
     from kaizen_processors.baselines import Limits, Verdict, compare  # noqa: PLC0415 - when used
 
     try:
         limits = Limits(samples, alpha, effect, shift, points)
-        found = compare(_load(before), _load(after), limits)
+        found = compare(_measured(before), _measured(after), limits)
     except ValueError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
@@ -57,6 +61,14 @@ def compare_runs(  # noqa: PLR0913 - an argument for each option of the command
         _print(found, limits)
     if any(one.verdict is Verdict.REGRESSION for one in found):
         raise typer.Exit(_WORSE)
+
+
+def _measured(path: Path) -> Baseline:
+    """A run with a sample at least: one that crashed before its first execution ended must not pass."""
+    run = _load(path)
+    if not any(metric.samples for metric in run.metrics.values()):
+        raise ValueError(f"{path}: nothing to compare: no execution ended in this run, and nothing was measured")
+    return run
 
 
 def _load(path: Path) -> Baseline:
@@ -103,22 +115,24 @@ def _print(found: list[Comparison], limits: Limits) -> None:
             f"[{_SHOWN.get(one.verdict, 'dim')}]{one.verdict}[/]",
         )
     console = Console(file=sys.stdout, highlight=False)
-    console.print(table)
-    console.print(
-        f"medians, and shares of errors; a change: p below {limits.alpha:g} over all, Cliff's delta from"
-        f" {limits.effect:g} and the median by {limits.shift:.0%}, or the share by {limits.points:.0%}",
-        style="dim",
-    )
+    with console.capture() as captured:  # it fills the last column with spaces
+        console.print(table)
+        console.print(
+            f"medians, and shares of errors; a change: p below {limits.alpha:g} over all, Cliff's delta from"
+            f" {limits.effect:g} and the median by {limits.shift:.0%}, or the share by {limits.points:.0%}",
+            style="dim",
+        )
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _amount(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    shown = f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"  # noqa: PLR2004 - four digits, or whole numbers
     if unit == "%":
         return f"{value:.1%}"
     if unit == "USD":
-        return f"${shown}"
+        return format_usd(round(Fraction(value) * UNITS_PER_USD))
+    shown = f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"  # noqa: PLR2004 - four digits, or whole numbers
     return shown if unit.startswith("{") or unit == "1" else f"{shown} {unit}"
 
 

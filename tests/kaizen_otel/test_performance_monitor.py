@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from kaizen_otel import PerformanceMonitor
 from kaizen_otel.cli import app
 from kaizen_otel.testing.deterministic import SteppingClock
-from kaizen_processors.baselines import BaselineError
+from kaizen_processors.baselines import Baseline, BaselineError
 from kaizen_processors.export.otlp_file import OtlpJsonFileExporter
 
 if TYPE_CHECKING:
@@ -172,6 +172,72 @@ def test_files_of_spans_are_compared_by_agent(tmp_path: Path) -> None:
     assert (found["Writer · errors"]["count_after"], found["Writer · errors"]["after"]) == (28, 10 / 28)
     assert found["Writer · duration"]["count_after"] == 18
     assert found["Writer · cost"]["count_before"] == 29  # one of them did not know all that it cost
+
+
+def pending_of(path: Path, *, named: bool = True) -> Path:
+    """Append placeholders of thirty executions that never ended."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(OtlpJsonFileExporter(path)))
+    tracer = provider.get_tracer("kaizen_otel")
+    for place in range(30):
+        attributes: dict[str, Any] = {
+            "kaizen.span.pending": True,
+            "kaizen.pending.operation": "invoke_agent",
+            "kaizen.pending.span_name": "invoke_agent Writer",
+            "gen_ai.agent.name": "Writer",
+            "kaizen.pending.elapsed": 300.0,
+            "kaizen.pending.span_id": f"{place + 1:016x}",
+        }
+        if not named:
+            del attributes["kaizen.pending.span_id"]
+            attributes["gen_ai.operation.name"] = "invoke_agent"
+        tracer.start_span("invoke_agent Writer (pending)", start_time=1_000, attributes=attributes).end(300 * 10**9)
+    provider.shutdown()
+    return path
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_still_ran_is_no_execution(tmp_path: Path, *, named: bool) -> None:
+    before = spans_of(tmp_path / "before.jsonl", duration_ms=500)
+    after = pending_of(spans_of(tmp_path / "after.jsonl", duration_ms=500), named=named)
+
+    answer = compared(before, after, "--json")
+
+    assert answer.exit_code == 0
+    assert {one["name"]: one["count_after"] for one in json.loads(answer.stdout)} == {
+        "Writer · errors": 30,
+        "Writer · duration": 30,
+        "Writer · input tokens": 30,
+        "Writer · cost": 29,
+    }
+
+
+@pytest.mark.parametrize("what", ["nothing", "placeholders", "cancelled", "an empty baseline"])
+def test_a_run_without_an_execution_that_ended_passes_no_pipeline(tmp_path: Path, what: str) -> None:
+    before, after = spans_of(tmp_path / "before.jsonl", duration_ms=500), tmp_path / "after.jsonl"
+    if what == "nothing":
+        after.touch()
+    elif what == "placeholders":
+        pending_of(after)
+    elif what == "cancelled":
+        spans_of(after, duration_ms=500, cancelled=30)
+    else:
+        Baseline().save(after)
+    for one, other in ((before, after), (after, before)):
+        answer = compared(one, other)
+        assert (answer.exit_code, answer.stdout) == (2, "")
+        assert f"{after}: nothing to compare" in answer.stderr
+
+
+def test_money_is_written_as_elsewhere_and_no_line_ends_in_spaces(tmp_path: Path) -> None:
+    run = Baseline()
+    run.add("Writer · cost", [0.000027] * 20, "USD")
+    run.add("another metric with a long name", [1.0] * 20)
+    run.save(tmp_path / "run.json")
+    answer = compared(tmp_path / "run.json", tmp_path / "run.json")
+    (line,) = [line for line in answer.stdout.splitlines() if line.startswith("Writer")]
+    assert line.split()[5:7] == ["$0.000027", "$0.000027"]
+    assert not [line for line in answer.stdout.splitlines() if line != line.rstrip()]
 
 
 @pytest.mark.parametrize(

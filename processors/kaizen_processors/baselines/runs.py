@@ -27,7 +27,8 @@ def from_spans(path: str | os.PathLike[str]) -> Baseline:
     """Every execution of an OTLP-JSON file: `agent · duration` and so on, a sample for each.
 
     Of failed executions only that they failed is a sample: how long that took says nothing of the others. Cancelled
-    ones are none at all. What a span does not say, such as a cost that is not complete, is no sample either.
+    ones are none at all, nor are those that were still running when the file ended. What a span does not say, such as
+    a cost that is not complete, is no sample either.
 
     Raises:
         OSError: The file cannot be read.
@@ -36,9 +37,14 @@ def from_spans(path: str | os.PathLike[str]) -> Baseline:
     run = Baseline({"file": str(path)})
     for trace in build_traces(read_otlp_json(path)):
         for node, _ in walk(trace.roots):
-            if node.is_execution and not node.cancelled:
+            if node.is_execution and not node.cancelled and not _runs_still(node):
                 _add(run, node)
     return run
+
+
+def _runs_still(node: SpanNode) -> bool:
+    """Whether it stands for a span that never came, or is a placeholder that says for none."""
+    return node.pending or bool(node.flag(ka.KAIZEN_SPAN_PENDING))
 
 
 def _add(run: Baseline, node: SpanNode) -> None:

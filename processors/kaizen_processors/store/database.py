@@ -1,36 +1,33 @@
 """The file of a store: opened, brought up to date, set aside when it is broken. SQLite in WAL mode.
 
+A file that is not ours, or newer, is left as it is.
+
 One connection, for one thread at a time and never over a fork: SQLite's locks belong to the process.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kaizen_processors.store.aside import alone, put_aside
+from kaizen_processors.store.header import APPLICATION_ID, Whose, look_at, version_of
 from kaizen_processors.store.schema import STEPS, TABLES, VERSION
-
-try:
-    import fcntl
-except ImportError:  # Windows: there an open file cannot be renamed, so nobody sets aside what another one uses
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_logger = logging.getLogger("kaizen_otel")
+    from kaizen_processors.store.header import Header
 
 BUSY_S: Final = 2.0
 """How long a statement waits for another process's transaction; then it is tried again with the next beat."""
 
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WAL_BYTES: Final = 4 << 20
-_APPLICATION_ID: Final = 0x4B41_4F54  # "KAOT"
 _RETRY_S: Final = 0.02
 
 
@@ -44,7 +41,21 @@ class StoreError(RuntimeError):
 
 
 class CorruptStoreError(StoreError):
-    """The file is no store, or a broken one."""
+    """The file is a broken store."""
+
+
+def check_whose(path: Path, busy_s: float = BUSY_S) -> Header:
+    """Look whose a file is, and refuse one that no store can be in. It is only read.
+
+    Raises:
+        StoreError: it is something else's, or newer: it must be left as it is.
+        OSError, sqlite3.Error: it cannot be read.
+    """
+    header = look_at(path, busy_s)
+    if header.whose is Whose.OTHERS:
+        raise StoreError("not_ours", "it is something else's, and left as it is: give another path")
+    _check_version(header.version)
+    return header
 
 
 def why(error: BaseException) -> StoreError:
@@ -115,6 +126,7 @@ class Database:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _make_private(self.path)
+            check_whose(self.path, self._busy_s)
             connection = self._connection = sqlite3.connect(
                 self.path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
             )
@@ -187,44 +199,34 @@ class Database:
         """Put a broken file out of the way, as `<name>.corrupt`. None where another process did so already.
 
         Raises:
+            StoreError: it is not ours.
             OSError: it cannot be renamed.
         """
         self.close()
-        with _alone(self.path):
-            # Looking at one that is not there would make it, for everybody to read.
-            if not self.path.exists() or self._is_sound():
-                return None
-            aside = Path(f"{self.path}.corrupt")
-            self.path.replace(aside)
-            for suffix in ("-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
-            return aside.name
+        with alone(self.path):
+            return None if self._is_sound() else put_aside(self.path)
 
     def _is_sound(self) -> bool:
         try:
+            if check_whose(self.path, self._busy_s).whose is Whose.NOBODYS:
+                return True
             with contextlib.closing(sqlite3.connect(self.path, timeout=self._busy_s)) as connection:
                 (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-                version = _version_of(connection)
+                version = version_of(connection)
                 return answer == "ok" and _has_tables(connection, version)
         except sqlite3.Error as error:
             return not isinstance(why(error), CorruptStoreError)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        version = _version_of(connection)
-        if version > VERSION:
-            raise StoreError(
-                "newer_version",
-                f"it has version {version} of the tables, and this kaizen-otel knows {VERSION}: update it, or give "
-                "another path",
-            )
+        version = version_of(connection)
+        _check_version(version)
         if version == 0:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        self._use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         if version < VERSION:
-            self._migrate()
+            self._migrate()  # before there is a log: the file itself says from the beginning whose it is
+        self._use_wal(connection)
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         deadline_s = time.monotonic() + self._busy_s
@@ -241,13 +243,13 @@ class Database:
 
     def _migrate(self) -> None:
         with self.write() as connection:
-            version = _version_of(connection)  # another process may have been faster
+            version = version_of(connection)  # another process may have been faster
             if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise StoreError("not_ours", f"{self.path} is a database of something else")
+                raise StoreError("not_ours", "it is something else's, and left as it is: give another path")
             for step in STEPS[version:]:
                 for statement in step:
                     connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {max(version, VERSION)}")
 
 
@@ -258,8 +260,13 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def _version_of(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+def _check_version(version: int) -> None:
+    if version > VERSION:
+        raise StoreError(
+            "newer_version",
+            f"it has version {version} of the tables, and this kaizen-otel knows {VERSION}: update it, or give "
+            "another path",
+        )
 
 
 def _has_tables(connection: sqlite3.Connection, version: int) -> bool:
@@ -273,12 +280,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time."""
-    with Path(f"{path}.lock").open("ab") as lock:
-        if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.money import from_decimal
 from kaizen_processors.store import blobs, history, spent
-from kaizen_processors.store.database import BUSY_S, StoreError, why
+from kaizen_processors.store.database import BUSY_S, CorruptStoreError, StoreError, check_whose, why
+from kaizen_processors.store.header import Whose, connect_to_read
 from kaizen_processors.store.lease import LeaseState, lease_of
 from kaizen_processors.store.processes import Worker, workers_of
 from kaizen_processors.store.rows import ending_after, select
@@ -80,13 +81,30 @@ class StoreReader:
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path}: there is no store")
         try:
-            self._connection = _connected(self.path)
+            self._open, self._state = _opened(self.path)
         except sqlite3.Error as error:
             raise why(error) from error
+        self._left: list[sqlite3.Connection] = []
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._state is not None and self._is_out_of_date():
+            opened = _opened(self.path)
+            self._left.append(self._open)  # somebody may still take rows from it
+            self._open, self._state = opened
+        return self._open
+
+    def _is_out_of_date(self) -> bool:
+        """Whether somebody has written, or begun to, since a file that nobody had open was opened."""
+        try:
+            return Path(f"{self.path}-wal").exists() or _state_of(self.path) != self._state
+        except OSError:
+            return False  # it was deleted; what was opened can still be read
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        for connection in (self._open, *self._left):
+            connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -183,36 +201,32 @@ class StoreReader:
 
         Both are of one moment: together they are all.
         """
-        self._connection.execute("BEGIN")
+        connection = self._connection
+        connection.execute("BEGIN")
         try:
-            return blobs.blobs_of(self._connection, kind), blobs.retired_of(self._connection, kind)
+            return blobs.blobs_of(connection, kind), blobs.retired_of(connection, kind)
         finally:
-            self._connection.execute("COMMIT")
+            connection.execute("COMMIT")
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing. In a folder that cannot be written to SQLite reads a finished file only."""
-    try:
-        return _opened(path, "mode=ro")
-    except sqlite3.OperationalError:
-        if Path(f"{path}-wal").exists():
-            raise
-        return _opened(path, "immutable=1")
+def _opened(path: Path) -> tuple[sqlite3.Connection, tuple[int, int, int] | None]:
+    """A connection that writes nothing; and the state of the file, when it shows that state only."""
+    state = _state_of(path)
+    header = check_whose(path)
+    if header.whose is Whose.NOBODYS:
+        raise StoreError("empty", "there is no store in it yet: it begins with the application that uses it")
+    if header.whose is Whose.BROKEN:
+        raise CorruptStoreError("corrupt", "it is broken")
+    if header.version < VERSION:
+        raise StoreError(
+            "older_version",
+            f"it has version {header.version} of the tables, and this kaizen-otel reads {VERSION}: the next "
+            "application with this version that uses it brings it up to date",
+        )
+    connection, for_now = connect_to_read(path, BUSY_S)
+    return connection, state if for_now else None
 
 
-def _opened(path: Path, way: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{way}", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        _check(path, connection.execute("PRAGMA user_version").fetchone()[0])
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check(path: Path, version: int) -> None:
-    if version != VERSION:
-        state = "newer" if version > VERSION else "older, or no store"
-        raise StoreError("version", f"{path}: its version {version} is {state}; this kaizen-otel reads {VERSION}")
+def _state_of(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns

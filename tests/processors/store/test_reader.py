@@ -7,18 +7,18 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kaizen_processors.store import StoreError, StoreReader, notes, store_of_pid
+from kaizen_processors.store.header import APPLICATION_ID
 from kaizen_processors.windows import Group
 from tests.processors.store.host import NS, Host
 from tests.processors.windows.records import call, execution
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kaizen_processors.store import Worker
 
 
@@ -120,8 +120,16 @@ def test_it_changes_nothing_and_refuses_what_is_no_store(tmp_path: Path) -> None
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE t (x)")
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreError, match="version 99 is newer"):
+    with pytest.raises(StoreError, match="something else"):
         StoreReader(tmp_path / "other.db")
+    with closing(sqlite3.connect(tmp_path / "newer.db")) as newer:
+        newer.execute("PRAGMA user_version = 99")
+        newer.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    with pytest.raises(StoreError, match="version 99 of the tables"):
+        StoreReader(tmp_path / "newer.db")
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(StoreError, match="no store in it yet"):
+        StoreReader(tmp_path / "empty.db")
     host = Host(tmp_path, 1)
     host.workers[0].see(call())
     host.settle()
@@ -132,6 +140,37 @@ def test_it_changes_nothing_and_refuses_what_is_no_store(tmp_path: Path) -> None
         with pytest.raises(sqlite3.OperationalError):
             reader._connection.execute("DELETE FROM slots")
     assert host.path.read_bytes() == before
+    assert {file.name for file in tmp_path.iterdir()} == {"text.db", "other.db", "newer.db", "empty.db", "store.db"}
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_it_sees_what_is_written_after_it_opened_a_file_that_nobody_had_open(tmp_path: Path, *, ended: bool) -> None:
+    host = Host(tmp_path, 1)
+    host.workers[0].see(call())
+    host.settle()
+    host.workers[0].store.shutdown()
+    with host.reader() as reader:
+        assert not Path(f"{host.path}-wal").exists()
+        rows = reader.rows_since(0)
+        next(rows)
+        successor = host.start()
+        host.workers = [successor]
+        successor.see(call())
+        host.settle()
+        if ended:
+            successor.store.shutdown()
+        assert reader.window().sums.model_calls == 2
+        assert list(rows) == []  # of the state that it began with
+
+
+def test_one_that_reads_beside_a_writer_leaves_the_files_to_it(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    host.settle()
+    with host.reader() as reader:
+        assert len(reader.workers()) == 1
+    assert Path(f"{host.path}-wal").exists()
+    host.workers[0].store.shutdown()
+    assert [file.name for file in tmp_path.iterdir()] == ["store.db"]
 
 
 PROGRAM = """

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen_processors.store import StoreReader, schema
+from kaizen_processors.store.aside import alone
 from kaizen_processors.store.database import Database
+from kaizen_processors.store.header import APPLICATION_ID
 from kaizen_processors.windows import Group
 from tests.processors.store.host import Host
 from tests.processors.windows.records import call
@@ -37,7 +39,7 @@ def wreck(path: Path) -> None:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("what", ["text", "torn", "tables"])
+@pytest.mark.parametrize("what", ["zeros", "torn", "cut off", "tables"])
 def test_a_corrupt_file_is_set_aside_once_and_all_go_on_in_a_new_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
@@ -45,8 +47,10 @@ def test_a_corrupt_file_is_set_aside_once_and_all_go_on_in_a_new_one(
     before.workers[0].see(call())
     before.settle()
     before.workers[0].store.shutdown()
-    if what == "text":
-        before.path.write_text("this is no database " * 1_000)
+    if what == "zeros":
+        before.path.write_bytes(bytes(3 << 20))
+    elif what == "cut off":
+        before.path.write_bytes(before.path.read_bytes()[:5_000])
     elif what == "torn":
         wreck(before.path)
     else:
@@ -222,6 +226,7 @@ def test_a_newer_file_is_not_touched(tmp_path: Path, caplog: pytest.LogCaptureFi
     host = Host(tmp_path, 1)
     with closing(sqlite3.connect(host.path)) as newer:
         newer.execute("CREATE TABLE of_tomorrow (x)")
+        newer.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         newer.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     before = host.path.read_bytes()
     host.workers[0].see(call())
@@ -233,17 +238,110 @@ def test_a_newer_file_is_not_touched(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "update it, or give another path" in told
 
 
-def test_a_database_of_something_else_is_not_touched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    host = Host(tmp_path, 1)
-    with closing(sqlite3.connect(host.path)) as other:
+def other_database(path: Path, *settings: str) -> None:
+    """Another application's SQLite."""
+    with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE accounts (x)")
         other.execute("INSERT INTO accounts VALUES (1)")
+        for setting in settings:
+            other.execute(f"PRAGMA {setting}")
         other.commit()
+
+
+def make_foreign(path: Path, what: str) -> None:
+    if what == "a text":
+        path.write_text("service_name: desk\n" * 1_000)
+    elif what == "a short text":
+        path.write_text("a: 1")
+    elif what == "zeros and a byte":
+        path.write_bytes(bytes(3 << 20) + b"x")
+    elif what == "a broken database":
+        other_database(path)
+        wreck(path)
+    else:
+        other_database(path, *(["user_version = 2"] if what == "a versioned database" else []))
+
+
+FOREIGN = ["a database", "a versioned database", "a broken database", "a text", "a short text", "zeros and a byte"]
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_file_of_something_else_is_not_touched(tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str) -> None:
+    host = Host(tmp_path, 2)
+    make_foreign(host.path, what)
+    before = host.path.read_bytes()
+    for worker in host.workers:
+        worker.see(call())
     host.pass_time(30)
-    assert set(host.workers[0].failures) == {"not_ours"}
-    with closing(sqlite3.connect(host.path)) as other:
-        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("accounts",)]
-    assert len(warnings(caplog)) == 1
+    for worker in host.workers:
+        assert set(worker.failures) == {"not_ours"}
+        assert worker.windows.read().sums.model_calls == 1
+        assert worker.store.leads()
+        worker.store.shutdown()
+    assert host.path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [host.path.name]
+    told = warnings(caplog)
+    assert len(told) == 2  # one for each process
+    assert all("going on without it" in one for one in told)
+
+
+def test_a_database_that_another_application_writes_to_is_left_to_it(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    with closing(sqlite3.connect(host.path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE accounts (x)")  # in its log, not in the file yet
+        beside = {file.name: file.read_bytes() for file in tmp_path.iterdir() if not file.name.endswith("-shm")}
+        host.pass_time(15)
+        assert set(host.workers[0].failures) == {"not_ours"}
+        assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if not file.name.endswith("-shm")} == beside
+
+
+def test_a_file_of_the_users_that_comes_later_is_not_set_aside(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    host.settle()
+    (worker,) = host.workers
+    worker.store._database.close()
+    host.path.write_text("notes " * 1_000)
+    host.pass_time(25)
+    assert host.path.read_text() == "notes " * 1_000
+    assert set(worker.failures) == {"not_ours"}
+
+
+def test_every_broken_file_is_kept_under_its_own_name_up_to_five(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    kept = []
+    for _ in range(7):
+        host.settle()
+        host.workers[0].store._database.close()
+        wreck(host.path)
+        kept.append(host.path.read_bytes())
+        host.workers[0].see(call())
+    host.settle()
+    names = [f"store.db.corrupt.{number}" for number in range(3, 8)]
+    assert sorted(file.name for file in tmp_path.glob("*.corrupt*")) == names
+    assert [(tmp_path / name).read_bytes() for name in names] == kept[2:]
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_the_lock_is_for_its_owner_alone_and_gone_afterwards(tmp_path: Path) -> None:
+    lock = tmp_path / "store.db.lock"
+    with alone(tmp_path / "store.db"):
+        assert lock.stat().st_mode & 0o777 == 0o600
+    assert not lock.exists()
+
+
+def test_what_the_user_keeps_under_such_a_name_stays(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    (tmp_path / "store.db.corrupt").write_text("mine")
+    (tmp_path / "store.db.lock").write_text("mine")
+    for _ in range(6):
+        host.settle()
+        host.workers[0].store._database.close()
+        wreck(host.path)
+        host.workers[0].see(call())
+    host.settle()
+    assert (tmp_path / "store.db.corrupt").read_text() == "mine"
+    assert (tmp_path / "store.db.lock").read_text() == "mine"
 
 
 def test_an_older_file_is_brought_up_to_date_with_what_is_in_it(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""Broken files of stores, put out of the way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kaizen_processors.store.header import Whose, look_at
+
+try:
+    import fcntl
+except ImportError:  # Windows: there an open file cannot be renamed, so nobody sets aside what another one uses
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEPT: Final = 5
+"""How many broken files of one store are kept; then the oldest goes."""
+
+_WITH_IT: Final = ("-wal", "-shm")
+
+
+def put_aside(path: Path) -> str:
+    """Rename a broken store to `<name>.corrupt`, or `<name>.corrupt.2` and so on; its name is given back.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    earlier = _earlier(path)
+    number = earlier[-1][0] + 1 if earlier else 1
+    aside = Path(f"{path}.corrupt" if number == 1 else f"{path}.corrupt.{number}")
+    path.rename(aside)
+    for suffix in _WITH_IT:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    for _, old in earlier[: max(len(earlier) + 1 - KEPT, 0)]:
+        _forget(old)
+    return aside.name
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time, by a lock on `<name>.lock`, which is there for as long."""
+    lock = Path(f"{path}.lock")
+    descriptor = _locked(lock)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if not os.fstat(descriptor).st_size:  # else it is another's, who chose the same name
+                lock.unlink()
+        os.close(descriptor)
+
+
+def _locked(lock: Path) -> int:
+    while True:
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # who held it has deleted it meanwhile
+
+
+def _earlier(path: Path) -> list[tuple[int, Path]]:
+    """What has such a name, the oldest first."""
+    name = re.compile(re.escape(path.name) + r"\.corrupt(?:\.([1-9]\d{0,8}))?")
+    found = ((name.fullmatch(one.name), one) for one in path.parent.iterdir())
+    return sorted((int(match[1] or 1), one) for match, one in found if match)
+
+
+def _forget(old: Path) -> None:
+    """Delete what was put aside, unless it is something of the user's that has such a name."""
+    with contextlib.suppress(OSError):
+        if look_at(old, 0.0).whose in {Whose.OURS, Whose.BROKEN}:
+            for suffix in ("", *_WITH_IT):
+                Path(f"{old}{suffix}").unlink(missing_ok=True)

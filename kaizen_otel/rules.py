@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from kaizen_otel.alert_handlers import registered
+from kaizen_otel.alert_handlers import OWN_CHANNELS, registered
 from kaizen_otel.settings import SettingsError
 from kaizen_processors.alerts import (
     DEFAULT_RULES,
@@ -31,6 +32,7 @@ from kaizen_processors.alerts.evaluator_options import channels_by_name, checked
 from kaizen_processors.alerts.office import Office
 from kaizen_processors.alerts.spending import Spending
 from kaizen_processors.alerts.window_values import WindowValues
+from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.ticker import BEAT_S
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from kaizen_otel.settings import Settings
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.alerts import Budget, Channel
+    from kaizen_processors.clock import Clock
 
 _logger = logging.getLogger("kaizen_otel")
 
@@ -181,13 +184,39 @@ class RuleDesk:
 
     def _channels(self, settings: Settings) -> dict[str, Channel]:
         telemetry = self._telemetry
-        channels: list[Channel] = [EventChannel("events", telemetry.providers.events.emit, clock=telemetry.clock)]
-        if settings.alertmanager_url is not None:
-            channels.append(AlertmanagerChannel("alertmanager", settings.alertmanager_url, clock=telemetry.clock))
-        if settings.notification_channels is not None:
-            where = settings.origins["notification_channels"].where
-            channels += channels_from(settings.notification_channels, where=where)
-        return channels_by_name(channels)
+        events = EventChannel("events", telemetry.providers.events.emit, clock=telemetry.clock)
+        return channels_by_name([events, *_further_channels(settings, telemetry.clock)])
+
+
+def check_rules(settings: Settings) -> tuple[int, list[str]]:
+    """Read the rules and the channels as `instrument()` does, and use neither.
+
+    Returns:
+        How many rules and budgets there are, and which channels they name that no setting describes: handlers of the
+        application, or none.
+
+    Raises:
+        ValueError: they cannot be used.
+    """
+    given = _rule_set(settings)
+    EvaluatorOptions(trace_url_template=settings.trace_url_template)
+    channels = channels_by_name(_further_channels(settings, SYSTEM_CLOCK))
+    known = {*OWN_CHANNELS[:1], *channels}
+    checked_rules([replace(rule, channels=()) for rule in given.rules], channels)
+    named = {*chain.from_iterable(one.channels for one in given.rules)}
+    named |= {*chain.from_iterable(one.channels for one in given.budgets)}
+    return len(given.rules) + len(given.budgets), sorted(named - known)
+
+
+def _further_channels(settings: Settings, clock: Clock) -> list[Channel]:
+    """All that the settings describe."""
+    channels: list[Channel] = []
+    if settings.alertmanager_url is not None:
+        channels.append(AlertmanagerChannel("alertmanager", settings.alertmanager_url, clock=clock))
+    if settings.notification_channels is not None:
+        where = settings.origins["notification_channels"].where
+        channels += channels_from(settings.notification_channels, where=where)
+    return channels
 
 
 def _described(settings: Settings, channel: str) -> object:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from kaizen_otel.doctor.alerting import check_alerting
 from kaizen_otel.doctor.destinations import SIGNALS, check_destinations, destinations
 from kaizen_otel.doctor.findings import Finding, Report, Secrets, Section, error, info, ok, warning
 from kaizen_otel.doctor.local import check_machine
@@ -35,9 +37,11 @@ def examine(env: Mapping[str, str], settings_file: Path | None = None) -> Report
         Section("Settings", problem or list(_effective(settings))),
         Section("Versions", check_versions()),
         Section("Outputs", list(_outputs(settings, found, env))),
+        *([Section("Alerts and prices", alerting)] if (alerting := list(check_alerting(settings))) else []),
         *check_destinations(found, settings),
     ]
-    secrets = Secrets(secrets_in(env))
+    login = urlsplit(settings.alertmanager_url or "").password
+    secrets = Secrets([*secrets_in(env), *([] if login is None else [login])])
     told = [(name, secrets.hide(value), where) for name, value, where in rows(settings)]
     return Report([secrets.hide_in(section) for section in sections], told)
 

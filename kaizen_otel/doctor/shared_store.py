@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from kaizen_otel.doctor.findings import Finding, error, ok
+from kaizen_otel.doctor.findings import Finding, error, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 _MIB: Final = 1 << 20
 _RIGHTS: Final = "Give this user the right to write there, or name another file (KAIZEN_OTEL_STORE)."
-_OTHER: Final = "Update kaizen-otel where it is older, or name another file (KAIZEN_OTEL_STORE)."
+_REMEDIES: Final = {
+    "not_ours": "Name another file (KAIZEN_OTEL_STORE): this one is left as it is, and each process goes on alone.",
+    "newer_version": "Update kaizen-otel here, or name another file (KAIZEN_OTEL_STORE).",
+    "older_version": "Nothing is to be done but to start the application: it brings the store up to date.",
+    "corrupt": "Nothing is to be done: the application sets it aside as ….corrupt, and begins a new one.",
+    "locked": "Ask again: another process is writing.",
+}
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
@@ -38,15 +44,21 @@ def check_store(settings: Settings) -> Iterator[Finding]:
 def _read(path: Path) -> Finding:
     import sqlite3  # noqa: PLC0415 - loaded when used
 
-    from kaizen_processors.store import StoreError, StoreReader  # noqa: PLC0415 - loaded when used
+    from kaizen_processors.store import StoreReader  # noqa: PLC0415 - loaded when used
+    from kaizen_processors.store.database import StoreError, why  # noqa: PLC0415 - loaded when used
 
     try:
         with StoreReader(path) as reader:
             now_ns = reader.now_ns()
             alive = [worker for worker in reader.workers() if worker.is_alive(now_ns)]
             holder = reader.holder()
-    except (sqlite3.Error, StoreError) as failed:
-        return error("store", f"the store {path} cannot be read ({failed})", _OTHER)
+    except (sqlite3.Error, StoreError, OSError) as failed:
+        reason = why(failed).reason
+        if reason == "empty":
+            return ok("store", f"the store {path} is empty yet; the application begins it")
+        level = warning if reason in {"older_version", "locked"} else error
+        remedy = _REMEDIES.get(reason, _RIGHTS)
+        return level("store", f"the store {path} cannot be read ({failed})", remedy, reason=reason)
     size = path.stat().st_size
     judge = "nobody judges" if holder is None else f"process {holder.pid} judges"
     message = f"the store {path} has {len(alive)} workers, {judge}; {size / _MIB:.1f} MiB"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
+from contextlib import closing
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -175,11 +177,32 @@ def test_the_store_is_looked_at(tmp_path: Path) -> None:
     for worker in host.workers:
         worker.store.shutdown()
     assert "0 workers, nobody judges" in examined(KAIZEN_OTEL_STORE=str(path)).one("store")["message"]
-    path.write_text("this is no database " * 100)
+    assert [file.name for file in path.parent.iterdir()] == ["store.db"]
+    with closing(sqlite3.connect(path)) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer_one = examined(KAIZEN_OTEL_STORE=str(path)).one("store")
+    assert (newer_one["level"], newer_one["remedy"][:18]) == ("error", "Update kaizen-otel")
+    path.write_bytes(path.read_bytes()[:5_000])
     broken = examined(KAIZEN_OTEL_STORE=str(path)).one("store")
-    assert (broken["level"], "cannot be read" in broken["message"]) == ("error", True)
+    assert (broken["level"], "sets it aside" in broken["remedy"]) == ("error", True)
     for wrong in (path.parent, path / "below.db"):
         assert examined(KAIZEN_OTEL_STORE=str(wrong)).one("store")["level"] == "error"
+
+
+@pytest.mark.parametrize("what", ["a text", "a database in WAL mode"])
+def test_a_store_that_is_something_else_is_left_alone(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "other.db"
+    if what == "a text":
+        path.write_text("this is no database " * 100)
+    else:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA journal_mode = WAL")
+            other.execute("CREATE TABLE accounts (x)")
+    before = path.read_bytes()
+    found = examined(KAIZEN_OTEL_STORE=str(path)).one("store")
+    assert (found["level"], found["facts"]["reason"]) == ("error", "not_ours")
+    assert found["remedy"].startswith("Name another file")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("other.db", before)]
 
 
 def test_the_spool_is_looked_at(tmp_path: Path) -> None:

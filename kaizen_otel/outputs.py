@@ -9,13 +9,13 @@ import uuid
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from kaizen_otel.otel_logs import application_has_logs, build_own_logs
+from kaizen_otel.own_metrics import OwnMetrics, StoppableExporter
 from kaizen_otel.settings import SettingsError
 from kaizen_processors.chance import OwnIdGenerator
 from kaizen_processors.pipeline import Observer
@@ -103,29 +103,6 @@ def build_own_events(settings: Settings, fence: Fence) -> OwnLogs | None:
         raise SettingsError(str(error)) from error
 
 
-class OwnMetrics:
-    """A private meter provider, and the Prometheus endpoint that serves it."""
-
-    def __init__(self, provider: MeterProvider, server: Any = None) -> None:
-        """Hold both; `server` is the running HTTP server of the endpoint, if any."""
-        self.provider = provider
-        self._server = server
-
-    @property
-    def prometheus_port(self) -> int | None:
-        """The port that the endpoint really listens on."""
-        return None if self._server is None else int(self._server.server_port)
-
-    def shutdown(self) -> None:
-        """Collect a last time, stop, close the endpoint."""
-        try:
-            self.provider.shutdown()
-        finally:
-            if self._server is not None:
-                self._server.shutdown()
-                self._server.server_close()
-
-
 def build_own_metrics(settings: Settings) -> OwnMetrics | None:
     """A private meter provider for our own metric outputs; None when there are none.
 
@@ -133,11 +110,13 @@ def build_own_metrics(settings: Settings) -> OwnMetrics | None:
         SettingsError: the Prometheus endpoint cannot listen where it should.
     """
     readers: list[MetricReader] = []
+    exporter: StoppableExporter | None = None
     if otlp_wanted(settings, "METRICS"):
         interval_s = settings.metrics_interval_s
+        exporter = StoppableExporter(_otlp_metric_exporter())
         readers.append(
             PeriodicExportingMetricReader(
-                _otlp_metric_exporter(),
+                exporter,
                 export_interval_millis=None if interval_s is None else interval_s * 1_000,
                 **series_limits(settings.max_ledger_keys),
             )
@@ -146,7 +125,11 @@ def build_own_metrics(settings: Settings) -> OwnMetrics | None:
     if settings.prometheus_port is not None and settings.serves_own_metrics:
         reader, server = _prometheus_endpoint(settings, settings.prometheus_port)
         readers.append(reader)
-    return OwnMetrics(MeterProvider(readers, resource=resource_of(settings)), server) if readers else None
+    if not readers:
+        return None
+    return OwnMetrics(
+        readers, resource_of(settings), exporter=exporter, exit_timeout_s=settings.exit_timeout_s, server=server
+    )
 
 
 def local_outputs(settings: Settings) -> list[Observer]:

@@ -22,7 +22,6 @@ from kaizen_otel._version import __version__
 from kaizen_otel.otel_logs import SCOPE_NAME, EventLog
 from kaizen_otel.outputs import (
     FileOutput,
-    OwnMetrics,
     build_own_events,
     build_own_metrics,
     build_own_traces,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from kaizen_otel.host_sum import HostMetrics
     from kaizen_otel.otel_logs import OwnLogs
+    from kaizen_otel.own_metrics import OwnMetrics
     from kaizen_otel.self_alerts import SelfAlerts
     from kaizen_otel.settings import Settings
     from kaizen_processors.export.delivery import DeliveryQueue
@@ -342,14 +342,16 @@ class Providers:
         for exporter in self._wrapped_in_use():
             left_s = max(0.0, deadline_s - time.monotonic())
             done = exporter.force_flush(int(left_s * 1_000)) and done
-        own_meter = None if self._own_metrics is None else self._own_metrics.provider
         own_logger = None if self._own_logs is None else self._own_logs.provider
-        for provider in (self._own_tracer_provider, own_meter, own_logger):
+        for provider in (self._own_tracer_provider, own_logger):
             if provider is not None:
                 flushed = False
                 with self._fence("provider.flush"):
-                    flushed = provider.force_flush(int(timeout_s * 1_000)) is not False
+                    left_s = max(0.0, deadline_s - time.monotonic())
+                    flushed = provider.force_flush(int(left_s * 1_000)) is not False
                 done = done and flushed
+        if self._own_metrics is not None:
+            done = self._own_metrics.flush(max(0.0, deadline_s - time.monotonic())) and done
         return done
 
     def last_deliveries(self, timeout_s: float, *, final: bool) -> list[Callable[[], object]]:
@@ -357,13 +359,14 @@ class Providers:
 
         `final` ends the queues, so that what could not be delivered is spooled; otherwise they are flushed.
         """
-        own_meter = None if self._own_metrics is None else self._own_metrics.provider
         own_logger = None if self._own_logs is None else self._own_logs.provider
         jobs: list[Callable[[], object]] = [
             partial(provider.force_flush, int(timeout_s * 1_000))
-            for provider in (self._own_tracer_provider, own_meter, own_logger)
+            for provider in (self._own_tracer_provider, own_logger)
             if provider is not None
         ]
+        if self._own_metrics is not None:
+            jobs.append(partial(self._own_metrics.flush, timeout_s))
         jobs += [partial(exporter.force_flush, int(timeout_s * 1_000)) for exporter in self._wrapped_in_use()]
         if final:
             jobs += [partial(queue.shutdown, timeout_s) for _, queue in self._queues()]
@@ -377,13 +380,29 @@ class Providers:
                 shell.disarm()
         self._recorder.shutdown()
         own_logger = None if self._own_logs is None else self._own_logs.provider
-        for ours in (self._own_tracer_provider, self._own_metrics, self.host, own_logger):
+        self._deliver_last(self._settings.exit_timeout_s)
+        for ours in (self._own_tracer_provider, self.host, own_logger):
             if ours is not None:
                 with self._fence("provider.shutdown"):
                     ours.shutdown()
         if self._main_instruments is not None:
             self._main_instruments.disarm()
         self.tracer = None
+
+    def _deliver_last(self, timeout_s: float) -> None:
+        """End what delivers for us, all of it within `timeout_s` seconds."""
+        deadline_s = time.monotonic() + timeout_s
+        queues = [queue for _, queue in self._own_queues()]
+        for queue in queues:
+            queue.hasten()
+        if self._own_metrics is not None:
+            self._own_metrics.hasten()
+        for queue in queues:
+            with self._fence("provider.shutdown"):
+                queue.shutdown(max(0.0, deadline_s - time.monotonic()))
+        if self._own_metrics is not None:
+            with self._fence("provider.shutdown"):
+                self._own_metrics.close(max(0.0, deadline_s - time.monotonic()))
 
     def _tracer_of(self, provider: Any) -> Tracer | None:
         if isinstance(provider, trace.NoOpTracerProvider):

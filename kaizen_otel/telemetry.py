@@ -350,15 +350,20 @@ class Telemetry:
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Wait for evaluators and write everything out; False when something is left after `timeout_s` seconds."""
-        judged = self.quality.flush(timeout_s)
-        written = self.pipeline.flush(timeout_s)
-        told = self.alerts.flush(timeout_s)
+        deadline_s = time.monotonic() + timeout_s
+
+        def left_s() -> float:
+            return max(0.0, deadline_s - time.monotonic())
+
+        judged = self.quality.flush(left_s())
+        written = self.pipeline.flush(left_s())
+        told = self.alerts.flush(left_s())
         if self._rules is not None:
-            told = self._rules.flush(timeout_s) and told
+            told = self._rules.flush(left_s()) and told
         if self.performance.store is not None:
             self.host.tell()
             self.performance.store.flush()
-        return self.providers.flush(timeout_s) and judged and written and told
+        return self.providers.flush(left_s()) and judged and written and told
 
     def _judge_a_last_time(self, timeout_s: float) -> None:
         """At the interpreter's exit: a run that is shorter than a tick may be too dear all the same."""

@@ -9,7 +9,9 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 
 from kaizen_otel.patches.switch import active, turn_off, turn_on
 from kaizen_otel.patches.table import PATCHER
-from kaizen_otel.settings import MonitoringLevel, Settings
+from kaizen_otel.settings import MonitoringLevel, Settings, SettingsError
+from kaizen_otel.settings.errors import shown
+from kaizen_otel.settings.presets import PRESETS
 from kaizen_otel.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class KaizenInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the base cl
         settings = kwargs.pop("settings", None)
         if settings is None:
             settings = Settings.load(kwargs.pop("preset", None), **kwargs)
+        elif not isinstance(settings, Settings):
+            raise _no_settings(settings)
         elif kwargs:
             settings = settings.replace(**kwargs)
         if settings.monitoring_level is MonitoringLevel.OFF:
@@ -51,3 +55,12 @@ class KaizenInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the base cl
         turn_off()
         if telemetry is not None:
             telemetry.shutdown()
+
+
+def _no_settings(given: object) -> SettingsError:
+    message = f"argument: settings must be Settings, not {shown(given)}"
+    if isinstance(given, str) and given.strip().lower() in PRESETS:
+        message += f"; did you mean preset={given.strip().lower()!r}?"
+    else:
+        message += "; each field is an argument of its own, such as console=True"
+    return SettingsError(message, key="settings", where="argument")

@@ -1,0 +1,31 @@
+"""The argument `settings` of `instrument()`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import kaizen_otel
+from kaizen_otel.patches.switch import active
+from kaizen_otel.settings import Settings, SettingsError
+
+
+def refusal(settings: Any) -> str:
+    """What `instrument()` says to this."""
+    with pytest.raises(SettingsError) as caught:
+        kaizen_otel.instrument(settings)
+    assert active() is None
+    return str(caught.value)
+
+
+def test_a_preset_given_as_the_settings_is_understood() -> None:
+    said = refusal("development")
+    assert said == "argument: settings must be Settings, not 'development'; did you mean preset='development'?"
+
+
+@pytest.mark.parametrize("given", ["no preset", {"console": True}, True, 1, Settings])
+def test_what_is_no_settings_is_refused(given: Any) -> None:
+    said = refusal(given)
+    assert said.startswith("argument: settings must be Settings, not ")
+    assert "preset=" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import socket
@@ -17,6 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from kaizen_otel.otel_logs import application_has_logs, build_own_logs
 from kaizen_otel.own_metrics import OwnMetrics, StoppableExporter
 from kaizen_otel.settings import SettingsError
+from kaizen_otel.settings.paths import given_by_somebody
 from kaizen_processors.chance import OwnIdGenerator
 from kaizen_processors.pipeline import Observer
 from kaizen_processors.series import series_limits
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
 
+_logger = logging.getLogger("kaizen_otel")
 
 FILE_QUEUE_SPANS = 65_536
 FILE_INTERVAL_MS = 500
@@ -133,17 +136,38 @@ def build_own_metrics(settings: Settings) -> OwnMetrics | None:
 
 
 def local_outputs(settings: Settings) -> list[Observer]:
-    """Console and file: they watch ended spans in this process, on whatever provider those are made."""
+    """Console and file: they watch ended spans in this process, on whatever provider those are made.
+
+    Raises:
+        SettingsError: the file cannot be opened, and not just a preset asked for it.
+    """
     outputs: list[Observer] = []
     if settings.console:
         from kaizen_processors.export.console import ConsoleTree  # noqa: PLC0415 - rich is loaded when used
 
         outputs.append(ConsoleOutput(ConsoleTree(width=settings.console_width)))
-    if settings.file is not None:
-        from kaizen_processors.export.otlp_file import OtlpJsonFileExporter  # noqa: PLC0415 - loaded when used
-
-        outputs.append(FileOutput(OtlpJsonFileExporter(settings.file)))
+    file = _file_output(settings)
+    if file is not None:
+        outputs.append(file)
     return outputs
+
+
+def _file_output(settings: Settings) -> FileOutput | None:
+    path = settings.file
+    if path is None:
+        return None
+    from kaizen_processors.export.otlp_file import OtlpJsonFileExporter  # noqa: PLC0415 - loaded when used
+
+    try:
+        return FileOutput(OtlpJsonFileExporter(path))
+    except OSError as error:
+        where = settings.origins["file"].where
+        reason = error.strerror or type(error).__name__
+        if given_by_somebody(settings, "file"):
+            message = f"{where}: file cannot be {path}: {reason}"
+            raise SettingsError(message, key="file", where=where) from error
+        _logger.warning("%s: the file %s cannot be opened (%s); going on without it", where, path, reason)
+        return None
 
 
 class ConsoleOutput(Observer):

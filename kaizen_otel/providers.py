@@ -7,6 +7,7 @@ processor, once for the provider's life, and no exporter.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
@@ -245,9 +246,11 @@ class Providers:
     def reconfigure(self, settings: Settings) -> None:
         """Take later settings into account: outputs that were off are opened; what is open stays as it is."""
         before, self._settings = self._settings, settings
-        fresh = settings.replace(
+        fresh = dataclasses.replace(
+            settings,
             console=settings.console and not before.console,
             file=None if settings.file == before.file else settings.file,
+            origins=settings.origins,
         )
         for observer in local_outputs(fresh):
             self._pipeline.add(observer)

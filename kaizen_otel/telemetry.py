@@ -30,6 +30,7 @@ from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
 from kaizen_otel.self_alerts import SelfAlerts
 from kaizen_otel.settings import AgentSettings, MonitoringLevel, SettingsError
+from kaizen_otel.settings.paths import check_paths, with_absolute_paths
 from kaizen_otel.sigterm import SigtermFlush, all_at_once
 from kaizen_processors.chance import random_id
 from kaizen_processors.clock import SYSTEM_CLOCK, FallbackClock
@@ -39,7 +40,7 @@ from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.ledger import Ledger
 from kaizen_processors.money import to_decimal
 from kaizen_processors.pipeline import Pipeline
-from kaizen_processors.pricing import PriceBook
+from kaizen_processors.pricing import PriceBook, PriceFileError
 from kaizen_processors.usage import Usage
 from kaizen_semconv.attributes import KaizenSpanAbandoned
 
@@ -80,15 +81,16 @@ class Telemetry:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Build every part; raises `SettingsError` or `PriceFileError` for what cannot work."""
-        self.settings = settings
+        """Build every part; raises `SettingsError` for what cannot work."""
+        check_paths(settings)
+        self.settings = settings = with_absolute_paths(settings)
         self.after_fork_in_child()
         begin_anew_in_children(self)
         self.fence = Fence()
         self.clock: Clock = SYSTEM_CLOCK if settings.clock is None else FallbackClock(settings.clock, self.fence)
         self.running = RunningInvocations(self.fence)
         self.ledger = Ledger(settings.max_ledger_keys, self.clock)
-        self.prices = PriceBook() if settings.price_file is None else PriceBook.from_file(settings.price_file)
+        self.prices = _price_book(settings)
         self.foreign = ForeignCalls(self.ledger, self.prices, attribution_in, own_scope=SCOPE_NAME)
         self.pipeline = Pipeline(self.fence, foreign=self.foreign)
         self.emitter = EMITTERS[settings.conventions](self)
@@ -260,7 +262,8 @@ class Telemetry:
 
     def _apply_kaizen_config(self, config: dict[str, Any]) -> None:
         try:
-            settings = self.settings.with_kaizen_config(config)
+            settings = with_absolute_paths(self.settings.with_kaizen_config(config))
+            check_paths(settings)
         except SettingsError as error:
             self._refuse(error)
             return
@@ -272,7 +275,10 @@ class Telemetry:
                 self.settings = before
                 self._refuse(error)
                 return
-            self.providers.reconfigure(settings)
+            try:
+                self.providers.reconfigure(settings)
+            except SettingsError as error:
+                self._refuse(error)
             self.content.configure(settings)
             self.performance.configure(settings)
             self._read_settings()
@@ -407,3 +413,13 @@ class Telemetry:
                 self.performance.store.shutdown()
         self.providers.shutdown()
         self.pipeline.shutdown()
+
+
+def _price_book(settings: Settings) -> PriceBook:
+    if settings.price_file is None:
+        return PriceBook()
+    try:
+        return PriceBook.from_file(settings.price_file)
+    except PriceFileError as error:
+        where = settings.origins["price_file"].where
+        raise SettingsError(f"{where}: price_file cannot be used: {error}", key="price_file", where=where) from error

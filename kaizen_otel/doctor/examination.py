@@ -14,6 +14,7 @@ from kaizen_otel.doctor.versions import check_versions
 from kaizen_otel.outputs import otlp_wanted
 from kaizen_otel.settings import MonitoringLevel, Settings, SettingsError, Source
 from kaizen_otel.settings.describe import rows
+from kaizen_otel.settings.paths import check_paths, with_absolute_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,9 +49,18 @@ def examine(env: Mapping[str, str], settings_file: Path | None = None) -> Report
 
 def _settings(env: dict[str, str], settings_file: Path | None) -> tuple[Settings, list[Finding]]:
     try:
-        return Settings.load(config_file=settings_file, env=env), []
+        settings = with_absolute_paths(Settings.load(config_file=settings_file, env=env))
     except SettingsError as refused:
-        return Settings(), [error("settings", str(refused), "Until then instrument() raises this error.")]
+        return Settings(), [_refusal(refused)]
+    try:
+        check_paths(settings)
+    except SettingsError as refused:
+        return settings, [_refusal(refused)]
+    return settings, []
+
+
+def _refusal(refused: SettingsError) -> Finding:
+    return error("settings", str(refused), "Until then instrument() raises this error.")
 
 
 def _effective(settings: Settings) -> Iterator[Finding]:

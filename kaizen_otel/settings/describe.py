@@ -46,7 +46,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(_shown(item) for item in value) or "none"
     if isinstance(value, str | Path):
-        text = str(value)
+        text = str(value.absolute() if isinstance(value, Path) else value)
         return text if text.isprintable() else repr(text)[1:-1]  # a value is one line, whatever is in it
     if isinstance(value, int | float):
         return f"{value:.15g}"

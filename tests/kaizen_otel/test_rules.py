@@ -237,7 +237,7 @@ def test_in_a_program_rules_are_judged_by_the_ticker(kaizen_offline: ModelServer
         ({"alert_rules": "nowhere.yaml"}, r"nowhere\.yaml: cannot be read"),
         ({"alertmanager_url": "localhost"}, r"allowed: http\(s\)://host"),
         ({"alert_rules": "{rules}", "trace_url_template": "http://jaeger"}, "with {trace_id} in it"),
-        ({"alert_rules": "{rules}", "alert_state": "{rules}/state"}, "alerts: "),
+        ({"alert_rules": "{rules}", "alert_state": "{rules}/state"}, "alert_state cannot be .*: there is no folder"),
         ({"alert_rules": "{rules}"}, "channels: 'listener' is unknown; allowed: events"),
     ],
 )

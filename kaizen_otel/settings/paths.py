@@ -1,0 +1,60 @@
+"""The paths of settings when instrumentation begins: absolute, each one's own, in folders that are there."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kaizen_otel.settings.errors import SettingsError
+from kaizen_otel.settings.model import KINDS, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kaizen_otel.settings.model import Settings
+
+_IN_A_FOLDER: Final = ("file", "store", "alert_state")
+"""Files that are made; the folder above is not, so that a typo is seen. A spool is a folder itself."""
+
+
+def with_absolute_paths(settings: Settings) -> Settings:
+    """Give the settings with every path as it is meant now: a later `os.chdir` moves none of them."""
+    relative = {name: path for name, path in _paths(settings) if not path.is_absolute()}
+    if not relative:
+        return settings
+    changes = {name: path.absolute() for name, path in relative.items()}
+    return dataclasses.replace(settings, **changes, origins=settings.origins)  # type: ignore[arg-type]  # by name
+
+
+def check_paths(settings: Settings) -> None:
+    """See that no two settings name one path, and that what somebody named is in a folder.
+
+    Raises:
+        SettingsError: they do, or it is not.
+    """
+    seen: dict[str, str] = {}
+    for name, path in _paths(settings):
+        other = seen.setdefault(os.path.realpath(path), name)
+        if other != name:
+            where = max(settings.origins[one] for one in (name, other)).where
+            raise SettingsError(f"{where}: {other} and {name} cannot be the same path {path}", key=name, where=where)
+    for name in _IN_A_FOLDER:
+        path = getattr(settings, name)
+        if path is not None and given_by_somebody(settings, name) and not os.path.isdir(path.absolute().parent):  # noqa: PTH112 - says no, where is_dir() may raise
+            where = settings.origins[name].where
+            message = f"{where}: {name} cannot be {path}: there is no folder {path.absolute().parent}"
+            raise SettingsError(message, key=name, where=where)
+
+
+def given_by_somebody(settings: Settings, name: str) -> bool:
+    """Whether a value stands somewhere: an argument, a variable, a file; not in a preset, which nobody spells out."""
+    return settings.origins[name].source > Source.PRESET
+
+
+def _paths(settings: Settings) -> Iterator[tuple[str, Path]]:
+    for name in KINDS:
+        value = getattr(settings, name)
+        if isinstance(value, Path):
+            yield name, value

@@ -25,7 +25,7 @@ from kaizen_processors.series import series_limits
 from kaizen_semconv.gen_ai import DEPLOYMENT_ENVIRONMENT_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.trace import ReadableSpan
@@ -135,21 +135,19 @@ def build_own_metrics(settings: Settings) -> OwnMetrics | None:
     )
 
 
-def local_outputs(settings: Settings) -> list[Observer]:
+def local_outputs(settings: Settings) -> Iterator[Observer]:
     """Console and file: they watch ended spans in this process, on whatever provider those are made.
 
     Raises:
         SettingsError: the file cannot be opened, and not just a preset asked for it.
     """
-    outputs: list[Observer] = []
     if settings.console:
         from kaizen_processors.export.console import ConsoleTree  # noqa: PLC0415 - rich is loaded when used
 
-        outputs.append(ConsoleOutput(ConsoleTree(width=settings.console_width)))
+        yield ConsoleOutput(ConsoleTree(width=settings.console_width))
     file = _file_output(settings)
     if file is not None:
-        outputs.append(file)
-    return outputs
+        yield file
 
 
 def _file_output(settings: Settings) -> FileOutput | None:

@@ -244,7 +244,11 @@ class Providers:
         self.instruments = main if main is None or host is None else host.beside(main)
 
     def reconfigure(self, settings: Settings) -> None:
-        """Take later settings into account: outputs that were off are opened; what is open stays as it is."""
+        """Take later settings into account: outputs that were off are opened; what is open stays as it is.
+
+        Raises:
+            SettingsError: the file cannot be opened; everything else is as the settings say.
+        """
         before, self._settings = self._settings, settings
         fresh = dataclasses.replace(
             settings,
@@ -252,8 +256,14 @@ class Providers:
             file=None if settings.file == before.file else settings.file,
             origins=settings.origins,
         )
-        for observer in local_outputs(fresh):
-            self._pipeline.add(observer)
+        try:
+            for observer in local_outputs(fresh):
+                self._pipeline.add(observer)
+        finally:
+            self._find_again(before)
+
+    def _find_again(self, before: Settings) -> None:
+        settings = self._settings
         if not self.disabled and self.tracer is None:
             self._find_tracer()
         if not self.disabled and (

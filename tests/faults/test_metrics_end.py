@@ -12,6 +12,7 @@ from opentelemetry.sdk.resources import Resource
 
 import kaizen_otel
 from kaizen_otel.own_metrics import OwnMetrics, StoppableExporter
+from kaizen_otel.patches.switch import active
 from tests.faults.support import EXIT_S, running
 from tests.processors.delivery.backend import HANG, Backend, Reply, unused_url
 
@@ -51,6 +52,11 @@ def test_a_flush_that_metrics_do_not_pass_is_false(deaf: str, monkeypatch: pytes
     monkeypatch.setenv("OTEL_LOGS_EXPORTER", "none")
     kaizen_otel.instrument(exit_timeout_s=0.1)
     try:
+        telemetry = active()
+        assert telemetry is not None
+        own = telemetry.providers._own_metrics
+        assert own is not None
+        own.provider.get_meter("test").create_counter("c").add(1)  # where nothing was counted a flush is true
         assert kaizen_otel.flush(0.2) is False
     finally:
         kaizen_otel.uninstrument()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen_otel.demo.model_server import Reply
+from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -200,6 +201,7 @@ def test_what_agents_share_is_a_memory(kaizen_telemetry: Captured) -> None:
     ]
 
 
+@needs("delegate")  # kaizen_agents
 def test_a_memory_agents_turns_are_in_its_own_store(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
     from kaizen_agents.agents.specialized.memory_agent import MemoryAgent
 

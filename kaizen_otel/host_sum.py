@@ -6,6 +6,7 @@ counted is folded into what is kept of such, by whoever holds the store's lease,
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -14,6 +15,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from kaizen_otel._version import __version__
 from kaizen_otel.otel_logs import SCOPE_NAME
+from kaizen_otel.settings import SettingsError
+from kaizen_otel.settings.paths import given_by_somebody
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.host_metrics import WorkerMetrics, merge, pack, to_metrics_data
 from kaizen_processors.host_metrics.shared import METRICS, fold_with, others_of
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from kaizen_processors.ledger import Ledger
     from kaizen_processors.meters import Instruments
     from kaizen_processors.store import Store
+
+_logger = logging.getLogger("kaizen_otel")
 
 T = TypeVar("T")
 
@@ -82,7 +87,7 @@ class HostMetrics:
         """Add up over all workers of a store from now on, and serve the sum where the settings say.
 
         Raises:
-            SettingsError: the port is taken, by none of these workers.
+            SettingsError: the port is taken, by none of these workers, and not just a preset asked for it.
         """
         if self._store is None:
             store.fold_blobs(METRICS, fold_with(self._fence))
@@ -96,7 +101,13 @@ class HostMetrics:
         endpoint = HostEndpoint(
             settings.prometheus_host, port, Gathering(self.gather), store_id(store.path), self._fence
         )
-        endpoint.open()
+        try:
+            endpoint.open()
+        except SettingsError as error:
+            if given_by_somebody(settings, "prometheus_port"):
+                raise
+            # Two applications of one host may well have the same preset.
+            _logger.warning("%s: metrics are served there as soon as it is free", error)
         self._endpoint = endpoint
 
     @property

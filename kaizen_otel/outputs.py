@@ -126,8 +126,14 @@ def build_own_metrics(settings: Settings) -> OwnMetrics | None:
         )
     server = None
     if settings.prometheus_port is not None and settings.serves_own_metrics:
-        reader, server = _prometheus_endpoint(settings, settings.prometheus_port)
-        readers.append(reader)
+        try:
+            reader, server = _prometheus_endpoint(settings, settings.prometheus_port)
+        except SettingsError as error:
+            if given_by_somebody(settings, "prometheus_port"):
+                raise
+            _logger.warning("%s: metrics are served nowhere", error)
+        else:
+            readers.append(reader)
     if not readers:
         return None
     return OwnMetrics(

@@ -349,6 +349,23 @@ def test_a_port_of_a_stranger_is_an_error_at_start_and_leaves_nothing_behind(tmp
     assert active() is None
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_port_that_only_a_preset_asks_for_costs_a_warning(
+    stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        port = stranger.getsockname()[1]
+        monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", str(port))
+        path = tmp_path / "desk.db" if stored else None
+        kaizen_otel.instrument(preset="production", prometheus_host="127.0.0.1", store=path)
+        assert kaizen_otel.stats()["prometheus_port"] is None
+        assert f"cannot listen on 127.0.0.1:{port}" in caplog.text
+    if stored:
+        telemetry().performance.tick()
+        assert kaizen_otel.stats()["prometheus_port"] == port
+
+
 def test_prometheus_switched_on_by_kaizens_own_dictionary_serves_the_host(
     kaizen_offline: ModelServer, tmp_path: Path
 ) -> None:

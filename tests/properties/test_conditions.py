@@ -40,7 +40,11 @@ logical = st.recursive(
     ),
     max_leaves=6,
 )
-amounts = st.one_of(st.sampled_from([0.0, 0.05, 1.0, 2.5, 1000.0]), st.floats(-1e6, 1e6, allow_nan=False))
+# None so near to zero that a quotient leaves the range of floats: that is missing here, and infinite in Python.
+amounts = st.one_of(
+    st.sampled_from([0.0, 0.05, 1.0, 2.5, 1000.0]),
+    st.floats(-1e6, 1e6, allow_nan=False).filter(lambda amount: abs(amount) > 1e-6),
+)
 
 
 def compiled(text: str) -> Condition | None:

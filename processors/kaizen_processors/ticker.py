@@ -89,9 +89,10 @@ class Ticker:
                 self._thread = thread = threading.Thread(target=self._run, name="kaizen-otel-ticker", daemon=True)
                 try:
                     thread.start()
-                except RuntimeError as error:  # no more threads: at the exit of the interpreter, or at a limit
+                except RuntimeError as error:  # no more threads: at a limit, or because the interpreter ends (3.12)
                     self._thread = None
-                    self._fence.caught("ticker.start", error)
+                    if threading.main_thread().is_alive():
+                        self._fence.caught("ticker.start", error)
 
     def stop(self) -> None:
         """Tick no more, and wait a moment for the tick that runs."""

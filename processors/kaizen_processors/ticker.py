@@ -91,7 +91,7 @@ class Ticker:
                     thread.start()
                 except RuntimeError as error:  # no more threads: at a limit, or because the interpreter ends (3.12)
                     self._thread = None
-                    if threading.main_thread().is_alive():
+                    if "interpreter shutdown" not in str(error):
                         self._fence.caught("ticker.start", error)
 
     def stop(self) -> None:

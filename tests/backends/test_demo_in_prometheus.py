@@ -45,6 +45,7 @@ HISTOGRAMS: Final = {
     "gen_ai.invoke_agent.duration": "gen_ai_invoke_agent_duration_seconds",
     "gen_ai.invoke_workflow.duration": "gen_ai_invoke_workflow_duration_seconds",
     "gen_ai.execute_tool.duration": "gen_ai_execute_tool_duration_seconds",
+    "mcp.client.operation.duration": "mcp_client_operation_duration_seconds",
 }
 # About telemetry itself: each is there where it has something to say.
 ABOUT_TELEMETRY: Final = {
@@ -162,7 +163,7 @@ def test_every_metric_of_the_contract_is_there_and_nothing_else_of_ours(shown: S
     shown.client.wait_for(f"kaizen_cost_usd_total{{{shown.matching}}}")
     parts = {f"{name}_{part}" for name in HISTOGRAMS.values() for part in ("bucket", "count", "sum")}
     found = shown.client.metric_names(f"{{{shown.matching}}}")
-    ours = {name for name in found if name.startswith(("kaizen_", "gen_ai_"))}
+    ours = {name for name in found if name.startswith(("kaizen_", "gen_ai_", "mcp_"))}
     assert ours - set(ABOUT_TELEMETRY.values()) == parts | set(COUNTERS_AND_GAUGES.values())
 
 

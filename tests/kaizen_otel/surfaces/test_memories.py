@@ -28,11 +28,12 @@ def typed_memory(kind: str, folder: Path) -> Any:
     from kaizen.memory.long_term import LongTermMemory
     from kaizen.memory.semantic import SemanticMemory
     from kaizen.memory.short_term import ShortTermMemory
-    from kaizen.memory.storage.sqlite_storage import SQLiteStorage
+    from kaizen.memory.storage.file_storage import FileStorage
 
     classes = {"ShortTermMemory": ShortTermMemory, "LongTermMemory": LongTermMemory, "SemanticMemory": SemanticMemory}
     embed = {"embedding_function": lambda _: [0.5, 0.5]} if kind == "SemanticMemory" else {}
-    return classes[kind](SQLiteStorage(str(folder / "memory.db")), **embed)
+    # Its SQLiteStorage closes no connection, of which Python 3.13 warns.
+    return classes[kind](FileStorage(str(folder / "memory.jsonl")), **embed)
 
 
 LISTS = {"ShortTermMemory": "get_recent", "LongTermMemory": "get_important", "SemanticMemory": "get_concepts"}

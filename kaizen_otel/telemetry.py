@@ -213,41 +213,26 @@ class Telemetry:
 
     def workflow(self, describe: Callable[[], WorkflowInvocation]) -> WorkflowInvocation | NullInvocation:
         """Begin a workflow run."""
-        with self.fence("workflow.begin"):
-            if type(current_scope()) is not SilentScope:
-                return describe().begin()
-        return NULL_INVOCATION
+        return self.operation("workflow", describe)
 
     def node(self, describe: Callable[[], NodeInvocation]) -> NodeInvocation | NullInvocation:
         """Begin a node."""
-        with self.fence("node.begin"):
-            if type(current_scope()) is not SilentScope:
-                return describe().begin()
-        return NULL_INVOCATION
+        return self.operation("node", describe)
 
     def tool(self, describe: Callable[[], ToolInvocation]) -> ToolInvocation | NullInvocation:
         """Begin a tool call."""
-        with self.fence("tool.begin"):
-            if type(current_scope()) is not SilentScope:
-                return describe().begin()
-        return NULL_INVOCATION
+        return self.operation("tool", describe)
 
     def store(self, describe: Callable[[], StoreInvocation]) -> StoreInvocation | NullInvocation:
         """Begin an access to a store."""
-        with self.fence("store.begin"):
-            if type(current_scope()) is not SilentScope:
-                return describe().begin()
-        return NULL_INVOCATION
+        return self.operation("store", describe)
 
     def create_agent(self, describe: Callable[[], CreateAgentInvocation]) -> CreateAgentInvocation | NullInvocation:
         """Begin the making of an agent."""
-        with self.fence("create_agent.begin"):
-            if type(current_scope()) is not SilentScope:
-                return describe().begin()
-        return NULL_INVOCATION
+        return self.operation("create_agent", describe)
 
     def operation(self, kind: str, describe: Callable[[], Begun]) -> Begun | NullInvocation:
-        """Begin what has no method of its own here; `kind` names it where telemetry fails."""
+        """Begin an operation, unless nothing is to be recorded here; `kind` names it where telemetry fails."""
         with self.fence(f"{kind}.begin"):
             if type(current_scope()) is not SilentScope:
                 return describe().begin()

@@ -184,7 +184,7 @@ class Ledger:
 
     def __init__(self, max_keys: int = 2_000, clock: Clock = SYSTEM_CLOCK) -> None:
         """Start empty."""
-        self.max_keys = self._max_keys = max_keys
+        self.max_keys = max_keys
         self.clock = self._clock = clock
         self.after_fork_in_child()
         begin_anew_in_children(self)
@@ -265,7 +265,7 @@ class Ledger:
                 activity.running -= 1
             activity.ended_ns = now_ns
             key = (agent_name, model, status)
-            if key not in self._executions and len(self._executions) >= self._max_keys:
+            if key not in self._executions and len(self._executions) >= self.max_keys:
                 key = (OVERFLOW, OVERFLOW, status)
             self._executions[key] = self._executions.get(key, 0) + 1
 
@@ -317,22 +317,22 @@ class Ledger:
             )
 
     def _new_sums(self, key: tuple[str, str]) -> _CallSums:
-        if len(self._calls) >= self._max_keys:
+        if len(self._calls) >= self.max_keys:
             key = (OVERFLOW, OVERFLOW)
         return self._calls.setdefault(key, _CallSums())
 
     def _count_missing(self, model: str, reason: str) -> None:
         key = (model, reason)
-        if key not in self._missing and len(self._missing) >= self._max_keys:
+        if key not in self._missing and len(self._missing) >= self.max_keys:
             key = (OVERFLOW, reason)
         self._missing[key] = self._missing.get(key, 0) + 1
 
     def _activity_of(self, agent_name: str, now_ns: int) -> Activity:
         activity = self._active.get(agent_name)
         if activity is None:
-            if len(self._active) >= self._max_keys:
+            if len(self._active) >= self.max_keys:
                 self._forget_idle(now_ns)
-            if len(self._active) >= self._max_keys:
+            if len(self._active) >= self.max_keys:
                 agent_name = OVERFLOW
             activity = self._active.setdefault(agent_name, Activity())
         return activity

@@ -337,25 +337,14 @@ class Windows(Observer):
         """
         if not 0 <= window_s <= LONGEST_S:
             raise ValueError(f"a window is from 0 to {LONGEST_S:.0f} seconds, not {window_s}")
-        sums = WindowSums()
         with self._tiers_lock:
             now_ns = self._now()
             self._turn(now_ns)
             now_slot = self._roll()
-            first = self._first_slot(now_ns, window_s)
-            start = self._tiers.starting(first, now_slot)
-            tables = self._tiers.between(start, now_slot)
-            if group == EVERYTHING:
-                for table in tables:
-                    sums.merge(table.whole)
-                self._add_live_of_all(sums)
-            else:
+            start = self._tiers.starting(self._first_slot(now_ns, window_s), now_slot)
+            if group != EVERYTHING:
                 start = max(start, self._tiers.folded_until)
-                with self._lock:
-                    keys = self._keys.of(*group)
-                tables = self._tiers.between(start, now_slot)
-                _add_closed(sums, tables, keys, with_latency=with_latency)
-                self._add_live(sums, keys)
+            sums = self._sums_of(group, start, now_slot, with_latency=with_latency)
         return Window(group, window_s, max(now_ns - self._beginning_of(start), 0) / NS, sums)
 
     def _first_slot(self, now_ns: int, window_s: float) -> int:
@@ -398,7 +387,9 @@ class Windows(Observer):
                 end = start
         return found[::-1]
 
-    def _sums_of(self, group: Group, start: int, now_slot: int, end: int | None) -> WindowSums:
+    def _sums_of(
+        self, group: Group, start: int, now_slot: int, end: int | None = None, *, with_latency: bool = True
+    ) -> WindowSums:
         """Everything of a group from one slot to another, or to now. The caller holds the lock of the tiers."""
         sums = WindowSums()
         if group == EVERYTHING:
@@ -409,7 +400,7 @@ class Windows(Observer):
             return sums
         with self._lock:
             keys = self._keys.of(*group)
-        _add_closed(sums, self._tiers.between(start, now_slot, end), keys, with_latency=True)
+        _add_closed(sums, self._tiers.between(start, now_slot, end), keys, with_latency=with_latency)
         if end is None:
             self._add_live(sums, keys)
         return sums

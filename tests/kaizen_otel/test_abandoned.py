@@ -126,6 +126,8 @@ def test_every_kind_of_operation_is_ended_from_the_innermost_outwards() -> None:
         everything(stack)
         closed = telemetry_in_force().running.close(EXIT, 1.0)
         assert [span.name.split()[0] for span in captured.spans] == [
+            "send",
+            "prompts/get",
             "generate_content",
             "embeddings",
             "chat",
@@ -136,6 +138,7 @@ def test_every_kind_of_operation_is_ended_from_the_innermost_outwards() -> None:
             "invoke_agent",
             "node",
             "invoke_workflow",
+            "process",
             "trace",
         ]
         assert closed == len(captured.spans)

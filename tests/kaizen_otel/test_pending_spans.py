@@ -18,8 +18,10 @@ import kaizen_otel
 from kaizen_otel.invocations.agent import AgentRequest
 from kaizen_otel.invocations.call import CallRequest
 from kaizen_otel.invocations.create_agent import CreateAgentInvocation
+from kaizen_otel.invocations.mcp import McpClientScope, McpInvocation, McpRequest, McpServer
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.store import StoreInvocation
+from kaizen_otel.invocations.task import ProcessInvocation, Queue, SendInvocation
 from kaizen_otel.invocations.workflow import NodeInvocation, ToolInvocation, WorkflowInvocation
 from kaizen_otel.patches.switch import active
 from kaizen_otel.pending import MAX_TOLD
@@ -177,6 +179,7 @@ def test_every_kind_of_operation_is_told_of(conventions: int) -> None:
         wait_and_tick(captured, INTERVAL_S)
         assert names(captured.pending_spans) == [
             "trace nightly (running)",
+            "process tasks (running)",
             "invoke_workflow report (running)",
             "node SyncProbe (running)",
             "invoke_agent desk (running)",
@@ -187,14 +190,23 @@ def test_every_kind_of_operation_is_told_of(conventions: int) -> None:
             "chat gpt-4o (running)",
             "embeddings text-embedding-3-small (running)",
             "generate_content whisper-1 (running)",
+            "prompts/get greeting (running)",
+            "send tasks (running)",
         ]
 
 
 def everything(stack: ExitStack) -> None:
     """One running operation of every kind, each in the one before."""
-    told = telemetry_in_force()
+    told, tasks = telemetry_in_force(), Queue("tasks")
+    server = McpServer("tcp", "http")
     stack.enter_context(kaizen_otel.attributes(user_id="u", session_id="s", conversation_id="c", tags=["t"]))
     stack.enter_context(ExecutionTrace("nightly"))
+    stack.enter_context(
+        told.operation(
+            "process",
+            lambda: ProcessInvocation(told, current_scope(), tasks, "task-1", attempt=1, max_attempts=3, origin=None),
+        )
+    )
     stack.enter_context(
         told.workflow(
             lambda: WorkflowInvocation(told, current_scope(), subject=None, name="report", runtime="LocalRuntime")
@@ -220,6 +232,18 @@ def everything(stack: ExitStack) -> None:
     stack.enter_context(call())
     stack.enter_context(told.call(lambda: CallRequest("embeddings", "openai", "text-embedding-3-small")))
     stack.enter_context(told.call(lambda: CallRequest("generate_content", "openai", "whisper-1")))
+    stack.enter_context(
+        told.operation(
+            "mcp",
+            lambda: McpInvocation(
+                told,
+                McpClientScope(current_scope(), server),
+                McpRequest("prompts/get", server, prompt="greeting"),
+                lambda _: None,
+            ),
+        )
+    )
+    stack.enter_context(told.operation("send", lambda: SendInvocation(told, current_scope(), tasks, "task-2")))
 
 
 class RecordOnly(Sampler):

@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 # Everything that needs no real backends. The whole registry must be emitted by it (docs/semconv.md).
-SUITE  := pytest tests --ignore=tests/backends --ignore=tests/faults --ignore=tests/beside --conformance=whole
+SUITE  := pytest tests --ignore=tests/backends --ignore=tests/faults --ignore=tests/beside --conformance=whole -n logical --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-faults test-oldest test-versions test-pythons test-foreign check lint types contracts generated format coverage install clean

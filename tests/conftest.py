@@ -17,17 +17,21 @@ from tests.conformance.plugin import (
     observe_metrics,
     observe_span,
     pytest_addoption,
+    pytest_report_to_serializable,
     pytest_sessionfinish,
     pytest_terminal_summary,
+    pytest_testnodedown,
 )
 from tests.conformance.taps import tapped
 
 __all__ = [
     "claims",
     "pytest_addoption",
+    "pytest_report_to_serializable",
     "pytest_runtest_call",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
+    "pytest_testnodedown",
 ]
 
 # What the developer's shell says of OpenTelemetry is not what the tests mean.

@@ -11,6 +11,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -76,12 +77,14 @@ class Captured:
         self.clock = clock
         self._spans = InMemorySpanExporter()
         self._pending: list[ReadableSpan] = []
-        self.tracer_provider = TracerProvider(id_generator=ids, shutdown_on_exit=False)
+        # Detected once for the three of them: the detectors run in threads of their own.
+        resource = Resource.create()
+        self.tracer_provider = TracerProvider(resource=resource, id_generator=ids, shutdown_on_exit=False)
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._spans))
         self._reader = InMemoryMetricReader()
-        self.meter_provider = MeterProvider([self._reader], shutdown_on_exit=False)
+        self.meter_provider = MeterProvider([self._reader], resource, shutdown_on_exit=False)
         self._logs = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # untyped in SDK 1.45
-        self.logger_provider = LoggerProvider(shutdown_on_exit=False)
+        self.logger_provider = LoggerProvider(resource, shutdown_on_exit=False)
         self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self._logs))
         self._recorder = _Recorder()
 

@@ -1,6 +1,6 @@
 """Conformance of everything that the suite emits, judged when the session ends.
 
-`tests/conftest.py` imports the three hooks below and gives every span, collection of metrics and log record that a test
+`tests/conftest.py` imports the hooks below and gives every span, collection of metrics and log record that a test
 catches to `observe_span`, `observe_metrics` and `observe_log`. A session that emitted anything non-conformant fails. So
 does a whole session in which something of the registry was never emitted: an entry, a value of one of our enums, an
 attribute on a signal that has it. A selection of tests is not asked for that.
@@ -9,14 +9,14 @@ attribute on a signal that has it. A selection of tests is not asked for that.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conformance.session import ConformanceSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from opentelemetry.sdk.metrics.export import MetricsData
     from opentelemetry.sdk.trace import ReadableSpan
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tests.conformance.checker import EmittedLog
 
 SESSION = ConformanceSession()
+
+OUTPUT = "conformance"
+"""Where a worker of `pytest -n` leaves what it found."""
 
 _OPTION = "--conformance"
 _SELECTING = (
@@ -66,9 +69,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Turn a passed session into a failed one when what it emitted does not conform."""
-    if exitstatus == pytest.ExitCode.OK and any(True for _ in report(SESSION, whole=is_whole(session.config))):
+    """Turn a passed session into a failed one when what it emitted does not conform; a worker leaves that to others."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[OUTPUT] = sendable(SESSION.packed())
+    elif exitstatus == pytest.ExitCode.OK and any(True for _ in report(SESSION, whole=is_whole(session.config))):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of `pytest -n` has ended: take over what it found. A crashed one left nothing, and fails the run."""
+    found = getattr(node, "workeroutput", {}).get(OUTPUT)
+    if found is not None:
+        SESSION.merge(found)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[Any, Any, Any]:
+    """Let odd values through: the pipe from a worker takes no text with lone surrogates."""
+    return sendable((yield))
+
+
+def sendable(value: Any) -> Any:
+    """The same with its lone surrogates spelled out."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {sendable(key): sendable(item) for key, item in value.items()}
+    if type(value) in {list, tuple}:
+        return type(value)(map(sendable, value))
+    return value
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:

@@ -48,6 +48,23 @@ class ConformanceSession:
         self.members: set[Member] = set()
         self.uses: set[tuple[Entry, str]] = set()
 
+    def packed(self) -> dict[str, Any]:
+        """What was found, in lists and text only."""
+        return {
+            "breaches": self.breaches,
+            "seen": sorted(self.seen),
+            "members": sorted(self.members & _known_members()),
+            "uses": sorted(self.uses),
+        }
+
+    def merge(self, packed: Mapping[str, Any]) -> None:
+        """Add what another process found."""
+        for line, where in packed["breaches"].items():
+            self.breaches.setdefault(line, where)
+        self.seen |= set(packed["seen"])
+        self.members |= set(packed["members"])
+        self.uses |= set(packed["uses"])
+
     def observe_span(self, span: ReadableSpan, where: str = "") -> None:
         """Judge and count one ended span."""
         self._blame(check_span(span), where)
@@ -110,14 +127,7 @@ class ConformanceSession:
 
     def unseen_members(self) -> list[Member]:
         """Values of our own enums that were never emitted; those of the conventions are not all ours to emit."""
-        known = {
-            (key, value)
-            for model in _models()
-            for key, attribute in model.attributes.items()
-            if key in OWN
-            for value in attribute.values
-        }
-        return sorted(known - self.members)
+        return sorted(_known_members() - self.members)
 
     def unseen_uses(self) -> list[str]:
         """Attributes that the registry puts on a signal and that were never emitted there."""
@@ -146,6 +156,16 @@ class ConformanceSession:
     def _count_resource(self, attributes: Mapping[str, Any]) -> None:
         for key in registry.load().resource & attributes.keys():
             self.seen.add(("attribute", key))
+
+
+def _known_members() -> set[Member]:
+    return {
+        (key, value)
+        for model in _models()
+        for key, attribute in model.attributes.items()
+        if key in OWN
+        for value in attribute.values
+    }
 
 
 def _models() -> list[registry.Registry]:

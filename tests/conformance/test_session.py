@@ -144,7 +144,13 @@ def test_only_a_whole_session_is_asked_for_every_entry() -> None:
 
 
 CONFTEST = """
-from tests.conformance.plugin import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
+from tests.conformance.plugin import (
+    pytest_addoption,
+    pytest_report_to_serializable,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 """
 GOOD = """
 from tests.conformance.plugin import observe_span
@@ -233,3 +239,32 @@ def test_a_failed_session_does_not_miss_what_its_failed_tests_may_emit(suite: Pa
     status, output = _run(suite)
     assert status == 1, output
     assert "never emitted" not in output
+
+
+ODD = """
+import pytest
+
+def test_odd(request):
+    request.node.add_report_section("call", "log", "\\ud800 is no character")
+"""
+
+
+def test_what_workers_emitted_comes_together(suite: Path) -> None:
+    (suite / "suite/test_bad.py").write_text(BAD, "utf-8")
+    (suite / "suite/test_odd.py").write_text(ODD, "utf-8")
+    status, output = _run(suite, "-p", "xdist", "-n", "2", "--dist", "loadfile", "--conformance=whole")
+    assert status == 1, output
+    assert "4 passed" in output
+    assert "never emitted: span span.kaizen.chat" in output
+    assert "never emitted: span span.kaizen.node" not in output
+    assert "[suite/test_bad.py::test_bad]" in output
+
+
+def test_what_one_session_packs_another_has_seen() -> None:
+    there, here = ConformanceSession(), ConformanceSession()
+    there.observe_span(span(AGENT | {"user.id": "u", "kaizen.nowhere": "\ud800"}), "tests/a.py::test_a")
+    there.observe_metrics(collect(_tokens))
+    here.merge(there.packed())
+    assert here.missed() == there.missed()
+    assert here.breaches == there.breaches
+    assert "value 'success' of kaizen.execution.status" not in here.missed()

@@ -83,7 +83,7 @@ def test_an_odd_detail_with_a_rate_of_its_own_is_an_unknown_count(odd: Any, deta
     assert book.price(None, "m", usage, AT_NS).missing == "usage"
 
 
-@pytest.mark.parametrize("odd", ODD_COUNTS, ids=repr)
+@pytest.mark.parametrize("odd", ODD_COUNTS, ids=lambda odd: type(odd).__name__)
 def test_an_odd_detail_that_the_price_does_not_depend_on_changes_nothing(odd: Any) -> None:
     usage = Usage(100, 100, reasoning_tokens=odd, input_audio_tokens=odd)
     assert BOOK.price("openai", "gpt-4o", usage, AT_NS) == BOOK.price("openai", "gpt-4o", Usage(100, 100), AT_NS)

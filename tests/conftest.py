@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,9 +35,14 @@ __all__ = [
     "pytest_testnodedown",
 ]
 
-# What the developer's shell says of OpenTelemetry is not what the tests mean.
-for _name in [name for name in os.environ if name.startswith(("OTEL_", "KAIZEN_OTEL_"))]:
-    del os.environ[_name]
+# What the developer's shell says of OpenTelemetry is not what the tests mean, nor how wide pytest's workers say it is.
+for _name in list(os.environ):
+    if _name.startswith(("OTEL_", "KAIZEN_OTEL_")) or _name in {"COLUMNS", "LINES"}:
+        del os.environ[_name]
+
+# What a script runs in the background ignores Ctrl+C, and so would the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A property holds on a busy machine, and while coverage is measured: how long an example took says nothing about it.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

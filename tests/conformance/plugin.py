@@ -29,6 +29,7 @@ OUTPUT = "conformance"
 """Where a worker of `pytest -n` leaves what it found."""
 
 _OPTION = "--conformance"
+_READABLE = 1_000_000
 _SELECTING = (
     "keyword",
     "markexpr",
@@ -86,14 +87,14 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Generator[Any, Any, Any]:
-    """Let odd values through: the pipe from a worker takes no text with lone surrogates."""
+    """Let odd values through: the pipe from a worker takes no lone surrogates, and had better take no 70 MB of text."""
     return sendable((yield))
 
 
 def sendable(value: Any) -> Any:
-    """The same with its lone surrogates spelled out."""
+    """The same with its lone surrogates spelled out, and no text longer than anybody reads."""
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return value[:_READABLE].encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):
         return {sendable(key): sendable(item) for key, item in value.items()}
     if type(value) in {list, tuple}:

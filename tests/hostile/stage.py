@@ -188,6 +188,17 @@ def listening() -> Iterator[Noise]:
         noise.warned = sorted(f"{w.category.__name__}: {shape(str(w.message), None)}" for w in caught)
 
 
+@contextlib.contextmanager
+def unrecorded() -> Iterator[None]:
+    """Keep what Kaizen logs of odd values out of pytest's record, which would hold each of 70 MB to the end."""
+    root = logging.getLogger()
+    handlers, root.handlers = root.handlers, [logging.NullHandler()]
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+
+
 @dataclass
 class Outcome:
     """What one run came to."""

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 SLOTS = Slots()
 
-SLOW = ("huge_message",)
-"""Kaizen's own redaction of a 70 MB error text takes eight seconds."""
 
 NOT_HANDLED = ("cancelled", "base_exception", "keyboard_interrupt", "system_exit", "generator_exit")
 """Errors that no `except Exception` sees."""
@@ -86,7 +84,7 @@ def agent_signature_fields(stage: Stage) -> Any:
     return _with(stage, signature=signature)
 
 
-@SLOTS.add(AGENT + "execute", takes="error", without=SLOW)
+@SLOTS.add(AGENT + "execute", takes="error")
 def agent_raises(stage: Stage) -> Any:
     from tests.hostile import fakes
 
@@ -189,12 +187,12 @@ def loop_agent(stage: Stage) -> Any:
     return AgentLoop.run_sync(stage.value, question="x")
 
 
-@SLOTS.add(LOOP, takes="error", without=SLOW)
+@SLOTS.add(LOOP, takes="error")
 def loop_raises(stage: Stage) -> Any:
     return _run(stage.throw)
 
 
-@SLOTS.add(HANDLE_ERROR, takes="error", without=(*SLOW, *NOT_HANDLED))
+@SLOTS.add(HANDLE_ERROR, takes="error", without=NOT_HANDLED)
 def handled_error(stage: Stage) -> Any:
     return _run(stage.throw)
 
@@ -217,7 +215,7 @@ def loop_async_input(stage: Stage) -> Any:
     return stage.run(fakes.base_agent(_fine).run_async(question=stage.value, session_id=stage.value))
 
 
-@SLOTS.add(LOOP_ASYNC, takes="error", without=(*SLOW, "stop_iteration"))  # a future refuses it: its task never ends
+@SLOTS.add(LOOP_ASYNC, takes="error", without=("stop_iteration",))  # a future refuses it: its task never ends
 def loop_async_raises(stage: Stage) -> Any:
     return _run_async(stage, stage.throw)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.hostile.slot import Slot, Takes
 
 LARGE = {"huge_text", "huge_message"}
-"""Values of 70 MB: tried once on each surface, not in each place of it."""
+"""Values of 70 MB, and 2 MB of message: tried once on each surface, not in each place of it."""
 
 
 TABLES: dict[Takes, Mapping[str, Callable[[], Any]]] = {

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 SLOTS = Slots()
 
-SLOW = ("huge_message",)
-"""The runtimes log a failed node several times; one of them (`LOCAL`) does it with 70 MB."""
 
 LOCAL = "kailash.runtime.local:LocalRuntime.execute"
 LOCAL_ASYNC = "kailash.runtime.local:LocalRuntime.execute_async"
@@ -147,7 +145,7 @@ def local_async_workflow(stage: Stage) -> Any:
     return stage.run(_local_async(stage.value))
 
 
-@SLOTS.add(LOCAL_ASYNC, takes="error", without=SLOW)
+@SLOTS.add(LOCAL_ASYNC, takes="error")
 def local_async_raises(stage: Stage) -> Any:
     from tests.hostile import fakes
 
@@ -180,7 +178,7 @@ def async_local_inputs(stage: Stage) -> Any:
     return stage.run(_async_local(fakes.workflow(), stage.value))
 
 
-@SLOTS.add(ASYNC_LOCAL, takes="error", without=SLOW)
+@SLOTS.add(ASYNC_LOCAL, takes="error")
 def async_local_raises(stage: Stage) -> Any:
     from tests.hostile import fakes
 
@@ -232,7 +230,7 @@ def parallel_workflow(stage: Stage) -> Any:
     return _parallel(stage, stage.value)
 
 
-@SLOTS.add(PARALLEL, takes="error", without=SLOW)
+@SLOTS.add(PARALLEL, takes="error")
 def parallel_raises(stage: Stage) -> Any:
     from tests.hostile import fakes
 
@@ -266,7 +264,7 @@ def cyclic_workflow(stage: Stage) -> Any:
     return _cyclic(stage.value)
 
 
-@SLOTS.add(CYCLIC, takes="error", without=SLOW)
+@SLOTS.add(CYCLIC, takes="error")
 def cyclic_raises(stage: Stage) -> Any:
     from tests.hostile import fakes
 

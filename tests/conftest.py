@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -58,6 +60,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the suite's own markers."""
     failures.pytest_configure(config)
     covered.pytest_configure(config)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trust one authority, not 120: each client of a model reads them all, and the models of the tests speak no TLS."""
+    end = "-----END CERTIFICATE-----\n"
+    known = Path(certifi.where()).read_text(encoding="utf-8")
+    one = tmp_path_factory.mktemp("authorities") / "one.pem"
+    one.write_text(known[: known.index(end)] + end, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(one))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

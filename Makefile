@@ -5,8 +5,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
+# A worker for each processor; the tests of a file share what their module makes.
+PARALLEL := -n logical --dist loadfile
 # Everything that needs no real backends. The whole registry must be emitted by it (docs/semconv.md).
-SUITE  := pytest tests --ignore=tests/backends --ignore=tests/faults --ignore=tests/beside --conformance=whole -n logical --dist loadfile
+SUITE  := pytest tests --ignore=tests/backends --ignore=tests/faults --ignore=tests/beside --conformance=whole $(PARALLEL)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-faults test-oldest test-versions test-pythons test-foreign check lint types contracts generated format coverage install clean
@@ -24,7 +26,7 @@ test-faults: $(STAMP) collector  ## delivery under every fault that we know of (
 	$(PYTEST) tests/faults -n 6
 
 test-oldest: $(VENV)-oldest/.installed  ## the same on the oldest supported dependencies
-	$(VENV)-oldest/bin/python -m pytest tests/kaizen_otel tests/processors tests/properties -p no:cacheprovider
+	$(VENV)-oldest/bin/python -m pytest tests/kaizen_otel tests/processors tests/properties $(PARALLEL) -p no:cacheprovider
 
 # One environment for each Kaizen that docs/versions.md lists (the newest is the one that `make test` uses), with its pins
 # in tests/versions. The oldest of full support runs the tests of every surface, too; what is older, the probes.
@@ -35,7 +37,7 @@ SURFACE_TESTS := tests/kaizen_otel/surfaces tests/kaizen_otel/transparency $(wil
 test-versions: $(KAIZENS:%=test-kaizen-%)  ## what is seen in each supported Kaizen, old ones included (tests/versions)
 
 test-kaizen-%: $(VENV)-kaizen-%/.installed
-	$(VENV)-kaizen-$*/bin/python -m pytest tests/versions $(if $(filter $(FULL_SUPPORT),$*),$(SURFACE_TESTS)) -p no:cacheprovider
+	$(VENV)-kaizen-$*/bin/python -m pytest tests/versions $(if $(filter $(FULL_SUPPORT),$*),$(SURFACE_TESTS) $(PARALLEL)) -p no:cacheprovider
 
 # The Pythons that `make test` does not run with, those of them that this machine has.
 PYTHONS := 3.12 3.13 3.14

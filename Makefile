@@ -32,12 +32,17 @@ test-oldest: $(VENV)-oldest/.installed  ## the same on the oldest supported depe
 # in tests/versions. The oldest of full support runs the tests of every surface, too; what is older, the probes.
 KAIZENS := $(patsubst tests/versions/kaizen-%.txt,%,$(wildcard tests/versions/kaizen-*.txt))
 FULL_SUPPORT := 2.34.0
+# The oldest Kailash of full support, older than the one which that Kaizen lets pip install.
+KAILASHES := 2.28.4
 SURFACE_TESTS := tests/kaizen_otel/surfaces tests/kaizen_otel/transparency $(wildcard tests/kaizen_otel/*.py)
 
-test-versions: $(KAIZENS:%=test-kaizen-%)  ## what is seen in each supported Kaizen, old ones included (tests/versions)
+test-versions: $(KAIZENS:%=test-kaizen-%) $(KAILASHES:%=test-kailash-%)  ## what is seen in each supported Kaizen, old ones included (tests/versions)
 
 test-kaizen-%: $(VENV)-kaizen-%/.installed
 	$(VENV)-kaizen-$*/bin/python -m pytest tests/versions $(if $(filter $(FULL_SUPPORT),$*),$(SURFACE_TESTS) $(PARALLEL)) -p no:cacheprovider
+
+test-kailash-%: $(VENV)-kailash-%/.installed
+	$(VENV)-kailash-$*/bin/python -m pytest tests/versions $(SURFACE_TESTS) $(PARALLEL) -p no:cacheprovider
 
 # The Pythons that `make test` does not run with, those of them that this machine has.
 PYTHONS := 3.12 3.13 3.14
@@ -106,12 +111,19 @@ $(VENV)-oldest/.installed: pyproject.toml tests/oldest.txt
 	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check -e . --group test -c tests/oldest.txt
 	@touch $@
 
-.PRECIOUS: $(VENV)-kaizen-%/.installed $(VENV)-beside-%/.installed $(VENV)-python-%/.installed
+.PRECIOUS: $(VENV)-kaizen-%/.installed $(VENV)-kailash-%/.installed $(VENV)-beside-%/.installed $(VENV)-python-%/.installed
 
 $(VENV)-kaizen-%/.installed: tests/versions/kaizen-%.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-kaizen-$*
 	$(VENV)-kaizen-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
 	$(VENV)-kaizen-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test-tools -r $<
+	@touch $@
+
+$(VENV)-kailash-%/.installed: tests/versions/kailash-%.txt tests/versions/kaizen-$(FULL_SUPPORT).txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-kailash-$*
+	$(VENV)-kailash-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
+	$(VENV)-kailash-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test-tools -r tests/versions/kaizen-$(FULL_SUPPORT).txt
+	$(VENV)-kailash-$*/bin/python -m pip install -q --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
 $(VENV)-beside-%/.installed: tests/beside/%.txt pyproject.toml

@@ -43,6 +43,13 @@ def test_the_makefile_runs_every_surface_on_the_oldest_of_full_support() -> None
     assert re.search(r"^FULL_SUPPORT := (.*)$", MAKEFILE, re.MULTILINE)[1] == OLDEST_FULL.kaizen  # type: ignore[index]
 
 
+def test_the_oldest_kailash_is_the_one_of_the_makefile() -> None:
+    (kailash,) = re.findall(r"^KAILASHES := (.*)$", MAKEFILE, re.MULTILINE)
+    pins = (ROOT / "tests" / "versions" / f"kailash-{kailash}.txt").read_text(encoding="utf-8").splitlines()
+    assert f"kailash=={kailash}" in pins
+    assert f"{kailash} if pip is not asked" in PAGE.read_text(encoding="utf-8")
+
+
 def test_the_readme_and_the_metadata_name_the_oldest_of_full_support() -> None:
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

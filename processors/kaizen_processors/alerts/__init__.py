@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kaizen_processors.alerts.alert import Alert, ExecutionLink
-from kaizen_processors.alerts.budgets import Budget, BudgetBook
+from kaizen_processors.alerts.budget import Budget
+from kaizen_processors.alerts.budgets import BudgetBook
 from kaizen_processors.alerts.channels import channels_from
 from kaizen_processors.alerts.channels.alertmanager import AlertmanagerChannel
 from kaizen_processors.alerts.channels.callback import CallbackChannel

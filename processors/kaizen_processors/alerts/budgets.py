@@ -7,125 +7,31 @@ percentage (80, 95, 100) an alert is raised once in a period; it is over when th
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, Final
 
-from kaizen_processors.alerts.alert import Alert
-from kaizen_processors.alerts.kept import Raised, StandingKey
-from kaizen_processors.alerts.periods import PERIODS, PeriodKind, period_of
-from kaizen_processors.alerts.rules import NAME, RuleError
-from kaizen_processors.alerts.values import Group
+from kaizen_processors.alerts.budget import Budget
+from kaizen_processors.alerts.budget_alerts import Account, raised_of, reached_of, take_back
+from kaizen_processors.alerts.periods import period_of
+from kaizen_processors.alerts.rules import RuleError
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.forking import begin_anew_in_children
-from kaizen_processors.money import format_usd, from_decimal, to_float
 from kaizen_processors.shared_spending import Part, SpentKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kaizen_processors.alerts.kept import AlertState
+    from kaizen_processors.alerts.budget import Per
+    from kaizen_processors.alerts.kept import AlertState, Raised
     from kaizen_processors.clock import Clock
 
-Per = Literal["all", "agent", "user", "session"]
-PER: Final[tuple[Per, ...]] = ("all", "agent", "user", "session")
-_LABELS: Final = {"agent": "agent_name", "user": "user", "session": "session"}
+__all__ = ["Budget", "BudgetBook"]
+
 _SECTION: Final = "budgets"
 _SHARED: Final = "/shared"
 """In the section: what was spent is in a store. No budget can have this name."""
 
 _KEPT_PERIODS: Final = 3
 """Of each key: when the wall clock is set back, spending goes into the period that it then shows."""
-
-_CRITICAL_FROM: Final = 100
-_WARNING_FROM: Final = 90
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """What a period may cost.
-
-    Attributes:
-        name: of the budget and its alerts.
-        limit_usd: dollars; a text or `Decimal` is exact.
-        period: `hourly`, `daily` or `monthly`, by the clock of `timezone`.
-        timezone: an IANA name such as `Europe/Berlin`.
-        per: one limit for `all`, or the same for each `agent`, `user` or `session`.
-        at: percentages at which an alert is raised.
-        channels: names of the channels that get it; empty for all.
-
-    Raises:
-        RuleError: a field is not what it may be.
-    """
-
-    name: str
-    limit_usd: Decimal | str | int
-    period: PeriodKind = "daily"
-    timezone: str = "UTC"
-    per: Per = "all"
-    at: tuple[int, ...] = (80, 95, 100)
-    channels: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise RuleError(tuple(f"budget {self.name!r}: {key}: {what}" for key, what in problems))
-
-    @cached_property
-    def limit_units(self) -> int:
-        """The limit in 1e-24 dollars."""
-        return from_decimal(Decimal(self.limit_usd))
-
-    @cached_property
-    def zone(self) -> ZoneInfo:
-        """The timezone."""
-        return ZoneInfo(self.timezone)
-
-    def _problems(self) -> Iterator[tuple[str, str]]:
-        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
-            yield "name", "allowed: letters, digits and _, no digit first, at most 100"
-        if not self._has_limit():
-            yield "limit_usd", f"cannot be {self.limit_usd!r:.60}; allowed: dollars above 0 as text, Decimal or integer"
-        if self.period not in PERIODS:
-            yield "period", f"cannot be {self.period!r:.60}; allowed: {', '.join(PERIODS)}"
-        if self.per not in PER:
-            yield "per", f"cannot be {self.per!r:.60}; allowed: {', '.join(PER)}"
-        if not self._has_zone():
-            yield "timezone", f"{self.timezone!r:.60} is unknown; allowed: an IANA name such as Europe/Berlin, UTC"
-        if not self.at or any(type(one) is not int or not 0 < one <= 1_000 for one in self.at):  # noqa: PLR2004 - percent
-            yield "at", f"cannot be {self.at!r:.60}; allowed: whole percentages above 0"
-        elif list(self.at) != sorted(set(self.at)):
-            yield "at", "must ascend"
-
-    def _has_limit(self) -> bool:
-        if isinstance(self.limit_usd, bool) or not isinstance(self.limit_usd, Decimal | str | int):
-            return False
-        try:
-            return self.limit_units > 0
-        except (ValueError, InvalidOperation):
-            return False
-
-    def _has_zone(self) -> bool:
-        try:
-            return isinstance(self.timezone, str) and self.zone is not None
-        except (ValueError, OSError, KeyError):  # not there, not a name, or a folder of the database
-            return False
-
-
-class _Account:
-    """What one key has spent in one period, and at which percentages an alert was raised, when."""
-
-    __slots__ = ("known", "passed", "raised", "units")
-
-    def __init__(self, units: int = 0) -> None:
-        self.units = units
-        self.known = 0
-        """How much of it a store knows of: the sum of all processes."""
-        self.passed = 0
-        """The highest percentage that needs no alert any more."""
-        self.raised: dict[int, int] = {}
 
 
 class BudgetBook:
@@ -167,7 +73,7 @@ class BudgetBook:
 
     def _begin(self) -> None:
         self._lock = threading.RLock()  # reentrant: collecting garbage may end a call in the middle of this
-        self._accounts: dict[str, dict[str, dict[int, _Account]]] = {name: {} for name in self._budgets}
+        self._accounts: dict[str, dict[str, dict[int, Account]]] = {name: {} for name in self._budgets}
         self._periods: dict[str, tuple[int, int]] = {}
         self._over_limit_units = 0
         self._unreadable = 0
@@ -342,7 +248,7 @@ class BudgetBook:
                 "unreadable": self._unreadable,
             }
 
-    def _account(self, budget: Budget, key: str, at_ns: int) -> _Account | None:
+    def _account(self, budget: Budget, key: str, at_ns: int) -> Account | None:
         keys = self._accounts[budget.name]
         accounts = keys.get(key)
         if accounts is None:
@@ -352,7 +258,7 @@ class BudgetBook:
         began_ns, _ = self._period(budget, at_ns)
         account = accounts.get(began_ns)
         if account is None:
-            account = accounts[began_ns] = _Account()
+            account = accounts[began_ns] = Account()
             for old_ns in sorted(accounts)[:-_KEPT_PERIODS]:
                 del accounts[old_ns]
         return account
@@ -364,7 +270,7 @@ class BudgetBook:
             known = self._periods[budget.name] = period_of(budget.period, budget.zone, at_ns)
         return known
 
-    def _judge(self, budget: Budget, key: str, accounts: dict[int, _Account], now_ns: int) -> Iterator[Raised]:
+    def _judge(self, budget: Budget, key: str, accounts: dict[int, Account], now_ns: int) -> Iterator[Raised]:
         began_ns, ends_ns = self._period(budget, now_ns)
         if max(accounts) < began_ns - (ends_ns - began_ns) * _KEPT_PERIODS:
             del self._accounts[budget.name][key]  # long silent
@@ -373,14 +279,14 @@ class BudgetBook:
         account = accounts.get(began_ns)
         if account is None:
             return
-        reached = _reached(budget, account)
+        reached = reached_of(budget, account)
         if reached > account.passed:
             # Of several that were passed at once only the highest is news.
             account.passed = reached
             account.raised[reached] = now_ns
             self._changes += 1
         for percent, since_ns in account.raised.items():
-            yield _raised(budget, key, account, (percent, since_ns))
+            yield raised_of(budget, key, account, (percent, since_ns))
 
     def _to_section(self) -> dict[str, Any]:
         section: dict[str, Any] = {
@@ -398,10 +304,10 @@ class BudgetBook:
                 for began, record in accounts.items() if isinstance(accounts, dict) else ():
                     try:
                         units, passed, raised = record
-                        account = _Account(int(units))
+                        account = Account(int(units))
                         account.passed = int(passed)
                         account.raised = {int(percent): int(since_ns) for percent, since_ns in raised.items()}
-                        found = self._accounts[name].setdefault(key, {}).setdefault(int(began), _Account())
+                        found = self._accounts[name].setdefault(key, {}).setdefault(int(began), Account())
                         found.passed, found.raised = account.passed, account.raised
                         if self._shared and section.get(_SHARED):  # a sum of all, as the store knows it
                             added = max(account.units - found.known, 0)
@@ -409,7 +315,7 @@ class BudgetBook:
                             found.units += added
                         elif not self._took_over:  # of one process, of before it had a store
                             found.units += account.units
-                        _take_back(self._budgets[name], found)
+                        take_back(self._budgets[name], found)
                     except (ValueError, TypeError, AttributeError):
                         self._unreadable += 1
 
@@ -417,37 +323,3 @@ class BudgetBook:
 def _counted_by(budget: Budget) -> tuple[str, str, str]:
     """What decides which money is counted where."""
     return budget.per, budget.period, budget.timezone
-
-
-def _reached(budget: Budget, account: _Account) -> int:
-    """The highest of its percentages that is spent."""
-    return max((one for one in budget.at if account.units * 100 >= budget.limit_units * one), default=0)
-
-
-def _take_back(budget: Budget, account: _Account) -> None:
-    """Forget what was told of a lower limit: it is to be told when that much of this one is spent."""
-    reached = _reached(budget, account)
-    account.passed = min(account.passed, reached)
-    account.raised = {percent: since_ns for percent, since_ns in account.raised.items() if percent <= reached}
-
-
-def _raised(budget: Budget, key: str, account: _Account, reached: tuple[int, int]) -> Raised:
-    percent, since_ns = reached
-    severity = "critical" if percent >= _CRITICAL_FROM else "warning" if percent >= _WARNING_FROM else "info"
-    of_whom = f" of {budget.per} {key}" if key else ""
-    spent, limit = format_usd(account.units), format_usd(budget.limit_units)
-    labels = {"alertname": budget.name, "severity": severity, "budget": f"{budget.period} {percent}%"}
-    if key:
-        labels[_LABELS[budget.per]] = key
-    alert = Alert(
-        type=budget.name,
-        severity=severity,
-        measure="",
-        message=f"{percent}% of the {budget.period} budget{of_whom} is spent: {spent} of {limit}",
-        value=to_float(account.units),
-        threshold=to_float(budget.limit_units * percent) / 100,
-        status="firing",
-        labels=labels,
-        starts_at_ns=since_ns,
-    )
-    return Raised(StandingKey(f"budget/{budget.name}/{percent}", Group("none", key)), alert, budget.channels)

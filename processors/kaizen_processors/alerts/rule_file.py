@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from kaizen_processors.alerts.budgets import Budget
+from kaizen_processors.alerts.budget import Budget
 from kaizen_processors.alerts.conditions import Condition, ConditionError
 from kaizen_processors.alerts.durations import parse_duration
 from kaizen_processors.alerts.parsing import checked_constants

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaizen_processors.alerts.budgets import Budget, BudgetBook
+from kaizen_processors.alerts.budget import Budget
+from kaizen_processors.alerts.budgets import BudgetBook
 from kaizen_processors.alerts.periods import PERIODS, period_of
 from kaizen_processors.alerts.rule_file import rules_from
 from kaizen_processors.alerts.rules import RuleError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen_processors.alerts import BudgetBook, CallbackChannel, Condition, Evaluator, EvaluatorOptions, Rule
-from kaizen_processors.alerts.budgets import Budget
+from kaizen_processors.alerts.budget import Budget
 from kaizen_processors.alerts.channels.channel import Channel, DeliveryError
 from kaizen_processors.alerts.office import Office
 from kaizen_processors.alerts.window_values import WindowValues

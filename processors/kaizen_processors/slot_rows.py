@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kaizen_processors.window_keys import WindowKeys
     from kaizen_processors.window_sums import WindowSums
     from kaizen_processors.window_tiers import Cells, Key, Tiers
 
@@ -36,3 +37,12 @@ def place(tiers: Tiers, row: SlotRow, key: Key, now_slot: int) -> None:
     """Add another process's slot. One that is still open here has closed there a moment ago: it counts as the last."""
     number = row.number if row.step > 1 else min(row.number, now_slot - 1)
     tiers.add_late(number, now_slot, key, row.sums, row.step)
+
+
+def place_all(tiers: Tiers, keys: WindowKeys, rows: Iterable[SlotRow], now_slot: int) -> int:
+    """Add the slots of others; gives the number of the oldest one, that of now where there is none."""
+    oldest = now_slot
+    for row in rows:
+        place(tiers, row, keys.admit(row.key, row.number), now_slot)
+        oldest = min(oldest, row.number)
+    return oldest

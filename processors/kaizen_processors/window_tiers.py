@@ -1,5 +1,14 @@
 """Closed slots of time in tiers, each coarser than the one before: what a window is read from.
 
+=========  =====  ==========================================
+a slot of  kept   answers windows of up to
+=========  =====  ==========================================
+10 s       30     5 minutes
+1 min      60     1 hour
+5 min      288    24 hours
+1 h        24     (nothing more: it makes long windows cheap)
+=========  =====  ==========================================
+
 Times are numbers of the finest slot. A slot that closes is packed into bytes and added to the open slot of the next
 tier; when that one's time is over it closes likewise. Beside the cells of its keys a closed slot has the sums of all of
 them, so that what everybody did costs no more to read than what one key did.
@@ -193,6 +202,26 @@ class Tiers:
                     break
             else:
                 at += 1
+
+    def whole(self, start: int, now_slot: int, end: int | None = None) -> WindowSums:
+        """Add up what all keys did from `start` to `end`, or to now."""
+        sums = WindowSums()
+        for table in self.between(start, now_slot, end):
+            sums.merge(table.whole)
+        return sums
+
+    def sums_of(
+        self, keys: list[Key], start: int, now_slot: int, end: int | None = None, *, with_latency: bool = True
+    ) -> WindowSums:
+        """Add up what some keys did from `start` to `end`, or to now."""
+        sums = WindowSums()
+        for table in self.between(start, now_slot, end):
+            cells = table.cells
+            for key in keys:
+                cell = cells.get(key)
+                if cell is not None:
+                    sums.add(cell, with_latency=with_latency)
+        return sums
 
     def _close(self, level: int, number: int, cells: Cells, whole: WindowSums) -> None:
         tier = self._tiers[level]

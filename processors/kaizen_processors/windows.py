@@ -1,16 +1,7 @@
 """What was done lately, by agent and model: sums and latencies of any stretch of the last 24 hours.
 
 Finished work is counted in the open slot of ten seconds, and nowhere else. As time goes on, a tick closes slots and
-adds them up into coarser ones:
-
-=========  =====  ==========================================
-a slot of  kept   answers windows of up to
-=========  =====  ==========================================
-10 s       30     5 minutes
-1 min      60     1 hour
-5 min      288    24 hours
-1 h        24     (nothing more: it makes long windows cheap)
-=========  =====  ==========================================
+adds them up into coarser ones (`window_tiers.py`).
 
 A window begins with the slot that its first moment falls into, so it never leaves out anything, and holds up to one
 slot more than was asked for. `Window.observed_s` is the time it really covers: from there, or from when the watching
@@ -28,14 +19,15 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.execution import NO_AGENT
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.ledger import OVERFLOW
 from kaizen_processors.pipeline import Observer
-from kaizen_processors.slot_rows import place
+from kaizen_processors.slot_rows import place, place_all
+from kaizen_processors.window import EVERYTHING, Group, Window
 from kaizen_processors.window_keys import WindowKeys
 from kaizen_processors.window_sums import WindowSums
 from kaizen_processors.window_tiers import SLOT_S, Tiers
@@ -46,7 +38,9 @@ if TYPE_CHECKING:
     from kaizen_processors.clock import Clock
     from kaizen_processors.execution import CallRecord, ExecutionRecord
     from kaizen_processors.slot_rows import Outlet, SlotRow
-    from kaizen_processors.window_tiers import Cells, Key, Table
+    from kaizen_processors.window_tiers import Cells, Key
+
+__all__ = ["EVERYTHING", "LONGEST_S", "MAX_BYTES", "NS", "SLOT_NS", "Group", "Window", "Windows"]
 
 NS: Final = 10**9
 LONGEST_S: Final = 86_400.0
@@ -61,25 +55,6 @@ _UNTENDED: Final = 60
 
 _AT_A_TIME: Final = 64
 """Open cells that are copied under the lock at once, so that no caller waits long."""
-
-
-class Group(NamedTuple):
-    """Whose work: of one agent, of one model, of the one by the other, or (both None) all of it."""
-
-    agent: str | None = None
-    model: str | None = None
-
-
-EVERYTHING: Final = Group()
-
-
-class Window(NamedTuple):
-    """What a group did in a window. `observed_s` is the time that `sums` cover."""
-
-    group: Group
-    window_s: float
-    observed_s: float
-    sums: WindowSums
 
 
 class Windows(Observer):
@@ -298,20 +273,17 @@ class Windows(Observer):
             now_slot = self._roll()
         with self._lock:
             own = list(self._open)
-        tiers, keys, oldest = Tiers(self._max_bytes), WindowKeys(self._max_keys), now_slot
+        tiers, keys = Tiers(self._max_bytes), WindowKeys(self._max_keys)
         tiers.keep(math.ceil(self._keep_s / SLOT_S))
         tiers.advance(now_slot)
         for key in own:
             keys.admit(key, now_slot)
-        for row in rows:
-            place(tiers, row, keys.admit(row.key, row.number), now_slot)
-            oldest = min(oldest, row.number)
+        oldest = place_all(tiers, keys, rows, now_slot)
         with self._tiers_lock:
             self._turn(self._now())
             now_slot = self._roll()
             tiers.advance(now_slot)
-            for row in () if self._outlet is None else self._outlet.waiting():
-                place(tiers, row, keys.admit(row.key, row.number), now_slot)
+            place_all(tiers, keys, () if self._outlet is None else self._outlet.waiting(), now_slot)
             with self._lock:
                 for key in self._open:
                     keys.admit(key, now_slot)
@@ -391,16 +363,15 @@ class Windows(Observer):
         self, group: Group, start: int, now_slot: int, end: int | None = None, *, with_latency: bool = True
     ) -> WindowSums:
         """Everything of a group from one slot to another, or to now. The caller holds the lock of the tiers."""
-        sums = WindowSums()
+        stretch = (start, now_slot, end)
         if group == EVERYTHING:
-            for table in self._tiers.between(start, now_slot, end):
-                sums.merge(table.whole)
+            sums = self._tiers.whole(*stretch)
             if end is None:
                 self._add_live_of_all(sums)
             return sums
         with self._lock:
             keys = self._keys.of(*group)
-        _add_closed(sums, self._tiers.between(start, now_slot, end), keys, with_latency=with_latency)
+        sums = self._tiers.sums_of(keys, *stretch, with_latency=with_latency)
         if end is None:
             self._add_live(sums, keys)
         return sums
@@ -443,12 +414,3 @@ class Windows(Observer):
             with self._lock:
                 for cell in live[at : at + _AT_A_TIME]:
                     sums.merge(cell)
-
-
-def _add_closed(sums: WindowSums, tables: Iterable[Table], keys: list[Key], *, with_latency: bool) -> None:
-    for table in tables:
-        cells = table.cells
-        for key in keys:
-            cell = cells.get(key)
-            if cell is not None:
-                sums.add(cell, with_latency=with_latency)

@@ -50,9 +50,9 @@ class Office:
 
     def after_fork_in_child(self) -> None:
         """Be in no office: the parent stays in it."""
-        self._leads = False
+        self._judging = False
         self._losses = 0
-        self._stored = False
+        self._keeps_in_store = False
         self._state: AlertState | None = None
         self._books_changed = False
 
@@ -67,7 +67,10 @@ class Office:
     def in_office(self) -> bool:
         """Whether this process judges and notifies, and has taken over what stood: asked before it does either."""
         return (
-            self._leads and not self._books_changed and self._losses == self._store.lease.losses and self._store.leads()
+            self._judging
+            and not self._books_changed
+            and self._losses == self._store.lease.losses
+            and self._store.leads()
         )
 
     def follow(self) -> None:
@@ -77,16 +80,16 @@ class Office:
             return
         # While nobody has taken over, the evaluator only pauses: the store may be locked for a moment. Somebody may
         # have taken over, and left again, while this process was suspended.
-        if self._leads and (self._losses != store.lease.losses or not store.may_lead_again()):
+        if self._judging and (self._losses != store.lease.losses or not store.is_unclaimed()):
             self._lay_down()
         if not store.leads():
             return
-        if not self._leads:
+        if not self._judging:
             self._take_over()
         elif self._books_changed:
             self._open_books()
-        elif not self._stored and store.lease.holds():  # the store can be used again
-            self._stored = True
+        elif not self._keeps_in_store and store.lease.holds():  # the store can be used again
+            self._keeps_in_store = True
             self._state = state = StoredState(store)
             self._evaluator.keep_in(state)
             if self._book is not None:
@@ -95,9 +98,9 @@ class Office:
     def leave(self) -> None:
         """Deliver what is waiting, keep what stands, and let another process take over."""
         self._left = True
-        if self._leads:
+        if self._judging:
             self._evaluator.close()
-            self._leads = False
+            self._judging = False
 
     def resign(self) -> None:
         """Leave for good, while the process goes on: it has no rules any more."""
@@ -107,7 +110,7 @@ class Office:
 
     def _take_over(self) -> None:
         self._losses = self._store.lease.losses
-        self._stored = self._store.lease.holds()
+        self._keeps_in_store = self._store.lease.holds()
         self._state = state = self._open_state()
         try:
             self._open_books()
@@ -116,11 +119,11 @@ class Office:
             if state is not None:  # the next beat opens it again
                 state.close()
             raise
-        self._leads = True
+        self._judging = True
         self._evaluator.tick()
 
     def _open_books(self) -> None:
-        if self._stored:
+        if self._keeps_in_store:
             terms = {} if self._book is None else self._book.terms()
             self._store.save_section(BUDGET_TERMS_SECTION, terms)
         if self._book is not None:
@@ -128,45 +131,45 @@ class Office:
         self._books_changed = False
 
     def _lay_down(self) -> None:
-        self._leads = False
+        self._judging = False
         self._state = None
         self._evaluator.lay_down()
         if self._book is not None:
             self._book.lay_down()
 
     def _open_state(self) -> AlertState | None:
-        stored = StoredState(self._store) if self._stored else None
+        in_store = StoredState(self._store) if self._keeps_in_store else None
         if self._state_path is None:
-            return stored
+            return in_store
         try:
             file = StateFile(self._state_path)
         except (OSError, StateInUseError) as error:  # a predecessor that is suspended has it open still
             if not self._file_told:
                 self._file_told = True
                 _logger.warning("alerts are not kept in %s: %s", self._state_path, error)
-            return stored
-        return file if stored is None else _Both(stored, file)
+            return in_store
+        return file if in_store is None else _Both(in_store, file)
 
 
 class _Both:
     """The state in the store, and in a file of the application's choice."""
 
-    def __init__(self, stored: StoredState, file: StateFile) -> None:
-        self._stored = stored
+    def __init__(self, in_store: StoredState, file: StateFile) -> None:
+        self._in_store = in_store
         self._file = file
 
     def section(self, name: str) -> dict[str, Any]:
-        return self._stored.section(name) or self._file.section(name)
+        return self._in_store.section(name) or self._file.section(name)
 
     def save(self, name: str, section: Mapping[str, Any]) -> None:
         # First where it is checked that nobody else has taken over.
-        self._stored.save(name, section)
+        self._in_store.save(name, section)
         self._file.save(name, section)
 
     def close(self) -> None:
-        self._stored.close()
+        self._in_store.close()
         self._file.close()
 
     def after_fork_in_child(self) -> None:
-        self._stored.after_fork_in_child()
+        self._in_store.after_fork_in_child()
         self._file.after_fork_in_child()

@@ -236,8 +236,8 @@ class Store:
         never = not self._ever_opened and self._retry_ns is not None
         return never or self._clock.monotonic_ns() - since_ns >= _ALONE_AFTER_NS
 
-    def may_lead_again(self) -> bool:
-        """Whether nobody has taken over, as far as is known: the lease could not be renewed for a moment."""
+    def is_unclaimed(self) -> bool:
+        """Whether nobody else has taken over, as far as is known: the lease could not be renewed for a moment."""
         return self.leads() or self.lease.token is not None
 
     def keep(self, retention_s: float | None) -> None:

@@ -9,18 +9,30 @@ if TYPE_CHECKING:
 
 
 class SpentKey(NamedTuple):
-    """Of which budget, by whom (empty: by all), in the period that began then (Unix nanoseconds)."""
+    """Of which budget, by whom, in the period that began then (Unix nanoseconds).
+
+    `budget` says how it counts, too (`Budget.identity`): two that count otherwise have nothing to add up. `whose` is
+    empty for all of them, and where each has its own limit for those that there is no room for.
+    """
 
     budget: str
     whose: str
     began_ns: int
 
+    def of_those_without_room(self) -> SpentKey:
+        """Where it counts when there is no room for it."""
+        return self._replace(whose="")
+
 
 class Part(NamedTuple):
-    """What this process has spent and not told yet, and the sum of all processes that it knows of before that."""
+    """What this process has spent and not told yet, and the sum of all processes that it knows of before that.
+
+    `own` is all that this process has spent: when it was told, so much is.
+    """
 
     added: int
     known: int
+    own: int
 
 
 class Purse(Protocol):
@@ -35,5 +47,8 @@ class Purse(Protocol):
         ...
 
     def settle(self, sums: Mapping[SpentKey, int], told: Mapping[SpentKey, Part]) -> None:
-        """Learn the sums of all processes, with what was told among them."""
+        """Learn the sums of all processes, with what was told among them. To hear the same twice changes nothing.
+
+        What was told and has no sum found no room: it counts with others of its kind.
+        """
         ...

@@ -89,3 +89,8 @@ def entries_of(value: object, limit: int) -> list[object]:
 def type_name(value: object) -> str:
     """Give the name of a value's type, and touch nothing else of it."""
     return str.__str__(_type_name_of(type(value)))[:_TYPE_NAME_CHARS]
+
+
+def encodable(name: str) -> str:
+    """A text as every encoding takes it, SQLite's among them: without halves of characters."""
+    return name if name.isascii() else name.encode(errors="replace").decode()

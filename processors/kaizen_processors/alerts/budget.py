@@ -55,6 +55,11 @@ class Budget:
         return from_decimal(Decimal(self.limit_usd))
 
     @cached_property
+    def identity(self) -> str:
+        """Its name, and how it counts: a budget that counts otherwise begins with nothing spent."""
+        return f"{self.name}/{self.per}/{self.period}/{self.timezone}"
+
+    @cached_property
     def zone(self) -> ZoneInfo:
         """The timezone."""
         return ZoneInfo(self.timezone)

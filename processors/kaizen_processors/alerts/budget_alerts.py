@@ -1,8 +1,12 @@
-"""What one key has spent in one period of a budget, how much of the limit that is, and the alert that says so."""
+"""What one key has spent in one period of a budget, how much of the limit that is, and the alert that says so.
+
+What several processes spend is added up by a store. A process knows the sum that it said last, how much of what it
+spent itself is in that, and what it spent since.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_processors.alerts.alert import Alert
 from kaizen_processors.alerts.kept import Raised, StandingKey
@@ -20,15 +24,65 @@ _WARNING_FROM: Final = 90
 class Account:
     """What one key has spent in one period, and at which percentages an alert was raised, when."""
 
-    __slots__ = ("known", "passed", "raised", "units")
+    __slots__ = ("over", "own", "passed", "raised", "settled")
 
-    def __init__(self, units: int = 0) -> None:
-        self.units = units
-        self.known = 0
-        """How much of it a store knows of: the sum of all processes."""
+    def __init__(self, own: int = 0) -> None:
+        """Start with what this process has spent."""
+        self.own = own
+        """What this process has spent."""
+        self.settled = (0, 0)
+        """What a store knows of, the sum of all processes, and how much of `own` is in it. Changed at once."""
+        self.over = False
+        """Whether the store had no room for it: then it is the sum of this process alone."""
         self.passed = 0
         """The highest percentage that needs no alert any more."""
         self.raised: dict[int, int] = {}
+
+    @property
+    def known(self) -> int:
+        """What a store knows of."""
+        return self.settled[0]
+
+    @property
+    def told(self) -> int:
+        """How much of what this process has spent a store knows of."""
+        return self.settled[1]
+
+    @property
+    def untold(self) -> int:
+        """How much it does not."""
+        return self.own - self.settled[1]
+
+    @property
+    def units(self) -> int:
+        """What was spent, as far as is known here."""
+        known, told = self.settled
+        return known + self.own - told
+
+    def spend(self, units: int) -> None:
+        """Count money that this process spends."""
+        self.own += units
+        if self.over:
+            known, told = self.settled
+            self.settled = known + units, told + units
+
+    def to_record(self) -> list[Any]:
+        """What has to be kept of it."""
+        return [0 if self.over else self.units, self.passed, self.raised]
+
+    @classmethod
+    def of_record(cls, record: Any) -> Account:
+        """Read it again, as spent by this process; raises `AttributeError`, `TypeError`, `ValueError` for nonsense."""
+        units, passed, raised = record
+        account = cls(int(units))
+        account.passed = int(passed)
+        account.raised = {int(percent): int(since_ns) for percent, since_ns in raised.items()}
+        return account
+
+    def settle(self, known: int, own: int) -> None:
+        """Learn the sum of all processes, which has so much of what this one has spent in it."""
+        self.own = max(self.own, own)  # it may have been forgotten meanwhile
+        self.settled = known, own
 
 
 def reached_of(budget: Budget, account: Account) -> int:

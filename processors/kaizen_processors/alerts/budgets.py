@@ -16,6 +16,7 @@ from kaizen_processors.alerts.rules import RuleError
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.shared_spending import Part, SpentKey
+from kaizen_processors.values import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -62,6 +63,7 @@ class BudgetBook:
             if budget.name in self._budgets:
                 raise RuleError((f"there are two budgets named {budget.name!r}",))
             self._budgets[budget.name] = budget
+        self._by_identity = {budget.identity: budget for budget in self._budgets.values()}
         self._clock = clock
         self._state = state
         self._max_keys = max_keys
@@ -110,10 +112,11 @@ class BudgetBook:
                 key = keys.get(budget.per)
                 if key or (key is not None and budget.per == "all"):
                     account = self._account(budget, key, at_ns)
-                    if account is None:
+                    if account is None or account.over:
                         self._over_limit_units += cost_units
-                    else:
-                        account.units += cost_units
+                        self._account_of_all(budget, "", at_ns).own += cost_units
+                    if account is not None:
+                        account.spend(cost_units)
             self._changes += 1
 
     def spent_units(self, name: str, key: str = "") -> int:
@@ -156,12 +159,10 @@ class BudgetBook:
         """
         with before._lock:
             section = before._to_section()
-            old = before._budgets
         with self._lock:
-            for name, budget in self._budgets.items():
-                if name in old and _counted_by(old[name]) == _counted_by(budget):
-                    self._accounts[name] = {}
-                    self._restore({name: section[name]})
+            for identity in section.keys() & self._by_identity.keys():
+                self._accounts[self._by_identity[identity].name] = {}
+                self._restore({identity: section[identity]})
             self._changes += 1
 
     # With other processes
@@ -177,29 +178,48 @@ class BudgetBook:
                 return {}
             self._told, retells, self._retells = self._changes, self._retells, False
             return {
-                SpentKey(name, whose, began_ns): Part(account.units - account.known, account.known)
+                SpentKey(self._budgets[name].identity, whose, began_ns): Part(
+                    account.untold, account.known, account.own
+                )
                 for name, keys in self._accounts.items()
                 for whose, accounts in keys.items()
                 for began_ns, account in accounts.items()
-                if retells or account.units != account.known
+                if account.untold or (retells and not account.over)
             }
 
     def settle(self, sums: Mapping[SpentKey, int], told: Mapping[SpentKey, Part]) -> None:
         """Take the sums of all processes, with what was told among them; what was spent since comes on top."""
         with self._lock:
-            for key, total in sums.items():
-                budget = self._budgets.get(key.budget)
-                account = None if budget is None else self._account(budget, key.whose, key.began_ns)
-                if account is not None:
-                    added = told[key].added if key in told else 0
-                    account.units += total - account.known - added
-                    account.known = total
+            for key in sums.keys() | told.keys():
+                budget = self._by_identity.get(key.budget)
+                if budget is None:
+                    continue
+                account = self._account_of_all(budget, key.whose, key.began_ns)
+                own = told[key].own if key in told else account.told
+                if key in sums:
+                    account.settle(sums[key], own)
+                else:  # there was no room: it is judged by what this process has spent
+                    account.over = True
+                    account.settle(account.known + own - account.told, own)
 
     def retell(self) -> None:
         """Tell everything again: the store lost what it knew, or what was told last did not arrive."""
         with self._lock:
             self._retells = True
             self._changes += 1
+
+    def spent_alone(self, state: AlertState) -> dict[SpentKey, int]:
+        """What a state says that was spent by one process, before there was a store: no store has it yet."""
+        section = state.section(_SECTION)
+        if section.get(_SHARED):
+            return {}
+        return {
+            SpentKey(budget.identity, key, began_ns): one.own for budget, key, began_ns, one in self._records(section)
+        }
+
+    def as_shared(self, state: AlertState) -> dict[str, Any]:
+        """What a state says, once its sums are in a store."""
+        return {**state.section(_SECTION), _SHARED: True}
 
     def resume(self, state: AlertState | None) -> None:
         """Judge from now on, going on from what another process raised."""
@@ -231,6 +251,7 @@ class BudgetBook:
         """The budgets, for those who read a store."""
         return {
             name: {
+                "identity": one.identity,
                 "limit_usd": str(one.limit_usd),
                 "period": one.period,
                 "timezone": one.timezone,
@@ -243,25 +264,34 @@ class BudgetBook:
         """Keys that are counted, dollars that were not for want of room, records of the state that made no sense."""
         with self._lock:
             return {
-                "keys": sum(len(keys) for keys in self._accounts.values()),
+                "keys": sum(self._apart(budget) for budget in self._budgets.values()),
                 "over_limit_units": self._over_limit_units,
                 "unreadable": self._unreadable,
             }
 
     def _account(self, budget: Budget, key: str, at_ns: int) -> Account | None:
-        keys = self._accounts[budget.name]
-        accounts = keys.get(key)
-        if accounts is None:
-            if len(keys) >= self._max_keys:
+        if key not in self._accounts[budget.name]:
+            key = encodable(key)
+            if key not in self._accounts[budget.name] and self._apart(budget) >= self._max_keys:
                 return None
-            accounts = keys[key] = {}
+        return self._account_of_all(budget, key, at_ns)
+
+    def _account_of_all(self, budget: Budget, key: str, at_ns: int) -> Account:
+        """The same, also beyond the limit: what the store has room for is judged."""
+        accounts = self._accounts[budget.name].setdefault(key, {})
         began_ns, _ = self._period(budget, at_ns)
         account = accounts.get(began_ns)
         if account is None:
             account = accounts[began_ns] = Account()
             for old_ns in sorted(accounts)[:-_KEPT_PERIODS]:
-                del accounts[old_ns]
+                if not (self._shared and accounts[old_ns].untold):
+                    del accounts[old_ns]
         return account
+
+    def _apart(self, budget: Budget) -> int:
+        """How many agents, users or sessions are counted apart."""
+        keys = self._accounts[budget.name]
+        return len(keys) - (budget.per != "all" and "" in keys)
 
     def _period(self, budget: Budget, at_ns: int) -> tuple[int, int]:
         """The period of a moment: mostly that of the last one that was asked for."""
@@ -272,12 +302,13 @@ class BudgetBook:
 
     def _judge(self, budget: Budget, key: str, accounts: dict[int, Account], now_ns: int) -> Iterator[Raised]:
         began_ns, ends_ns = self._period(budget, now_ns)
-        if max(accounts) < began_ns - (ends_ns - began_ns) * _KEPT_PERIODS:
+        told = not (self._shared and any(one.untold for one in accounts.values()))
+        if told and max(accounts) < began_ns - (ends_ns - began_ns) * _KEPT_PERIODS:
             del self._accounts[budget.name][key]  # long silent
             self._changes += 1
             return
         account = accounts.get(began_ns)
-        if account is None:
+        if account is None or not (key or budget.per == "all"):
             return
         reached = reached_of(budget, account)
         if reached > account.passed:
@@ -290,36 +321,35 @@ class BudgetBook:
 
     def _to_section(self) -> dict[str, Any]:
         section: dict[str, Any] = {
-            name: {
-                key: {str(began_ns): [one.units, one.passed, one.raised] for began_ns, one in accounts.items()}
+            self._budgets[name].identity: {
+                key: {str(began_ns): one.to_record() for began_ns, one in accounts.items()}
                 for key, accounts in keys.items()
             }
             for name, keys in self._accounts.items()
         }
         return section | {_SHARED: True} if self._shared else section
 
-    def _restore(self, section: dict[str, Any]) -> None:
+    def _records(self, section: Mapping[str, Any]) -> Iterator[tuple[Budget, str, int, Account]]:
+        """What a section has of these budgets; what cannot be read is counted."""
         for name, keys in section.items():
-            for key, accounts in keys.items() if name in self._budgets and isinstance(keys, dict) else ():
+            budget = self._by_identity.get(name) or self._budgets.get(name)  # by its name: as it was written before
+            if budget is None or not isinstance(keys, dict):
+                continue
+            for key, accounts in keys.items():
                 for began, record in accounts.items() if isinstance(accounts, dict) else ():
                     try:
-                        units, passed, raised = record
-                        account = Account(int(units))
-                        account.passed = int(passed)
-                        account.raised = {int(percent): int(since_ns) for percent, since_ns in raised.items()}
-                        found = self._accounts[name].setdefault(key, {}).setdefault(int(began), Account())
-                        found.passed, found.raised = account.passed, account.raised
-                        if self._shared and section.get(_SHARED):  # a sum of all, as the store knows it
-                            added = max(account.units - found.known, 0)
-                            found.known += added
-                            found.units += added
-                        elif not self._took_over:  # of one process, of before it had a store
-                            found.units += account.units
-                        take_back(self._budgets[name], found)
+                        found = budget, str(key), int(began), Account.of_record(record)
                     except (ValueError, TypeError, AttributeError):
                         self._unreadable += 1
+                    else:
+                        yield found
 
-
-def _counted_by(budget: Budget) -> tuple[str, str, str]:
-    """What decides which money is counted where."""
-    return budget.per, budget.period, budget.timezone
+    def _restore(self, section: Mapping[str, Any]) -> None:
+        for budget, key, began_ns, record in self._records(section):
+            account = self._accounts[budget.name].setdefault(key, {}).setdefault(began_ns, Account())
+            account.passed, account.raised = record.passed, record.raised
+            if self._shared and section.get(_SHARED):  # a sum of all, as the store knows it
+                account.settle(max(account.known, record.own), account.told)
+            elif not self._took_over:  # of one process, of before it had a store
+                account.own += record.own
+            take_back(budget, account)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen_processors.alerts.state_file import StateFile, StateInUseError
 from kaizen_processors.forking import begin_anew_in_children
-from kaizen_processors.store.reader import BUDGET_TERMS_SECTION
+from kaizen_processors.store.reader import BUDGET_TERMS_SECTION, BUDGETS_SECTION
 from kaizen_processors.store.sections import StoredState
 
 if TYPE_CHECKING:
@@ -126,9 +126,17 @@ class Office:
         if self._keeps_in_store:
             terms = {} if self._book is None else self._book.terms()
             self._store.save_section(BUDGET_TERMS_SECTION, terms)
+            self._bring_in()
         if self._book is not None:
             self._book.resume(self._state)
         self._books_changed = False
+
+    def _bring_in(self) -> None:
+        """Let the store have, once, what budgets of the state file had counted before there was a store."""
+        if self._book is not None and self._state is not None:
+            alone = self._book.spent_alone(self._state)
+            if alone:
+                self._store.bring_in(alone, BUDGETS_SECTION, self._book.as_shared(self._state))
 
     def _lay_down(self) -> None:
         self._judging = False

@@ -2,8 +2,8 @@
 
 The time base: slots are ten seconds of the wall clock as it was when this process began to watch, carried on by the
 monotonic clock. When the wall clock is set, or the machine slept, the process numbers the slots that it tells from then
-on by the new time, and reads those of others so; its own windows notice nothing. What others closed before they
-noticed, and it reads afterwards (a slot or two), counts at the time that the old clock showed.
+on by the new time, those that waited among them, and reads those of others so; its own windows notice nothing. What
+others told before they noticed, and it reads afterwards (a slot or two), counts at the time that the old clock showed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from kaizen_processors.slot_rows import SlotRow
+from kaizen_processors.shared_spending import Part
 from kaizen_processors.store import blobs as blob_rows
 from kaizen_processors.store import spent, upkeep
+from kaizen_processors.store.outbox import Outbox
 from kaizen_processors.store.processes import SILENT_NS, own_birth, place, workers_of
-from kaizen_processors.store.rows import STEPS, Names, Values, ending_after, insert, select, sums_of, values_of
+from kaizen_processors.store.purses import Purses
+from kaizen_processors.store.rows import STEPS, Names, ending_after, insert, select
 from kaizen_processors.window_tiers import SLOT_S
 from kaizen_processors.windows import LONGEST_S, NS, SLOT_NS
 
@@ -23,29 +25,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from sqlite3 import Connection
 
-    from kaizen_processors.shared_spending import Purse
+    from kaizen_processors.shared_spending import Purse, SpentKey
+    from kaizen_processors.slot_rows import SlotRow
     from kaizen_processors.store.blobs import Fold
     from kaizen_processors.store.database import Database
     from kaizen_processors.store.lease import Lease
+    from kaizen_processors.store.outbox import Waiting
+    from kaizen_processors.store.purses import Sums, Telling
     from kaizen_processors.store.store import StoreOptions
-    from kaizen_processors.window_tiers import Cells, Key
     from kaizen_processors.windows import Windows
 
 HEARTBEAT_NS: Final = 10 * NS
 _UPKEEP_NS: Final = 60 * NS
-_MAX_WAITING: Final = 50_000
-"""Rows that wait for a store that fails; further ones are lost to the others, and counted."""
-
-_SPENT_DAYS: Final = 125
-"""Longer than the three months that a monthly budget remembers."""
 
 
 class Exchange:
-    """One process and the open file of its store. Not safe for threads but for `take`, `waiting` and `blobs`.
+    """One process and the open file of its store. Not safe for threads but for `blobs`.
 
     Attributes:
         worker: this process's number in the file; 0 before it joined.
         retention_s: how long history is kept.
+        outbox: slots that are to be told; the windows put them there.
         blobs: what is to be kept for others to read.
     """
 
@@ -57,9 +57,8 @@ class Exchange:
         self._options = options
         self._clock = options.clock
         self.retention_s = options.retention_s
-        self._purse: Purse | None = None
-        self._purses: tuple[Purse, ...] = ()
-        self._settled: Purse | None = None
+        self.outbox = Outbox()
+        self._purses = Purses()
         self._with_slots: dict[str, Callable[[], bytes | None]] = {}
         self.begin_anew()
 
@@ -69,8 +68,8 @@ class Exchange:
         self.blobs: dict[str, bytes] = {}
         self._own: list[int] = []
         self._file: int | None = None
-        self._waiting: list[tuple[int, Key, Values]] = []
-        self._dropped = 0
+        self.outbox.begin_anew()
+        self._purses.begin_anew()
         self._lost_to_bound = 0
         self._rebuilt = 0
         self._shift = 0
@@ -78,7 +77,6 @@ class Exchange:
         self._names_mark = -1
         self._read_row: int | None = None
         self._seen_version: int | None = None
-        self._change = 0
         self._beat_ns: int | None = None
         self._upkeep_ns: int | None = None
         self._counted_ns: int | None = None
@@ -86,38 +84,16 @@ class Exchange:
 
     def share(self, purse: Purse | None) -> None:
         """Add up what is spent by this purse from now on; that of before is emptied once more."""
-        self._purse = purse
-        if purse is not None:
-            self._purses = (*self._purses, purse)
+        self._purses.share(purse)
 
     def tell_with_slots(self, kind: str, make: Callable[[], bytes | None]) -> None:
         """Ask for what is to be kept for others whenever a slot is told, so that both are known at once."""
         self._with_slots[kind] = make
 
-    # -- the windows' outlet --------------------------------------------------------------------------------------
-
     @property
     def own(self) -> tuple[int, ...]:
         """All numbers that this process ever had in this file."""
         return tuple(self._own)
-
-    @property
-    def rows_waiting(self) -> int:
-        """Rows that are in no file yet."""
-        return len(self._waiting)
-
-    def take(self, number: int, cells: Cells) -> None:
-        """Take a slot that closed, or what came late for one."""
-        for key, sums in cells.items():
-            if len(self._waiting) >= _MAX_WAITING:
-                self._dropped += 1
-                continue
-            self._waiting.append((number + self._shift, key, values_of(sums)))
-
-    def waiting(self) -> Iterator[SlotRow]:
-        """What was taken and is in no file yet."""
-        for number, key, values in self._waiting[:]:
-            yield SlotRow(1, number - self._shift, key, sums_of(values))
 
     # -- joining --------------------------------------------------------------------------------------------------
 
@@ -131,13 +107,11 @@ class Exchange:
                 self.worker = _enter(connection, now_ns)
         if file != self._file:
             self._own = []
-            self._change = 0
             if self._file is not None:  # another file: what was in the last one is in our windows
                 self._read_row = 0
                 for lease in self._leases:
                     lease.forget()
-                if self._purse is not None:
-                    self._purse.retell()
+                self._purses.in_another_file()
         self._file = file
         if self.worker not in self._own:
             self._own.append(self.worker)
@@ -147,43 +121,70 @@ class Exchange:
     # -- telling --------------------------------------------------------------------------------------------------
 
     def tell(self, *, final: bool = False) -> None:
-        """Write down what was counted, spent and kept since the last time, and that this worker lives."""
+        """Write down what was counted, spent and kept since the last time, and that this worker lives.
+
+        Whatever interrupts it, and whether or not the transaction was committed: to call it again counts nothing twice.
+        """
         self._notice_steps()
         now_ns = self._clock.monotonic_ns()
-        if self._waiting or final:
+        if self.outbox or final:
             made = {kind: make() for kind, make in self._with_slots.items()}
             self.blobs.update((kind, data) for kind, data in made.items() if data is not None)
-        rows, kept = self._waiting[:], dict(self.blobs)
-        purses = self._purses
-        told = [(purse, parts) for purse in purses if (parts := purse.parts())]
+        rows, kept, telling = self.outbox.rows(), dict(self.blobs), self._purses.telling()
         due = self._beat_ns is None or now_ns - self._beat_ns >= HEARTBEAT_NS
-        if not (rows or kept or told or due or final):
+        if not (rows or kept or telling or due or final):
             return
         try:
             with self._database.write() as connection:
-                self._check_names(connection)
-                numbered = [(1, number, self._names.number(connection, *key), values) for number, key, values in rows]
-                insert(connection, self.worker, numbered)
+                sums = self._write(connection, rows, telling)
                 for kind, data in kept.items():
                     blob_rows.put(connection, self.worker, kind, data, self._clock.time_ns())
-                sums = [spent.add(connection, parts) for _, parts in told]
                 self._say_alive(connection, final=final)
         except BaseException:
             self._names.forget()  # those of a transaction that was rolled back
-            for purse, _ in told:
-                purse.retell()
             raise
-        del self._waiting[: len(rows)]
+        if rows:
+            self.outbox.forget_until(rows[-1].serial)
         for kind, data in kept.items():
             if self.blobs.get(kind) is data:
                 del self.blobs[kind]
-        for (purse, parts), total in zip(told, sums, strict=True):
-            purse.settle(total, parts)
-        self._purses = tuple(one for one in self._purses if one is self._purse or one not in purses)
+        if telling is not None:
+            self._purses.arrived(telling, sums)
         self._beat_ns = now_ns
         if self._counted_ns is None or now_ns - self._counted_ns >= HEARTBEAT_NS:
             self._counted_ns = now_ns
             self._count()
+
+    def _write(self, connection: Connection, rows: list[Waiting], telling: Telling | None) -> Sums:
+        """Add what the file does not have yet, and note how much it has then."""
+        told = connection.execute("SELECT told_serial, told_spending FROM workers WHERE id = ?", (self.worker,))
+        serial, spending = told.fetchone() or (0, 0)
+        self._check_names(connection)
+        numbered = [
+            (1, row.number + self._shift, self._names.number(connection, *row.key), row.values)
+            for row in rows
+            if row.serial > serial
+        ]
+        insert(connection, self.worker, numbered)
+        sums: Sums = ()
+        if telling is not None:
+            sums = self._purses.write(connection, telling, spending, self._room_for_spending)
+            spending = max(spending, telling.number)
+        connection.execute(
+            "UPDATE workers SET told_serial = ?, told_spending = ? WHERE id = ?",
+            (rows[-1].serial if rows else serial, spending, self.worker),
+        )
+        return sums
+
+    def bring_in(self, connection: Connection, alone: Mapping[SpentKey, int]) -> None:
+        """Add what nobody has told, within the caller's transaction; everybody learns it with the next beat."""
+        parts = {key: Part(units, 0, 0) for key, units in alone.items()}
+        spent.add(connection, parts, self._room_for_spending)
+        self._seen_version = None  # this process, too
+
+    @property
+    def _room_for_spending(self) -> int:
+        return self._options.max_bytes // spent.SHARE_OF_ROOM
 
     def _notice_steps(self) -> None:
         """Number slots by another time when the wall clock has been set, by whole slots: they still line up."""
@@ -226,7 +227,7 @@ class Exchange:
             last = _last_row(connection)  # from here on it is one moment's state
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             # Else only this process wrote.
-            if version != self._seen_version or self._read_row is None or self._settled is not self._purse:
+            if version != self._seen_version or self._read_row is None or self._purses.has_news:
                 self._learn(connection)
             self._read_row, self._seen_version = last, version
 
@@ -243,13 +244,7 @@ class Exchange:
             own = ", ".join(map(str, self._own))
             where = f"s.id > ? AND s.step = 1 AND s.worker NOT IN ({own})"
             self._windows.absorb(self._local(select(connection, where, (self._read_row,))))
-        if self._purse is not None:
-            # Of a purse that is new all sums are news.
-            known = self._change if self._purse is self._settled else 0
-            sums, self._change = spent.changed_since(connection, known)
-            self._settled = self._purse
-            if sums:
-                self._purse.settle(sums, {})
+        self._purses.learn(connection)
 
     def _local(self, found: Iterator[tuple[int, SlotRow]]) -> Iterator[SlotRow]:
         for _, row in found:
@@ -274,7 +269,7 @@ class Exchange:
         with database.write() as connection:
             for kind, add in folds.items():
                 blob_rows.fold(connection, kind, add, time_ns)
-            spent.drop_before(connection, time_ns - _SPENT_DAYS * 86_400 * NS)
+            spent.keep_small(connection, time_ns, self._room_for_spending)
         if not more:
             self._upkeep_ns = now_ns
 
@@ -291,10 +286,11 @@ class Exchange:
         return {
             "worker": self.worker,
             **self._counted,
-            "rows_waiting": len(self._waiting),
-            "rows_dropped": self._dropped,
+            "rows_waiting": len(self.outbox),
+            "rows_dropped": self.outbox.dropped,
             "rows_lost_to_bound": self._lost_to_bound,
             "rebuilt": self._rebuilt,
+            "sums_without_room": self._purses.refused,
         }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from kaizen_processors.store.rows import STEPS, ending_after, select, text_of
+from kaizen_processors.store.rows import STEPS, ending_after, select
+from kaizen_processors.values import encodable
 from kaizen_processors.window_sums import WindowSums
 from kaizen_processors.windows import EVERYTHING, SLOT_NS, Group, Window
 
@@ -98,5 +99,5 @@ def _condition(group: Group, where: str, given: tuple[Any, ...]) -> tuple[str, t
         return where, given
     for column, name in (("n.agent", group.agent), ("n.model", group.model)):
         if name is not None:
-            where, given = f"{where} AND {column} = ?", (*given, text_of(name))
+            where, given = f"{where} AND {column} = ?", (*given, encodable(name))
     return where, given

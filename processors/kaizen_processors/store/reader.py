@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.money import from_decimal
+from kaizen_processors.shared_spending import SpentKey
 from kaizen_processors.store import blobs, history, spent
 from kaizen_processors.store.database import BUSY_S, CorruptStoreError, StoreError, check_whose, why
 from kaizen_processors.store.header import Whose, connect_to_read
@@ -49,6 +50,7 @@ class BudgetStanding(NamedTuple):
         spent_units: what was spent.
         limit_units: what may be.
         raised: the percentages at which an alert was raised.
+        without_room_units: what others of its kind have spent that the store had no room to tell apart.
     """
 
     budget: str
@@ -60,6 +62,7 @@ class BudgetStanding(NamedTuple):
     spent_units: int
     limit_units: int
     raised: tuple[int, ...]
+    without_room_units: int = 0
 
 
 class StoreReader:
@@ -184,14 +187,17 @@ class StoreReader:
         raised = section_of(self._connection, BUDGETS_SECTION)
         found = []
         for name, one in sorted(terms.items()):
-            began_ns, ends_ns = period_of(one["period"], ZoneInfo(one["timezone"]), now_ns)
+            period = period_of(one["period"], ZoneInfo(one["timezone"]), now_ns)
             limit = from_decimal(Decimal(one["limit_usd"]))
-            for key, units in sorted(spent.spent_in(self._connection, [(name, began_ns)]).items()):
-                record = raised.get(name, {}).get(key.whose, {}).get(str(began_ns))
+            identity = one.get("identity", name)
+            sums = spent.spent_in(self._connection, [(identity, period[0])])
+            together = 0 if one["per"] == "all" else sums.pop(SpentKey(identity, "", period[0]), 0)
+            for key, units in sorted(sums.items()):
+                record = raised.get(identity, {}).get(key.whose, {}).get(str(period[0]))
                 percents = tuple(sorted(int(percent) for percent in record[2])) if record else ()
                 found.append(
                     BudgetStanding(
-                        name, one["per"], key.whose, one["period"], began_ns, ends_ns, units, limit, percents
+                        name, one["per"], key.whose, one["period"], *period, units, limit, percents, together
                     )
                 )
         return found

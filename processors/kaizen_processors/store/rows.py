@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_processors.sketch import LogSketch
 from kaizen_processors.slot_rows import SlotRow
+from kaizen_processors.values import encodable
 from kaizen_processors.window_sums import WindowSums
 
 if TYPE_CHECKING:
@@ -61,11 +62,6 @@ def _whole(number: int) -> int | str:
     return number if _LEAST <= number <= _MOST else str(number)
 
 
-def text_of(name: str) -> str:
-    """A name as SQLite takes it: without halves of characters."""
-    return name if name.isascii() else name.encode(errors="replace").decode()
-
-
 class Names:
     """The numbers of agents and models in one file. Learns them within the caller's transaction."""
 
@@ -75,7 +71,7 @@ class Names:
 
     def number(self, connection: Connection, agent: str, model: str) -> int:
         """Give the number of a pair, a new one where there is none."""
-        key = (text_of(agent), text_of(model))
+        key = (encodable(agent), encodable(model))
         found = self._known.get(key)
         if found is None:
             connection.execute("INSERT OR IGNORE INTO names (agent, model) VALUES (?, ?)", key)

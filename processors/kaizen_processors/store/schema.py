@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kaizen_processors.store.spent import COUNT_BYTES
+
 STEPS: Final[tuple[tuple[str, ...], ...]] = (
     # 1: who works, and what was done when.
     (
@@ -86,9 +88,39 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT
         """,
     ),
+    # 3: how far each worker has told; what alerts there were; what could not be read.
+    (
+        # The `serial` of the last slot, and the number of the last sums of budgets, that are in the file: `outbox.py`.
+        "ALTER TABLE workers ADD COLUMN told_serial INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE workers ADD COLUMN told_spending INTEGER NOT NULL DEFAULT 0",
+        f"INSERT INTO marks VALUES ('spent_bytes', ({COUNT_BYTES}))",  # noqa: S608 - our own
+        """
+        CREATE TABLE alerts (
+          id TEXT PRIMARY KEY,          -- of this raising
+          began_ns INTEGER NOT NULL,
+          ended_ns INTEGER,             -- NULL while nobody said that it is over
+          json TEXT NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX alerts_by_time ON alerts (began_ns)",
+        """
+        CREATE TABLE unreadable (
+          id INTEGER PRIMARY KEY AUTOINCREMENT,
+          source TEXT NOT NULL,         -- the table, and the kind of blob
+          worker INTEGER NOT NULL,
+          why TEXT NOT NULL,
+          data BLOB NOT NULL,
+          found_ns INTEGER NOT NULL
+        ) STRICT
+        """,
+    ),
 )
 
-TABLES: Final = (("workers", "names", "slots", "marks"), ("leases", "sections", "spent", "blobs"))
+TABLES: Final = (
+    ("workers", "names", "slots", "marks"),
+    ("leases", "sections", "spent", "blobs"),
+    ("alerts", "unreadable"),
+)
 """What each step adds."""
 
 VERSION: Final = len(STEPS)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen_processors.clock import Clock
-    from kaizen_processors.shared_spending import Purse
+    from kaizen_processors.shared_spending import Purse, SpentKey
     from kaizen_processors.store.blobs import Fold
     from kaizen_processors.store.processes import Worker
     from kaizen_processors.windows import Windows
@@ -94,7 +94,7 @@ class Store:
         self._last_words: tuple[Callable[[], object], ...] = ()
         self._closed = False
         self._begin()
-        windows.hand_over_to(self._exchange)
+        windows.hand_over_to(self._exchange.outbox)
         begin_anew_in_children(self)
         keep_still_for_forks(self)
 
@@ -277,6 +277,22 @@ class Store:
             except sqlite3.Error as error:
                 raise why(error) from error
 
+    def bring_in(self, alone: Mapping[SpentKey, int], name: str, section: Mapping[str, Any]) -> None:
+        """Add what was spent before there was a store, and note it in a section: only where that is not there yet.
+
+        Raises:
+            StoreError: another process holds the lease, or the store cannot be written to.
+        """
+        with self._lock:
+            try:
+                with self._database.write() as connection:
+                    self.lease.check(connection)
+                    if not section_of(connection, name):
+                        self._exchange.bring_in(connection, alone)
+                        save_section(connection, name, section, self._clock.time_ns())
+            except sqlite3.Error as error:
+                raise why(error) from error
+
     def put_blob(self, kind: str, data: bytes) -> None:
         """Keep something of this worker's for others to read, from the next beat on. May be called from any thread."""
         self._exchange.blobs[kind] = data
@@ -356,7 +372,7 @@ class Store:
         try:
             self._retry_ns = None
             self.beat()
-            return not self._exchange.rows_waiting
+            return not self._exchange.outbox
         finally:
             self._lock.release()
 
@@ -380,13 +396,13 @@ class Store:
             self._database.close()
             notes.forget()
             self._lock.release()
-        return not self._exchange.rows_waiting
+        return not self._exchange.outbox
 
     def hasten(self) -> None:
         """Nothing: there is no other thread to hurry."""
 
     def _leave(self) -> None:
-        if not self._ever_opened and not self._exchange.rows_waiting:
+        if not self._ever_opened and not self._exchange.outbox:
             return
         try:
             if not self._database.is_open:

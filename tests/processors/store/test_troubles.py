@@ -353,8 +353,11 @@ def test_an_older_file_is_brought_up_to_date_with_what_is_in_it(tmp_path: Path) 
     host.settle()
     host.workers[0].store.shutdown()
     with closing(sqlite3.connect(host.path)) as older:  # as the first version left it
-        for table in ("leases", "sections", "spent", "blobs"):
+        for table in ("leases", "sections", "spent", "blobs", "alerts", "unreadable"):
             older.execute(f"DROP TABLE {table}")
+        for column in ("told_serial", "told_spending"):
+            older.execute(f"ALTER TABLE workers DROP COLUMN {column}")
+        older.execute("DELETE FROM marks WHERE name = 'spent_bytes'")
         older.execute("PRAGMA user_version = 1")
         older.commit()
     successor = host.start()

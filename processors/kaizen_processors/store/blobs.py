@@ -7,9 +7,10 @@ up: then those of the gone are folded into one, once each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen_processors.store.processes import workers_of
+from kaizen_processors.store.unreadable import Found, set_aside
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -40,14 +41,40 @@ def retired_of(connection: Connection, kind: str) -> bytes | None:
     return None if found is None else bytes(found[0])
 
 
-def fold(connection: Connection, kind: str, add: Fold, now_ns: int) -> None:
-    """Fold the values of workers that are gone, within the caller's transaction."""
+def fold(connection: Connection, kind: str, add: Fold, now_ns: int) -> int:
+    """Fold the values of workers that are gone, within the caller's transaction.
+
+    A value that cannot be added, or to which nothing can, is set aside, and costs itself alone; gives how many.
+    """
     gone = [(worker, data) for worker, data in blobs_of(connection, kind) if worker.is_gone(now_ns)]
     if not gone:
-        return
-    folded = retired_of(connection, kind)
+        return 0
+    folded, lost = retired_of(connection, kind), []
     for worker, data in gone:
-        folded = add(folded, data)
+        folded, found = _added(add, folded, data)
+        if found is not None:
+            lost.append(Found(f"blobs/{kind}", worker.id if found.data is data else _RETIRED, found.data, found.why))
         connection.execute("DELETE FROM blobs WHERE kind = ? AND worker = ?", (kind, worker.id))
     if folded is not None:
         put(connection, _RETIRED, kind, folded, now_ns)
+    for one in lost:
+        set_aside(connection, one, now_ns)
+    return len(lost)
+
+
+class _Lost(NamedTuple):
+    data: bytes
+    why: Exception
+
+
+def _added(add: Fold, folded: bytes | None, data: bytes) -> tuple[bytes | None, _Lost | None]:
+    """Add a value; what is lost is the value itself, or else everything before it."""
+    try:
+        return add(folded, data), None
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next minute would bring it again
+        if folded is None:
+            return None, _Lost(data, error)
+        try:
+            return add(None, data), _Lost(folded, error)
+        except Exception as again:  # noqa: BLE001 - the same
+            return folded, _Lost(data, again)

@@ -46,6 +46,7 @@ class Exchange:
         worker: this process's number in the file; 0 before it joined.
         retention_s: how long history is kept.
         outbox: slots that are to be told; the windows put them there.
+        unreadable: rows that this process has set aside.
         blobs: what is to be kept for others to read.
     """
 
@@ -72,6 +73,7 @@ class Exchange:
         self._purses.begin_anew()
         self._lost_to_bound = 0
         self._rebuilt = 0
+        self.unreadable = 0
         self._shift = 0
         self._names = Names()
         self._names_mark = -1
@@ -261,15 +263,16 @@ class Exchange:
         now_slot, oldest_ns = time_ns // SLOT_NS, time_ns - int(self.retention_s * NS)
         read_row = self._read_by_all(time_ns)
         upkeep.drop_before(database, oldest_ns // SLOT_NS)
-        more = upkeep.roll_up(database, now_slot, read_row)
+        more, unreadable = upkeep.roll_up(database, now_slot, read_row)
+        self.unreadable += unreadable
         if not more:
             lost, more = upkeep.trim(database, now_slot, read_row, self._options.max_bytes)
             self._lost_to_bound += lost
         upkeep.prune(database, oldest_ns)
         with database.write() as connection:
-            for kind, add in folds.items():
-                blob_rows.fold(connection, kind, add, time_ns)
+            unreadable = sum(blob_rows.fold(connection, kind, add, time_ns) for kind, add in folds.items())
             spent.keep_small(connection, time_ns, self._room_for_spending)
+        self.unreadable += unreadable
         if not more:
             self._upkeep_ns = now_ns
 
@@ -290,6 +293,7 @@ class Exchange:
             "rows_dropped": self.outbox.dropped,
             "rows_lost_to_bound": self._lost_to_bound,
             "rebuilt": self._rebuilt,
+            "unreadable": self.unreadable,
             "sums_without_room": self._purses.refused,
         }
 

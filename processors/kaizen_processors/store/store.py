@@ -159,6 +159,12 @@ class Store:
             self._exchange.learn()
             if self._upkeep.holds():
                 self._exchange.keep_up(self._folds)
+                if self._exchange.unreadable:
+                    self._tell_once(
+                        "unreadable",
+                        "something in the store %s makes no sense; it is kept in its table `unreadable`",
+                        self.path,
+                    )
         except sqlite3.Error as error:
             raise why(error) from error
         self._ever_opened = True

@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kaizen_processors.store.rows import COLUMNS, STEPS, insert, sums_of, values_of
+from kaizen_processors.store.unreadable import Found, set_aside
 from kaizen_processors.window_sums import WindowSums
 from kaizen_processors.window_tiers import SLOT_S
 
@@ -47,10 +48,13 @@ _FEW: Final = 200
 _ROOM: Final = 0.9
 _VACUUM_PAGES: Final = 500
 _ALL: Final = 0
+_NS: Final = 10**9
 
 
-def roll_up(database: Database, now_slot: int, read_row: int, roll_ups: tuple[RollUp, ...] = ROLL_UPS) -> bool:
-    """Make some old rows coarser; whether there may be more.
+def roll_up(
+    database: Database, now_slot: int, read_row: int, roll_ups: tuple[RollUp, ...] = ROLL_UPS
+) -> tuple[bool, int]:
+    """Make some old rows coarser; whether there may be more, and how many made no sense and were set aside.
 
     Args:
         database: where they are.
@@ -58,42 +62,56 @@ def roll_up(database: Database, now_slot: int, read_row: int, roll_ups: tuple[Ro
         read_row: rows of ten seconds beyond this one stay: somebody has not read them yet.
         roll_ups: which, at what age.
     """
-    more = False
+    more, lost = False, 0
     for one in roll_ups:
         before = (now_slot - one.age_s // SLOT_S) // one.into * one.into
         with database.write() as connection:
-            more |= _roll(connection, one, before, read_row if one.step == 1 else None) == _ROWS
-    return more
+            rolled, unreadable = _roll(connection, one, before, read_row if one.step == 1 else None)
+            for found in unreadable:
+                set_aside(connection, found, now_slot * SLOT_S * _NS)
+        more |= rolled == _ROWS
+        lost += len(unreadable)
+    return more, lost
 
 
-def _roll(connection: Connection, one: RollUp, before: int, read_row: int | None) -> int:
+def _roll(connection: Connection, one: RollUp, before: int, read_row: int | None) -> tuple[int, list[Found]]:
     found = connection.execute(
-        f"SELECT id, number, name, {COLUMNS} FROM slots WHERE step = ? AND number < ? AND id <= ?"  # noqa: S608 - our own names
+        f"SELECT id, number, name, worker, {COLUMNS} FROM slots WHERE step = ? AND number < ? AND id <= ?"  # noqa: S608 - our own names
         " ORDER BY number LIMIT ?",
         (one.step, before, (1 << 62) if read_row is None else read_row, _ROWS),
     ).fetchall()
-    merged: dict[tuple[int, int], WindowSums] = {}
-    for _, number, name, *values in found:
-        _add(merged, (number // one.into * one.into, name), tuple(values))
-    for number, name in merged:
+    merging = _Merging()
+    for _, number, name, worker, *values in found:
+        merging.add((number // one.into * one.into, name), worker, tuple(values))
+    for number, name in tuple(merging.sums):
         for row, *values in connection.execute(
             f"SELECT id, {COLUMNS} FROM slots WHERE step = ? AND number = ? AND name = ?",  # noqa: S608 - our own names
             (one.into, number, name),
         ).fetchall():
-            _add(merged, (number, name), tuple(values))
+            merging.add((number, name), _ALL, tuple(values))
             connection.execute("DELETE FROM slots WHERE id = ?", (row,))
-    insert(connection, _ALL, [(one.into, number, name, values_of(sums)) for (number, name), sums in merged.items()])
+    merged = [(one.into, number, name, values_of(sums)) for (number, name), sums in merging.sums.items()]
+    insert(connection, _ALL, merged)
     connection.executemany("DELETE FROM slots WHERE id = ?", [(row,) for row, *_ in found])
     if read_row is not None and found:
         _mark_rolled(connection, max(row for row, *_ in found))
-    return len(found)
+    return len(found), merging.unreadable
 
 
-def _add(merged: dict[tuple[int, int], WindowSums], key: tuple[int, int], values: tuple[object, ...]) -> None:
-    try:
-        merged.setdefault(key, WindowSums()).merge(sums_of(values))
-    except (ValueError, TypeError):  # a senseless row: nobody could read it either
-        return
+class _Merging:
+    """Rows that are added up by slot and name, and those that make no sense: nobody could read them either."""
+
+    def __init__(self) -> None:
+        self.sums: dict[tuple[int, int], WindowSums] = {}
+        self.unreadable: list[Found] = []
+
+    def add(self, key: tuple[int, int], worker: int, values: tuple[object, ...]) -> None:
+        try:
+            sums = sums_of(values)
+        except (ValueError, TypeError) as error:
+            self.unreadable.append(Found("slots", worker, repr((*key, *values)).encode(errors="replace"), error))
+            return
+        self.sums.setdefault(key, WindowSums()).merge(sums)
 
 
 def drop_before(database: Database, oldest_slot: int) -> None:
@@ -110,9 +128,9 @@ def trim(database: Database, now_slot: int, read_row: int, max_bytes: int) -> tu
     """
     if database.used_bytes() <= max_bytes:
         return 0, False
-    if roll_up(database, now_slot, read_row, HURRIED):
-        return 0, True
-    lost = 0
+    more, lost = roll_up(database, now_slot, read_row, HURRIED)
+    if more:
+        return lost, True
     while database.used_bytes() > max_bytes * _ROOM:
         with database.write() as connection:
             gone = _delete_oldest(connection)

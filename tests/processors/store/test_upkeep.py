@@ -14,6 +14,8 @@ from tests.processors.windows.records import call, execution
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 DAY_S = 86_400
 
 
@@ -104,3 +106,62 @@ def test_beyond_its_bound_the_finest_and_oldest_go_first(tmp_path: Path) -> None
         assert host.clock.time_ns() - began_ns < 1_500 * 20 * NS
     assert worker.store.stats()["rows_lost_to_bound"] > 0
     assert worker.windows.read(Group(), 86_400.0).sums.model_calls == 7_500  # the process has its own
+
+
+def add_up(before: bytes | None, data: bytes) -> bytes:
+    return str(int(before or b"0") + int(data)).encode()
+
+
+def unreadable(host: Host) -> list[tuple[str, bytes]]:
+    with closing(sqlite3.connect(host.path)) as connection:
+        return connection.execute("SELECT source, data FROM unreadable ORDER BY id").fetchall()
+
+
+def test_a_value_that_cannot_be_folded_costs_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    host = Host(tmp_path, 5)
+    for worker, data in zip(host.workers, (b"5", b"none", b"7", b"0x", b"1"), strict=True):
+        worker.store.fold_blobs("sums", add_up)
+        worker.store.put_blob("sums", data)
+    host.settle()
+    *gone, stays = host.workers
+    for worker in gone:
+        worker.store.shutdown()
+    host.workers = [stays]
+    host.pass_time(130)
+    with host.reader() as reader:
+        living, folded = reader.blobs("sums")
+    assert ([data for _, data in living], folded) == ([b"1"], b"12")
+    assert unreadable(host) == [("blobs/sums", b"none"), ("blobs/sums", b"0x")]
+    assert stays.store.stats()["unreadable"] == 2
+    assert stays.failures == {}
+    with closing(sqlite3.connect(host.path, isolation_level=None)) as connection:
+        connection.execute("UPDATE blobs SET data = x'ff' WHERE worker = 0")
+    host.workers.append(host.start())
+    host.workers[1].store.put_blob("sums", b"2")
+    host.settle()
+    host.workers.pop().store.shutdown()
+    host.pass_time(62)
+    with host.reader() as reader:
+        assert reader.blobs("sums")[1] == b"2"
+    assert unreadable(host)[-1] == ("blobs/sums", b"\xff")
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"something in the store {host.path} makes no sense; it is kept in its table `unreadable`"]
+
+
+def test_a_row_that_makes_no_sense_costs_itself_alone_and_is_kept(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    (worker,) = host.workers
+    worker.see(call("ann"))
+    host.settle()
+    with closing(sqlite3.connect(host.path, isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO slots SELECT NULL, step, number, 99, name, 'x', 0,0,0,0,0,0,0,0,0, x'00' FROM slots"
+        )
+    host.pass_time(700)
+    with host.reader() as reader:
+        assert reader.window(Group(), 3_600.0).sums.model_calls == 1
+    ((source, data),) = unreadable(host)
+    assert source == "slots"
+    assert b"'x'" in data
+    assert worker.store.stats()["unreadable"] == 1
+    assert worker.failures == {}

@@ -13,6 +13,7 @@ from kaizen_processors.ticker import BEAT_S, Ticker
 from kaizen_processors.windows import Windows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from kaizen_otel.settings import Settings
@@ -90,6 +91,22 @@ class PerformanceDesk:
     def tick(self) -> None:
         """Do what is due: roll windows up, keep a snapshot, and what else was added to the ticker."""
         self.ticker.tick()
+
+    def beside_store(self, work: Callable[[], object], timeout_s: float) -> bool:
+        """Do something that may touch the store, such that the caller never waits for another process that holds it.
+
+        Returns:
+            What the work gave, unless that is None: True; False when it goes on afterwards.
+        """
+        if self.store is None:
+            return work() is not False
+        given: list[object] = [False]
+
+        def run() -> None:
+            with self._telemetry.fence("store.beside"):
+                given[0] = work()
+
+        return self.store.apart(run, timeout_s) and given[0] is not False
 
     def _beat(self) -> None:
         self.windows.tick()  # what closed a moment ago is told at once

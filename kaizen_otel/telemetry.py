@@ -69,6 +69,12 @@ REFUSALS_TOLD = 32
 SHUTDOWN_ALERTS_S = 0.5
 """Longest time that the end waits for events about telemetry itself."""
 
+STORE_S = 4.0
+"""Longest time that a user's call waits for the store; not at all while another process holds it."""
+
+STORE_AFTERWARDS_S = 60.0
+"""So long after `uninstrument()` the store is still told, when another process holds it."""
+
 REMEMBERED_AGENTS = 10_000
 """Agents whose names are remembered; the oldest are forgotten."""
 
@@ -141,8 +147,8 @@ class Telemetry:
         settings = self.settings
         if not rules_wanted(settings):
             if self._rules is not None and settings.alerting is False:
-                self._rules.shutdown()
-                self._rules = None
+                rules, self._rules = self._rules, None
+                self.performance.beside_store(rules.shutdown, STORE_S)
         elif self._rules is None:
             self.rules  # noqa: B018 - begins it
         elif any(getattr(settings, name) != getattr(before, name) for name in RULE_SETTINGS):
@@ -350,10 +356,11 @@ class Telemetry:
         written = self.pipeline.flush(left_s())
         told = self.alerts.flush(left_s())
         if self._rules is not None:
-            told = self._rules.flush(left_s()) and told
+            rules = self._rules
+            told = self.performance.beside_store(lambda: rules.flush(left_s()), left_s()) and told
         if self.performance.store is not None:
             self.host.tell()
-            self.performance.store.flush()
+            self.performance.beside_store(self.performance.store.flush, min(left_s(), STORE_S))
         return self.providers.flush(left_s()) and judged and written and told
 
     def _judge_a_last_time(self, timeout_s: float) -> None:
@@ -389,15 +396,19 @@ class Telemetry:
         if self._correlates_logs:
             log_correlation.uninstall()
         self.quality.shutdown()
-        self.performance.shutdown()
         self.alerts.flush(SHUTDOWN_ALERTS_S)
-        if self._rules is not None:
-            self._rules.shutdown()
-        if self.performance.store is not None:
-            with self.fence("store.shutdown"):
-                self.performance.store.shutdown()
+        self.performance.beside_store(self._judge_and_tell_no_more, STORE_S)
         self.providers.shutdown()
         self.pipeline.shutdown()
+
+    def _judge_and_tell_no_more(self) -> None:
+        self.performance.shutdown()
+        if self._rules is not None:
+            with self.fence("alerts.shutdown"):
+                self._rules.shutdown()
+        if self.performance.store is not None:
+            with self.fence("store.shutdown"):
+                self.performance.store.shutdown(STORE_AFTERWARDS_S)
 
 
 def _price_book(settings: Settings) -> PriceBook:

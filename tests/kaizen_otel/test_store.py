@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +21,10 @@ from tests.processors.store.host import Worker
 from tests.processors.windows.records import execution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kaizen_otel.demo.model_server import ModelServer
+    from kaizen_processors.store import Store
 
 RULES = """\
 rules:
@@ -144,3 +147,105 @@ def test_a_preset_in_a_folder_that_cannot_be_written_to_costs_one_warning(
     assert [text for text in warnings if "going on without it" in text] == warnings
     assert len(warnings) == 1
     assert list(tmp_path.iterdir()) == [tmp_path / "kaizen-otel.db"]
+
+
+class Held:
+    """A store that another process holds, for as long as a test wants, and the threads of ours that wait for it."""
+
+    def __init__(self, path: Path, store: Store) -> None:
+        self._store = store
+        store._database._busy_s = 3_600.0  # who waits for it does not come back by itself
+        self._other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._other.execute("BEGIN IMMEDIATE")
+        self._waiting: list[threading.Thread] = []
+
+    def let_wait(self, work: Callable[[], object]) -> None:
+        """Let a thread do something that waits for the store."""
+        self._waiting.append(threading.Thread(target=work, daemon=True))
+        self._waiting[-1].start()
+
+    def until(self, holds: Callable[[], object]) -> None:
+        for _ in range(3_000):
+            if holds():
+                return
+            threading.Event().wait(0.01)
+        raise AssertionError("it never came to that")
+
+    def come_back(self, call: Callable[[], object]) -> None:
+        """A call of the application's that must not wait for the store."""
+        given: list[object] = []
+        thread = threading.Thread(target=lambda: given.append(call()), daemon=True)
+        thread.start()
+        thread.join(30.0)
+        assert given, "it waits for the store"
+
+    def let_go(self) -> None:
+        self._other.execute("ROLLBACK")
+        self._other.close()
+        for thread in self._waiting:
+            thread.join(30.0)
+            assert not thread.is_alive()
+
+
+def test_no_call_waits_for_a_store_that_another_process_holds(kaizen_offline: ModelServer, tmp_path: Path) -> None:
+    from kaizen.core.framework import Kaizen
+
+    def alerting(name: str) -> dict[str, Any]:
+        return {"alerting": {"rules": [{"name": name, "condition": "executions > 0"}]}}
+
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    clock = SteppingClock(step_ns=0)
+    path = tmp_path / "s.db"
+    kaizen_otel.instrument(store=path, clock=clock)
+    Kaizen(config=alerting("busy"))
+    telemetry = active()
+    assert telemetry is not None
+    store = telemetry.performance.store
+    assert store is not None
+    telemetry.performance.tick()
+    run_agent()  # the next judgement has something to save
+    evaluator = telemetry.rules.evaluator
+    assert store.leads()
+
+    held = Held(path, store)
+    try:
+        held.let_wait(evaluator.tick)
+        held.until(lambda: store._database.held_up)
+        held.let_wait(telemetry.performance.tick)
+        held.come_back(lambda: Kaizen(config=alerting("other")) is not None)
+        held.come_back(lambda: kaizen_otel.register_alert_handler(print, name="printer"))
+        held.come_back(kaizen_otel.stats)
+        held.come_back(lambda: kaizen_otel.flush(30.0) or True)
+        run_agent()
+        held.come_back(lambda: kaizen_otel.uninstrument() or True)  # type: ignore[func-returns-value]
+    finally:
+        held.let_go()
+    assert store._closed.wait(30.0)
+    with StoreReader(path, clock) as reader:
+        assert reader.window(Group("qa"), 300.0).sums.executions == 2
+        assert [alert["type"] for alert in reader.alerts()] == ["other"]
+        assert reader.holder() is None
+
+
+def test_judging_ends_without_waiting_for_a_store_that_another_process_holds(
+    kaizen_offline: ModelServer, tmp_path: Path
+) -> None:
+    from kaizen.core.framework import Kaizen
+
+    del kaizen_offline
+    kaizen_otel.instrument(store=tmp_path / "s.db", clock=SteppingClock(step_ns=0))
+    Kaizen(config={"alerting": True})
+    telemetry = active()
+    assert telemetry is not None
+    store = telemetry.performance.store
+    assert store is not None
+    telemetry.performance.tick()
+    assert store.leads()
+    held = Held(tmp_path / "s.db", store)
+    try:
+        held.come_back(lambda: Kaizen(config={"alerting": False}) is not None)
+        held.come_back(lambda: Kaizen(config={"alerting": True}) is not None)
+    finally:
+        held.let_go()
+    telemetry.performance.tick()
+    assert store.leads()  # who judges now is not sent away by who ended then

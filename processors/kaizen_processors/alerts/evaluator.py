@@ -17,10 +17,12 @@ from kaizen_processors.alerts.alert import WORST_LIMIT, Alert, alert_of, labels_
 from kaizen_processors.alerts.channels.dispatch import Dispatcher
 from kaizen_processors.alerts.evaluator_options import EvaluatorOptions, channels_by_name, checked_rules
 from kaizen_processors.alerts.judging import Judge, Judged
+from kaizen_processors.alerts.keeping import SECTION, Keeper
 from kaizen_processors.alerts.kept import (
     Address,
     AlertSource,
     AlertState,
+    Due,
     Kept,
     Letter,
     Raised,
@@ -43,10 +45,6 @@ if TYPE_CHECKING:
     from kaizen_processors.alerts.values import Group, Values
 
 _NS: Final = 1_000_000_000
-_SECTION: Final = "alerts"
-_SAVE_EVERY_NS: Final = 30 * _NS
-"""While anything stands its age is saved this often, so that a killed process has not to wait for `for` anew."""
-
 _FORGET_NEWS_NS: Final = 7 * 86_400 * _NS
 """News for a channel that does not come back is kept this long."""
 
@@ -89,22 +87,26 @@ class Evaluator:
         self._fence = fence or Fence()
         self._channels = channels_by_name(channels)
         self._rules = checked_rules(rules, self._channels)
-        self._state = state
+        self._keeper = Keeper(state, self._to_section, self._clock, self._fence)
         self._sources: tuple[AlertSource, ...] = ()
+        self._make_locks()
         self._begin()
         self._dispatcher = Dispatcher(self._channels.values(), self._settled, self._options.retry, self._options.leads)
         if state is not None:
-            self._restore(state.section(_SECTION))
+            self._restore(state.section(SECTION))
         begin_anew_in_children(self)
         self._hand_out([Letter(address, alert) for address, alert in self._outbox.items()])
 
+    def _make_locks(self) -> None:
+        self._lock = threading.RLock()  # never held while a store is asked, or written to: user's calls wait for it
+        self._ticking = threading.RLock()
+
     def _begin(self) -> None:
-        self._lock = threading.RLock()
         self._standings: dict[StandingKey, Standing] = {}
         self._silences: dict[str, Silence] = {}
         self._passing: set[str] = set()
         self._outbox: dict[Address, Alert] = {}
-        self._saved_ns: int | None = None
+        self._unsaid: list[Letter] = []
         self._raised_for: dict[StandingKey, tuple[str, ...]] = {}
 
     def _begin_anew(self) -> None:
@@ -115,16 +117,14 @@ class Evaluator:
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing standing: the parent goes on with what did, and keeps the state file."""
-        if self._state is not None:
-            self._state.after_fork_in_child()
-            self._state = None
+        self._make_locks()
         self._begin_anew()
 
     def resume(self, state: AlertState | None) -> None:
         """Go on from what another process left: what stands, what was told, and what was not delivered yet."""
-        section = {} if state is None else state.section(_SECTION)
+        section = {} if state is None else state.section(SECTION)
         with self._lock:
-            self._state = state
+            self._keeper.state = state
             if state is not None:
                 self._restore(section)
             waiting = [Letter(address, alert) for address, alert in self._outbox.items()]
@@ -132,38 +132,43 @@ class Evaluator:
 
     def keep_in(self, state: AlertState) -> None:
         """Keep what stands here from now on."""
-        with self._lock:
-            self._state = state
-            self._save(self._clock.monotonic_ns(), changed=True)
+        self._keeper.state = state
+        self._keeper.note()
+        self._keeper.save()
 
     def lay_down(self) -> None:
         """Forget what stands, and send nothing more: another process goes on with it."""
         with self._lock:
-            state, self._state = self._state, None
             self._begin_anew()
             self._dispatcher.forget()
-        if state is not None:
-            state.close()
+        self._keeper.lay_down()
 
     def tick(self) -> tuple[Alert, ...]:
         """Judge every rule now; returns the alerts that began to fire, or were resolved, with this tick."""
-        with self._lock:
-            if not self._options.leads():
-                return ()
-            now_ns = self._clock.monotonic_ns()
-            changed: list[Alert] = []
-            for rule in self._rules.values():
-                with self._fence("alerts.values"):
-                    changed += self._judge(rule, now_ns)
-            with self._fence("alerts.sources"):
-                changed += self._take([one for source in self._sources for one in source.raised()], now_ns)
-            told = self._due(now_ns)
-            told += self._bury()
-            self._save(now_ns, changed=bool(changed or told))
+        with self._ticking:
+            with self._lock:
+                if not self._options.leads():
+                    return ()
+                now_ns = self._clock.monotonic_ns()
+                changed: list[Alert] = []
+                for rule in self._rules.values():
+                    with self._fence("alerts.values"):
+                        changed += self._judge(rule, now_ns)
+                with self._fence("alerts.sources"):
+                    changed += self._take([one for source in self._sources for one in source.raised()], now_ns)
+                due = self._due(now_ns)
+            named = [(one, self._with_executions(one)) for one in due]
+            with self._lock:
+                told, self._unsaid = [*self._unsaid, *self._tell_due(named, now_ns)], []
+                told += self._bury()
+                stands = bool(self._standings)
+            if changed or told:
+                self._keeper.note()
+            self._keeper.save(aging=stands)
             for source in self._sources:
                 with self._fence("alerts.state"):
                     source.save()
-        self._hand_out(told)
+            self._hand_out(told)
         return tuple(changed)
 
     def add_channel(self, channel: Channel) -> None:
@@ -225,15 +230,15 @@ class Evaluator:
         with self._lock:
             self._silences[silence.id] = silence
             (self._passing.discard if keep else self._passing.add)(silence.id)
-            self._save(self._clock.monotonic_ns(), changed=True)
+        self._keeper.note(soon=True)
         return silence.id
 
     def unsilence(self, silence_id: str) -> bool:
         """End a silence early; False when there is none with this id."""
         with self._lock:
             found = self._silences.pop(silence_id, None) is not None
-            if found:
-                self._save(self._clock.monotonic_ns(), changed=True)
+        if found:
+            self._keeper.note(soon=True)
         return found
 
     def replace_rules(self, rules: Iterable[Rule]) -> None:
@@ -246,7 +251,10 @@ class Evaluator:
         with self._lock:
             self._rules = checked
             told = self._drop_orphans()
-            self._save(self._clock.monotonic_ns(), changed=True)
+            if self._keeper.may_wait:
+                self._unsaid += told  # it is saved first, with the next tick
+                told = []
+        self._keeper.note(soon=True)
         self._hand_out(told)
 
     def stats(self) -> dict[str, Any]:
@@ -268,10 +276,10 @@ class Evaluator:
     def close(self, timeout_s: float = 2.0) -> None:
         """Deliver within `timeout_s`, stop, let go of the state file. What fires stays so for the next process."""
         self._dispatcher.close(timeout_s)
-        with self._lock:
-            self._save(self._clock.monotonic_ns(), changed=True)
-            if self._state is not None:
-                self._state.close()
+        self._keeper.note()
+        self._keeper.save()
+        if self._keeper.state is not None:
+            self._keeper.state.close()
 
     # Judging
 
@@ -320,8 +328,9 @@ class Evaluator:
 
     # Telling
 
-    def _due(self, now_ns: int) -> list[Letter]:
-        told = []
+    def _due(self, now_ns: int) -> list[Due]:
+        """What is to be told now, and to whom."""
+        found = []
         silences = self._lasting_silences()
         for key, standing in self._standings.items():
             alert = standing.alert
@@ -329,11 +338,20 @@ class Evaluator:
                 continue
             if any(one.silences(alert.labels, self._clock.time_ns()) for one in silences):
                 continue
-            due = [name for name in self._targets(key) if self._is_due(name, standing, now_ns)]
-            if due:
-                standing.alert = alert = self._with_executions(key, alert)
-            for name in due:
-                standing.told_ns[name] = now_ns
+            channels = [name for name in self._targets(key) if self._is_due(name, standing, now_ns)]
+            if channels:
+                rule = self._rules.get(key.rule)
+                found.append(Due(key, standing, alert, 0.0 if rule is None else rule.window_s, channels))
+        return found
+
+    def _tell_due(self, named: Iterable[tuple[Due, Alert]], now_ns: int) -> list[Letter]:
+        told = []
+        for one, alert in named:
+            if self._standings.get(one.key) is not one.standing:
+                continue  # its rule was taken away meanwhile
+            one.standing.alert = alert
+            for name in one.channels:
+                one.standing.told_ns[name] = now_ns
                 told.append(self._post(name, alert))
         return told
 
@@ -357,12 +375,14 @@ class Evaluator:
             chosen = self._rules[key.rule].channels if key.rule in self._rules else ()
         return [name for name in chosen if name in self._channels] or self._channels
 
-    def _with_executions(self, key: StandingKey, alert: Alert) -> Alert:
+    def _with_executions(self, due: Due) -> Alert:
+        """The alert with its worst executions: without the lock, a store may be asked for them."""
+        alert = due.alert
         if not alert.measure or not isinstance(self._values, ExecutionRanking):
             return alert
-        window_s = MEASURES[alert.measure].window_s or self._rules[key.rule].window_s
+        window_s = MEASURES[alert.measure].window_s or due.window_s
         with self._fence("alerts.worst"):
-            worst = self._values.worst(alert.measure, key.group, window_s, WORST_LIMIT)
+            worst = self._values.worst(alert.measure, due.key.group, window_s, WORST_LIMIT)
             links = tuple(link_of(one, self._options.trace_url_template) for one in worst[:WORST_LIMIT])
             return alert.about(links)
         return alert
@@ -385,9 +405,11 @@ class Evaluator:
     def _settled(self, channel: str, alert: Alert) -> None:
         with self._lock:
             key = Address(channel, alert.id, alert.status)
-            if self._outbox.get(key) is alert:
-                del self._outbox[key]
-                self._save(self._clock.monotonic_ns(), changed=True)
+            if self._outbox.get(key) is not alert:
+                return
+            del self._outbox[key]
+        self._keeper.note()
+        self._keeper.save()
 
     def _bury(self) -> list[Letter]:
         """Forget what is inactive, and tell of what fired before."""
@@ -401,18 +423,13 @@ class Evaluator:
 
     # What outlives the process
 
-    def _save(self, now_ns: int, *, changed: bool) -> None:
-        state = self._state
-        if state is None or not self._options.leads():
-            return
-        aged = self._standings and (self._saved_ns is None or now_ns - self._saved_ns >= _SAVE_EVERY_NS)
-        if not changed and not aged:
-            return
-        self._saved_ns = now_ns
-        with self._fence("alerts.state"):
+    def _to_section(self) -> dict[str, Any] | None:
+        with self._lock:
+            if not self._options.leads():
+                return None
             silences = {key: one for key, one in self._silences.items() if key not in self._passing}
             kept = Kept(self._standings, self._outbox, silences)
-            state.save(_SECTION, to_section(kept, now_ns, self._clock.time_ns()))
+            return to_section(kept, self._clock.monotonic_ns(), self._clock.time_ns())
 
     def _restore(self, section: Mapping[str, Any]) -> None:
         kept = of_section(section, self._rules, self._clock, self._fence)

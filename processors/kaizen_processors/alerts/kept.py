@@ -41,6 +41,16 @@ class Letter(NamedTuple):
     alert: Alert
 
 
+class Due(NamedTuple):
+    """An alert that channels are to be told of; `window_s` is its rule's."""
+
+    key: StandingKey
+    standing: Standing
+    alert: Alert
+    window_s: float
+    channels: list[str]
+
+
 class Raised(NamedTuple):
     """An alert of something else than a rule, as it stands now. A rule's name has no `/`: its keys have one."""
 
@@ -63,6 +73,11 @@ class AlertSource(Protocol):
 
 class AlertState(Protocol):
     """Sections of JSON that outlive the process: a `StateFile`, or a store's."""
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it may wait for other processes."""
+        ...
 
     def section(self, name: str) -> dict[str, Any]:
         """What was saved last under this name; empty when nothing was."""

@@ -105,8 +105,8 @@ class Office:
     def resign(self) -> None:
         """Leave for good, while the process goes on: it has no rules any more."""
         self.leave()
-        self._store.share_spending(None)
-        self._store.stand_down()
+        self._store.stop_sharing(self._book)
+        self._store.stand_down(self.leave)
 
     def _take_over(self) -> None:
         self._losses = self._store.lease.losses
@@ -161,6 +161,8 @@ class Office:
 
 class _Both:
     """The state in the store, and in a file of the application's choice."""
+
+    may_wait = True
 
     def __init__(self, in_store: StoredState, file: StateFile) -> None:
         self._in_store = in_store

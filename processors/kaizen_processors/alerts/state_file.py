@@ -42,6 +42,8 @@ class StateFile:
         OSError: the folder cannot be written to.
     """
 
+    may_wait = False
+
     def __init__(self, path: str | Path) -> None:
         """Lock and read the file; one that cannot be read is put aside as `<path>.corrupt`."""
         self._path = Path(path)

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from kaizen_processors.store.header import Header
 
 BUSY_S: Final = 2.0
-"""How long a statement waits for another process's transaction; then it is tried again with the next beat."""
+"""How long a transaction waits for another process's transaction; then it is tried again with the next beat."""
 
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WAL_BYTES: Final = 4 << 20
 _RETRY_S: Final = 0.02
+_ATTEMPT_S: Final = 0.1
+"""How long SQLite itself waits: then it is known that another process holds the file, and it is tried again."""
 
 
 class StoreError(RuntimeError):
@@ -87,7 +89,10 @@ class Database:
 
     Args:
         path: the file; its folder is made.
-        busy_s: how long a statement waits for other processes.
+        busy_s: how long a transaction waits for other processes.
+
+    Attributes:
+        held_up: whether one waits for them just now: may be asked by any thread.
     """
 
     def __init__(self, path: Path, busy_s: float = BUSY_S) -> None:
@@ -97,6 +102,8 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
         self._torn = False
+        self.held_up = False
+        self._until_s: float | None = None
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -128,7 +135,7 @@ class Database:
             _make_private(self.path)
             check_whose(self.path, self._busy_s)
             connection = self._connection = sqlite3.connect(
-                self.path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
+                self.path, timeout=min(self._busy_s, _ATTEMPT_S), isolation_level=None, check_same_thread=False
             )
             self._prepare(connection)
             self._opened = _identity(self.path)
@@ -170,7 +177,7 @@ class Database:
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that writes: all of it, or nothing."""
         connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin(connection)
         try:
             yield connection
             connection.execute("COMMIT")
@@ -179,6 +186,30 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
             raise
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Begin to write, when other processes let us."""
+        since_s = time.monotonic()
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    if why(error).reason != "locked" or self._is_too_long(since_s):
+                        raise
+                    self.held_up = True
+                else:
+                    return
+        finally:
+            self.held_up = False
+
+    def hurry(self, within_s: float) -> None:
+        """Wait for other processes until so many seconds from now, for all that comes: it is the end."""
+        self._until_s = time.monotonic() + within_s
+
+    def _is_too_long(self, since_s: float) -> bool:
+        until_s = since_s + self._busy_s if self._until_s is None else self._until_s
+        return time.monotonic() >= until_s
 
     def size_bytes(self) -> int:
         """What the file and its log take on the disk."""
@@ -229,13 +260,13 @@ class Database:
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
-        deadline_s = time.monotonic() + self._busy_s
+        since_s = time.monotonic()
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
                 # SQLite does not wait here when two processes switch the mode at once.
-                if why(error).reason != "locked" or time.monotonic() >= deadline_s:
+                if why(error).reason != "locked" or self._is_too_long(since_s):
                     raise
                 time.sleep(_RETRY_S)
             else:

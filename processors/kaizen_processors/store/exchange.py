@@ -88,6 +88,11 @@ class Exchange:
         """Add up what is spent by this purse from now on; that of before is emptied once more."""
         self._purses.share(purse)
 
+    def stop_sharing(self, purse: Purse | None) -> None:
+        """Add up what is spent by this purse no more; it is emptied once more."""
+        if purse is not None and self._purses.is_current(purse):
+            self._purses.share(None)
+
     def tell_with_slots(self, kind: str, make: Callable[[], bytes | None]) -> None:
         """Ask for what is to be kept for others whenever a slot is told, so that both are known at once."""
         self._with_slots[kind] = make

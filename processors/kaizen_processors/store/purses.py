@@ -54,6 +54,10 @@ class Purses:
         if purse is not None:
             self._purses = (*self._purses, purse)
 
+    def is_current(self, purse: Purse) -> bool:
+        """Whether this is the one that counts now."""
+        return purse is self._current
+
     def in_another_file(self) -> None:
         """Tell everything that is known, and learn all that is there."""
         self._change = 0

@@ -37,6 +37,8 @@ def save_section(connection: Connection, name: str, section: Mapping[str, Any], 
 class StoredState:
     """An `AlertState` of the process that holds the lease. It saves nothing any more when another one has taken it."""
 
+    may_wait = True
+
     def __init__(self, store: Store) -> None:
         """Keep it there."""
         self._store: Store | None = store

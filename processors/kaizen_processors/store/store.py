@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +45,7 @@ _FORK_WAIT_S: Final = BUSY_S + 1.0
 """Longer than a beat takes that waits for another process."""
 
 _CLOSE_WAIT_S: Final = 2.0
+_LOOK_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class Store:
         self._folds: dict[str, Fold] = {}
         self._leave_office: Callable[[], object] | None = None
         self._last_words: tuple[Callable[[], object], ...] = ()
-        self._closed = False
+        self._closed = threading.Event()
         self._begin()
         windows.hand_over_to(self._exchange.outbox)
         begin_anew_in_children(self)
@@ -100,6 +102,7 @@ class Store:
 
     def _begin(self) -> None:
         self._lock = threading.RLock()  # around everything that touches the file
+        self._closing = threading.Lock()  # of who closes it, for good
         self._held_for_fork = False
         self._failures: Counter[str] = Counter()
         self._told: set[str] = set()
@@ -135,7 +138,7 @@ class Store:
     def beat(self) -> None:
         """Tell, learn, renew or take the lease, and keep the file small where that is this process's part."""
         with self._lock:
-            if self._closed or (self._retry_ns is not None and self._clock.monotonic_ns() < self._retry_ns):
+            if self._closed.is_set() or (self._retry_ns is not None and self._clock.monotonic_ns() < self._retry_ns):
                 return
             try:
                 self._turn()
@@ -223,17 +226,18 @@ class Store:
         self._candidate = True
         self._leave_office = leave
 
-    def stand_down(self) -> None:
-        """Judge no more. The lease is given back with the next beat."""
-        self._candidate = False
-        self._leave_office = None
+    def stand_down(self, leave: Callable[[], object] | None = None) -> None:
+        """Judge no more, unless somebody else stands meanwhile. The lease is given back with the next beat."""
+        if self._leave_office == leave:
+            self._candidate = False
+            self._leave_office = None
 
     def leads(self) -> bool:
         """Whether this process judges and notifies: it holds the lease, or the store has failed for a minute.
 
         Asked without touching the file: it is False from the moment on at which another process may have taken over.
         """
-        return self._candidate and not self._closed and (self.lease.holds() or self._is_alone())
+        return self._candidate and not self._closed.is_set() and (self.lease.holds() or self._is_alone())
 
     def _is_alone(self) -> bool:
         since_ns = self._failing_since_ns
@@ -256,6 +260,10 @@ class Store:
         What those of before have counted is still told.
         """
         self._exchange.share(purse)
+
+    def stop_sharing(self, purse: Purse | None) -> None:
+        """Add up what these budgets count no more, unless others have taken their place."""
+        self._exchange.stop_sharing(purse)
 
     def section(self, name: str) -> dict[str, Any]:
         """What was saved last under a name, by whoever held the lease.
@@ -367,6 +375,31 @@ class Store:
 
     # -- the end --------------------------------------------------------------------------------------------------
 
+    def apart(self, work: Callable[[], object], timeout_s: float) -> bool:
+        """Do something that may have to wait for the file on a thread of its own; whether it was done meanwhile.
+
+        The caller waits as long as it gets on, and not while another process holds the file: it is done afterwards.
+        An interrupt of the caller interrupts nothing of it.
+        """
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                done.set()
+
+        try:
+            threading.Thread(target=run, name="kaizen-otel-store", daemon=True).start()
+        except RuntimeError:  # no thread can be started any more: the process ends
+            work()
+            return True
+        deadline_s = time.monotonic() + timeout_s
+        while not done.wait(min(_LOOK_S, max(deadline_s - time.monotonic(), 0.0))):
+            if self._database.held_up or time.monotonic() >= deadline_s:
+                return False
+        return True
+
     def flush(self, *, final: bool = False) -> bool:
         """Tell now what was counted, with `final` in the open slot, too; whether all of it is in the store."""
         if final:
@@ -383,39 +416,47 @@ class Store:
             self._lock.release()
 
     def shutdown(self, timeout_s: float | None = None) -> bool:
-        """Leave: tell what is left, give the lease back. Waits for others two seconds at most."""
-        del timeout_s
-        if self._closed:
+        """Leave: tell what is left, give the lease back; whether all of it is in the store.
+
+        Args:
+            timeout_s: how long it waits for other processes, and for a thread that is at it already; None: at the end
+                of the process, two seconds.
+        """
+        if self._closed.is_set():
             return True
-        if self._leave_office is not None:
-            self._leave_office()
-        for say in self._last_words:
-            say()
-        self._windows.hand_over_open()
-        if not self._lock.acquire(timeout=_CLOSE_WAIT_S):
-            return False
+        within_s = _CLOSE_WAIT_S if timeout_s is None else timeout_s
+        self._database.hurry(within_s)
+        if not self._closing.acquire(blocking=False):
+            return self._closed.wait(within_s) and not self._exchange.outbox
         try:
-            self._leave()
+            notes.forget()  # first: who instruments again meanwhile notes the same
+            if self._leave_office is not None:
+                self._leave_office()
+            for say in self._last_words:
+                say()
+            self._windows.hand_over_open()
+            self._leave(within_s)
         finally:
-            self._closed = True
             self._windows.hand_over_to(None)
-            self._database.close()
-            notes.forget()
-            self._lock.release()
+            self._closed.set()
         return not self._exchange.outbox
 
     def hasten(self) -> None:
         """Nothing: there is no other thread to hurry."""
 
-    def _leave(self) -> None:
-        if not self._ever_opened and not self._exchange.outbox:
+    def _leave(self, within_s: float) -> None:
+        if not self._lock.acquire(timeout=within_s):
             return
         try:
-            if not self._database.is_open:
-                self._database.open()
-                self._exchange.join()
-            self._exchange.tell(final=True)
-            for lease in (self.lease, self._upkeep):
-                lease.release(self._database)
+            if self._ever_opened or self._exchange.outbox:
+                if not self._database.is_open:
+                    self._database.open()
+                    self._exchange.join()
+                self._exchange.tell(final=True)
+                for lease in (self.lease, self._upkeep):
+                    lease.release(self._database)
         except (sqlite3.Error, OSError, StoreError) as error:
             self._failed(why(error))
+        finally:
+            self._database.close()
+            self._lock.release()

@@ -163,7 +163,9 @@ def prune(database: Database, oldest_ns: int) -> None:
             " AND id NOT IN (SELECT worker FROM leases)",
             (oldest_ns,),
         )
-    database.connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        for _ in range(min(free, _VACUUM_PAGES)):
+            connection.execute("PRAGMA incremental_vacuum(1)")  # sqlite3 takes one step of it, whatever the number
 
 
 def _delete(connection: Connection, which: str, given: tuple[int, ...]) -> int:

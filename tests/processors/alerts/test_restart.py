@@ -49,7 +49,7 @@ class Process:
         """End it without a word; what it was heard to say."""
         assert self._scene is not None
         scene, self._scene = self._scene, None
-        state = scene.evaluator._state
+        state = scene.evaluator._keeper.state
         assert state is not None
         state.close()  # what the kernel does
         return scene.channel.told

@@ -165,3 +165,16 @@ def test_a_row_that_makes_no_sense_costs_itself_alone_and_is_kept(tmp_path: Path
     assert b"'x'" in data
     assert worker.store.stats()["unreadable"] == 1
     assert worker.failures == {}
+
+
+def test_room_that_is_not_needed_is_given_back_to_the_disk(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1, retention_s=3_600.0)
+    for number in range(4_000):
+        host.workers[0].see(call(f"agent {number}"))
+    host.settle()
+    host.wait(2 * 3_600)
+    host.pass_time(130)
+    with closing(sqlite3.connect(host.path)) as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    assert free < pages / 2

@@ -1,0 +1,97 @@
+"""Saves what an evaluator keeps, without holding up who only wants to change a rule or to look.
+
+A state in a store may wait for another process. So it is saved without the evaluator's lock: what is to be saved is
+put together under it, and saved afterwards, by one thread at a time, so that the newest is the last.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from kaizen_processors.forking import begin_anew_in_children
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kaizen_processors.alerts.kept import AlertState
+    from kaizen_processors.clock import Clock
+    from kaizen_processors.fence import Fence
+
+SECTION: Final = "alerts"
+_SAVE_EVERY_NS: Final = 30 * 10**9
+"""While anything stands its age is saved this often, so that a killed process has not to wait for `for` anew."""
+
+
+class Keeper:
+    """The state of one evaluator.
+
+    Args:
+        state: where it is kept; None forgets.
+        make: puts together what is to be saved, under the evaluator's lock; None when nothing may be saved now.
+        clock: what time it is.
+        fence: counts what cannot be saved: it is tried again the next time.
+
+    Attributes:
+        state: where it is kept.
+    """
+
+    def __init__(
+        self,
+        state: AlertState | None,
+        make: Callable[[], dict[str, Any] | None],
+        clock: Clock,
+        fence: Fence,
+    ) -> None:
+        """Save nothing yet."""
+        self.state = state
+        self._make = make
+        self._clock = clock
+        self._fence = fence
+        self._changed = False
+        self._saved_ns: int | None = None
+        self._one_at_a_time = threading.RLock()
+        begin_anew_in_children(self)
+
+    def after_fork_in_child(self) -> None:
+        """Leave the state to the parent."""
+        self._one_at_a_time = threading.RLock()
+        state, self.state = self.state, None
+        if state is not None:
+            state.after_fork_in_child()
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether saving may wait for other processes."""
+        return self.state is not None and self.state.may_wait
+
+    def note(self, *, soon: bool = False) -> None:
+        """Something is to be saved; `soon`: a user's call has changed it, which a file can keep at once."""
+        self._changed = True
+        if soon and not self.may_wait:
+            self.save()
+
+    def save(self, *, aging: bool = False) -> None:
+        """Save what has changed; `aging`: also ages, now and then. Not to be called with the evaluator's lock."""
+        with self._one_at_a_time:
+            state, now_ns = self.state, self._clock.monotonic_ns()
+            aged = aging and (self._saved_ns is None or now_ns - self._saved_ns >= _SAVE_EVERY_NS)
+            if state is None or not (self._changed or aged):
+                return
+            before, self._changed = self._changed, False
+            section = self._make()
+            if section is None:
+                self._changed = before
+                return
+            self._saved_ns = now_ns
+            saved = False
+            with self._fence("alerts.state"):
+                state.save(SECTION, section)
+                saved = True
+            self._changed = self._changed or not saved
+
+    def lay_down(self) -> None:
+        """Let another process have it."""
+        state, self.state = self.state, None
+        if state is not None:
+            state.close()

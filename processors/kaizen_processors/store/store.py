@@ -191,7 +191,8 @@ class Store:
         if not isinstance(error, CorruptStoreError):
             self._tell_once(
                 error.reason,
-                "the store %s cannot be used (%s: %s); going on without it, further failures are only counted",
+                "the store %s cannot be used (%s: %s); going on without it: alerts are judged after a minute, by each"
+                " process for itself; further failures are only counted",
                 self.path,
                 error.reason,
                 error,
@@ -240,11 +241,9 @@ class Store:
         return self._candidate and not self._closed.is_set() and (self.lease.holds() or self._is_alone())
 
     def _is_alone(self) -> bool:
+        # A minute also where it could never be opened: the four workers of a host begin at once.
         since_ns = self._failing_since_ns
-        if since_ns is None:
-            return False
-        never = not self._ever_opened and self._retry_ns is not None
-        return never or self._clock.monotonic_ns() - since_ns >= _ALONE_AFTER_NS
+        return since_ns is not None and self._clock.monotonic_ns() - since_ns >= _ALONE_AFTER_NS
 
     def is_unclaimed(self) -> bool:
         """Whether nobody else has taken over, as far as is known: the lease could not be renewed for a moment."""

@@ -92,6 +92,7 @@ if not child:
     host.settle()
     assert worker.windows.read().sums.model_calls == 1
     assert set(worker.failures) == {"forked"}, worker.failures
+    host.pass_time(61)
     assert worker.store.leads()  # of its own work: nobody else sees it
     worker.store.shutdown()
     os._exit(0)

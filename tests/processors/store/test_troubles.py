@@ -119,10 +119,10 @@ def test_a_place_that_cannot_be_used_costs_one_warning_and_is_tried_again(
     else:
         obstacle.mkdir(parents=True)
     (worker,) = host.workers
-    for _ in range(5):
+    for _ in range(7):
         worker.see(call())
         host.pass_time(10)
-    assert worker.windows.read().sums.model_calls == 5
+    assert worker.windows.read().sums.model_calls == 7
     assert worker.store.leads()  # alone, as without a store
     stats = worker.store.stats()
     assert not stats["open"]
@@ -134,7 +134,7 @@ def test_a_place_that_cannot_be_used_costs_one_warning_and_is_tried_again(
     host.pass_time(12)
     assert worker.store.stats()["open"]
     with host.reader() as reader:
-        assert reader.window(Group(), 300.0).sums.model_calls >= 4
+        assert reader.window(Group(), 300.0).sums.model_calls >= 6
     assert len(warnings(caplog)) == 1
 
 
@@ -275,7 +275,9 @@ def test_a_file_of_something_else_is_not_touched(tmp_path: Path, caplog: pytest.
     before = host.path.read_bytes()
     for worker in host.workers:
         worker.see(call())
-    host.pass_time(30)
+    host.pass_time(59)
+    assert not any(worker.store.leads() for worker in host.workers)  # not all at once
+    host.pass_time(2)
     for worker in host.workers:
         assert set(worker.failures) == {"not_ours"}
         assert worker.windows.read().sums.model_calls == 1

@@ -42,6 +42,8 @@ class Report:
         trend: each period, oldest first.
         by: what `lines` are.
         lines: by agent or model the dearest first, by day the oldest.
+        alerts: those that fired at some time of it, as handlers get them, the first first; `status` is `unknown` where
+            nobody was there to see the end.
         firing: alerts that stand, where the stretch ends now; None where it does not.
     """
 
@@ -55,6 +57,7 @@ class Report:
     trend: list[Line]
     by: By
     lines: list[Line]
+    alerts: list[dict[str, Any]]
     firing: list[dict[str, Any]] | None
 
     @property
@@ -77,6 +80,7 @@ class Report:
             "trend": [{"begins": one.label, **one.as_dict()} for one in self.trend],
             "by": self.by,
             "lines": [{self.by: one.label, **one.as_dict()} for one in self.lines],
+            "alerts": self.alerts,
             "firing": self.firing,
         }
 
@@ -117,8 +121,18 @@ def compile_report(reader: StoreReader, service: str, stretch: Stretch, by: By, 
         trend=periods_of_trend,
         by=by,
         lines=lines if by == "day" else sorted(lines, key=_dearest_first),
+        alerts=_alerts(reader, stretch),
         firing=reader.alerts() if stretch.until_ns >= reader.now_ns() - SLOT_NS else None,
     )
+
+
+def _alerts(reader: StoreReader, of: Stretch) -> list[dict[str, Any]]:
+    stand = {one["id"]: one for one in reader.alerts() if one["starts_at_ns"] < of.until_ns}
+    found = {one["id"]: one for one in reader.alert_history(of.since_ns, of.until_ns)}
+    for alert_id, one in found.items():
+        if one["status"] == "firing" and alert_id not in stand:
+            one["status"] = "unknown"
+    return sorted((found | stand).values(), key=lambda one: (one["starts_at_ns"], one["id"]))
 
 
 def _in_order(rows: Iterable[SlotRow]) -> list[SlotRow]:

@@ -34,6 +34,12 @@ _SHOWN: Final = (
     "cost_usd",
     "quality_average",
 )
+_OF_WORDS: Final = frozenset({"", "alert", "since", "until"})
+"""Headings of columns that stand to the left."""
+
+MOST_ALERTS: Final = 20
+"""Alerts that are listed where people read, the latest; JSON has all."""
+
 _NAMES: Final = {
     "executions": "executions",
     "error_rate": "error rate",
@@ -92,8 +98,11 @@ def _document(
         if left_out > 0:
             lines += ["", f"{left_out:,} more: --format csv, or json, has all."]
     lines += [heading(f"By {report.grain}"), *table(_trend(report, glyphs), glyphs)]
-    if report.firing:
-        lines += [heading("Firing now"), *table(_firing(report), glyphs)]
+    if report.alerts:
+        lines += [heading("Alerts"), *table(_alerts(report), glyphs)]
+        left_out = len(report.alerts) - MOST_ALERTS
+        if left_out > 0:
+            lines += ["", f"{left_out:,} earlier: --format json has all."]
     return "\n".join(lines)
 
 
@@ -145,10 +154,11 @@ def _trend(report: Report, glyphs: Glyphs) -> Rows:
     return rows
 
 
-def _firing(report: Report) -> Rows:
-    rows: Rows = [("severity", "alert", "since", "")]
-    for one in report.firing or ():
-        said = (one["severity"], one["type"], one["starts_at"], one["message"])
+def _alerts(report: Report) -> Rows:
+    rows: Rows = [("severity", "alert", "since", "until", "")]
+    for one in report.alerts[-MOST_ALERTS:]:
+        until = {"firing": "it fires", "unknown": _NOTHING}.get(one["status"]) or _moment(report, one["ends_at_ns"])
+        said = (one["severity"], one["type"], _moment(report, one["starts_at_ns"]), until, one["message"])
         rows.append(tuple(figures.printable(str(text), 200) for text in said))
     return rows
 
@@ -193,14 +203,14 @@ def _text_row(row: Sequence[str], widths: Sequence[int], headings: Sequence[str]
     cells = []
     for at, (cell, width) in enumerate(zip(row, widths, strict=True)):
         space = " " * (width - cell_len(cell))
-        left = at == 0 or headings[at] in {"", "alert", "since"}
+        left = at == 0 or headings[at] in _OF_WORDS
         cells.append(cell + space if left else space + cell)
     return "  ".join(cells).rstrip()
 
 
 def _markdown_table(rows: Rows, _glyphs: Glyphs) -> list[str]:
     headings = rows[0]
-    rule = ["---" if at == 0 or headings[at] in {"", "alert", "since"} else "---:" for at in range(len(headings))]
+    rule = ["---" if at == 0 or headings[at] in _OF_WORDS else "---:" for at in range(len(headings))]
     return [_markdown_row(headings), f"|{'|'.join(rule)}|", *(_markdown_row(row) for row in rows[1:])]
 
 

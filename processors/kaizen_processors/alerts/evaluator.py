@@ -133,6 +133,8 @@ class Evaluator:
     def keep_in(self, state: AlertState) -> None:
         """Keep what stands here from now on."""
         self._keeper.state = state
+        for alert in self.alerts():
+            self._keeper.log(alert)
         self._keeper.note()
         self._keeper.save()
 
@@ -157,6 +159,8 @@ class Evaluator:
                 with self._fence("alerts.sources"):
                     changed += self._take([one for source in self._sources for one in source.raised()], now_ns)
                 due = self._due(now_ns)
+                for alert in changed:
+                    self._keeper.log(alert)
             named = [(one, self._with_executions(one)) for one in due]
             with self._lock:
                 told, self._unsaid = [*self._unsaid, *self._tell_due(named, now_ns)], []
@@ -350,6 +354,7 @@ class Evaluator:
             if self._standings.get(one.key) is not one.standing:
                 continue  # its rule was taken away meanwhile
             one.standing.alert = alert
+            self._keeper.log(alert)  # with its executions
             for name in one.channels:
                 one.standing.told_ns[name] = now_ns
                 told.append(self._post(name, alert))
@@ -449,5 +454,7 @@ class Evaluator:
                 continue
             del self._standings[key]
             if alert is not None:
-                told += self._tell_over(alert.resolved(self._clock.time_ns()), standing)
+                over = alert.resolved(self._clock.time_ns())
+                self._keeper.log(over)
+                told += self._tell_over(over, standing)
         return told

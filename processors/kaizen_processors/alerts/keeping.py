@@ -9,11 +9,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from kaizen_processors.alerts.standing import alert_record
 from kaizen_processors.forking import begin_anew_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kaizen_processors.alerts.alert import Alert
     from kaizen_processors.alerts.kept import AlertState
     from kaizen_processors.clock import Clock
     from kaizen_processors.fence import Fence
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 SECTION: Final = "alerts"
 _SAVE_EVERY_NS: Final = 30 * 10**9
 """While anything stands its age is saved this often, so that a killed process has not to wait for `for` anew."""
+
+_MOST_NEWS: Final = 1_000
+"""Alerts that wait to be written down while nothing can be saved."""
 
 
 class Keeper:
@@ -50,11 +55,13 @@ class Keeper:
         self._fence = fence
         self._changed = False
         self._saved_ns: int | None = None
+        self._news: dict[str, Alert] = {}
         self._one_at_a_time = threading.RLock()
         begin_anew_in_children(self)
 
     def after_fork_in_child(self) -> None:
         """Leave the state to the parent."""
+        self._news = {}
         self._one_at_a_time = threading.RLock()
         state, self.state = self.state, None
         if state is not None:
@@ -64,6 +71,13 @@ class Keeper:
     def may_wait(self) -> bool:
         """Whether saving may wait for other processes."""
         return self.state is not None and self.state.may_wait
+
+    def log(self, alert: Alert) -> None:
+        """Write an alert that began, or is over, down with what is saved next."""
+        if self.state is not None:
+            self._news[alert.id] = alert
+            while len(self._news) > _MOST_NEWS:
+                self._news.pop(next(iter(self._news)), None)
 
     def note(self, *, soon: bool = False) -> None:
         """Something is to be saved; `soon`: a user's call has changed it, which a file can keep at once."""
@@ -84,14 +98,18 @@ class Keeper:
                 self._changed = before
                 return
             self._saved_ns = now_ns
-            saved = False
+            saved, news = False, dict(self._news)
             with self._fence("alerts.state"):
-                state.save(SECTION, section)
+                state.save(SECTION, section, [alert_record(alert) for alert in news.values()])
                 saved = True
             self._changed = self._changed or not saved
+            for alert_id, alert in news.items() if saved else ():
+                if self._news.get(alert_id) is alert:
+                    del self._news[alert_id]
 
     def lay_down(self) -> None:
         """Let another process have it."""
+        self._news = {}
         state, self.state = self.state, None
         if state is not None:
             state.close()

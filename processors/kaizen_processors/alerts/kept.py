@@ -12,7 +12,7 @@ from kaizen_processors.alerts.values import Group
 from kaizen_processors.alerts.vocabulary import MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kaizen_processors.alerts.rules import Rule
     from kaizen_processors.clock import Clock
@@ -83,8 +83,8 @@ class AlertState(Protocol):
         """What was saved last under this name; empty when nothing was."""
         ...
 
-    def save(self, name: str, section: Mapping[str, Any]) -> None:
-        """Replace one section; raises when it cannot be kept."""
+    def save(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Replace one section, and write down which alerts began or are over; raises when it cannot be kept."""
         ...
 
     def close(self) -> None:

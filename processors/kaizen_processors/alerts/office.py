@@ -16,7 +16,7 @@ from kaizen_processors.store.reader import BUDGET_TERMS_SECTION, BUDGETS_SECTION
 from kaizen_processors.store.sections import StoredState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from kaizen_processors.alerts.budgets import BudgetBook
@@ -171,9 +171,9 @@ class _Both:
     def section(self, name: str) -> dict[str, Any]:
         return self._in_store.section(name) or self._file.section(name)
 
-    def save(self, name: str, section: Mapping[str, Any]) -> None:
+    def save(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
         # First where it is checked that nobody else has taken over.
-        self._in_store.save(name, section)
+        self._in_store.save(name, section, news)
         self._file.save(name, section)
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ except ImportError:  # Windows has no flock: there two processes on one file are
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _logger = logging.getLogger("kaizen_otel")
 _VERSION: Final = 1
@@ -57,12 +57,13 @@ class StateFile:
         section = self._sections.get(name)
         return section if isinstance(section, dict) else {}
 
-    def save(self, name: str, section: Mapping[str, Any]) -> None:
-        """Replace one section, durably.
+    def save(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Replace one section, durably. What is over is not kept: `news` is for a store.
 
         Raises:
             OSError: the file could not be written; the old one is as it was.
         """
+        del news
         with self._lock:
             if self._owner is None:
                 return

@@ -10,10 +10,11 @@ from kaizen_processors.store.database import StoreError
 from kaizen_processors.store.history import Period
 from kaizen_processors.store.lease import LeaseState
 from kaizen_processors.store.notes import store_of_pid, stores_of_running
+from kaizen_processors.store.options import StoreOptions
 from kaizen_processors.store.processes import Worker
 from kaizen_processors.store.reader import BudgetStanding, StoreReader
 from kaizen_processors.store.sections import StoredState
-from kaizen_processors.store.store import Store, StoreOptions
+from kaizen_processors.store.store import Store
 
 __all__ = [
     "BudgetStanding",

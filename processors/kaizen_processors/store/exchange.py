@@ -12,8 +12,8 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_processors.shared_spending import Part
+from kaizen_processors.store import alert_log, spent, upkeep
 from kaizen_processors.store import blobs as blob_rows
-from kaizen_processors.store import spent, upkeep
 from kaizen_processors.store.outbox import Outbox
 from kaizen_processors.store.processes import SILENT_NS, own_birth, place, workers_of
 from kaizen_processors.store.purses import Purses
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from kaizen_processors.store.blobs import Fold
     from kaizen_processors.store.database import Database
     from kaizen_processors.store.lease import Lease
+    from kaizen_processors.store.options import StoreOptions
     from kaizen_processors.store.outbox import Waiting
     from kaizen_processors.store.purses import Sums, Telling
-    from kaizen_processors.store.store import StoreOptions
     from kaizen_processors.windows import Windows
 
 HEARTBEAT_NS: Final = 10 * NS
@@ -74,6 +74,7 @@ class Exchange:
         self._lost_to_bound = 0
         self._rebuilt = 0
         self.unreadable = 0
+        self._alerts_lost_to_bound = 0
         self._shift = 0
         self._names = Names()
         self._names_mark = -1
@@ -277,6 +278,8 @@ class Exchange:
         with database.write() as connection:
             unreadable = sum(blob_rows.fold(connection, kind, add, time_ns) for kind, add in folds.items())
             spent.keep_small(connection, time_ns, self._room_for_spending)
+            gone = alert_log.keep_small(connection, oldest_ns, self._options.max_bytes // alert_log.SHARE_OF_ROOM)
+        self._alerts_lost_to_bound += gone
         self.unreadable += unreadable
         if not more:
             self._upkeep_ns = now_ns
@@ -298,6 +301,7 @@ class Exchange:
             "rows_dropped": self.outbox.dropped,
             "rows_lost_to_bound": self._lost_to_bound,
             "rebuilt": self._rebuilt,
+            "alerts_lost_to_bound": self._alerts_lost_to_bound,
             "unreadable": self.unreadable,
             "sums_without_room": self._purses.refused,
         }

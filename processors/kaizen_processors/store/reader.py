@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.money import from_decimal
 from kaizen_processors.shared_spending import SpentKey
-from kaizen_processors.store import blobs, history, spent
+from kaizen_processors.store import alert_log, blobs, history, spent
 from kaizen_processors.store.database import BUSY_S, CorruptStoreError, StoreError, check_whose, why
 from kaizen_processors.store.header import Whose, connect_to_read
 from kaizen_processors.store.lease import LeaseState, lease_of
@@ -175,6 +175,13 @@ class StoreReader:
         """The alerts that fire now, as handlers get them."""
         standing = section_of(self._connection, ALERTS_SECTION).get("standing", ())
         return [one["alert"] for one in standing if one.get("phase") == "firing" and one.get("alert")]
+
+    def alert_history(self, since_ns: int, until_ns: int) -> list[dict[str, Any]]:
+        """The alerts that fired at some time of a stretch, likewise; those that began first first.
+
+        `ends_at` is None where it fires still, and where nobody was there to see its end.
+        """
+        return alert_log.alerts_between(self._connection, since_ns, until_ns)
 
     def budgets(self) -> list[BudgetStanding]:
         """What was spent of each budget in the period that it is now."""

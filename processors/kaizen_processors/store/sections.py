@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from sqlite3 import Connection
 
     from kaizen_processors.store.store import Store
@@ -47,14 +47,14 @@ class StoredState:
         """What was saved last under this name, by whoever held the lease; empty when nothing was."""
         return {} if self._store is None else self._store.section(name)
 
-    def save(self, name: str, section: Mapping[str, Any]) -> None:
-        """Replace one section.
+    def save(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Replace one section, and write down which alerts began or are over.
 
         Raises:
             StoreError: another process holds the lease, or the store cannot be written to.
         """
         if self._store is not None:
-            self._store.save_section(name, section)
+            self._store.save_section(name, section, news)
 
     def close(self) -> None:
         """Save no more."""

@@ -10,25 +10,24 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-import time
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.forking import begin_anew_in_children, keep_still_for_forks
-from kaizen_processors.store import blobs, notes
+from kaizen_processors.store import alert_log, blobs, notes
+from kaizen_processors.store.apart import apart
 from kaizen_processors.store.database import BUSY_S, CorruptStoreError, Database, StoreError, why
 from kaizen_processors.store.exchange import Exchange
-from kaizen_processors.store.lease import LEASE_S, Lease
+from kaizen_processors.store.lease import Lease
+from kaizen_processors.store.options import DEFAULT_RETENTION_S, StoreOptions
 from kaizen_processors.store.sections import save_section, section_of
 from kaizen_processors.windows import NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from kaizen_processors.clock import Clock
     from kaizen_processors.shared_spending import Purse, SpentKey
     from kaizen_processors.store.blobs import Fold
     from kaizen_processors.store.processes import Worker
@@ -36,35 +35,12 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("kaizen_otel")
 
-DEFAULT_RETENTION_S: Final = 7 * 86_400.0
-DEFAULT_MAX_BYTES: Final = 256 << 20
-
 _RETRY_NS: Final = 10 * NS
 _ALONE_AFTER_NS: Final = 60 * NS
 _FORK_WAIT_S: Final = BUSY_S + 1.0
 """Longer than a beat takes that waits for another process."""
 
 _CLOSE_WAIT_S: Final = 2.0
-_LOOK_S: Final = 0.02
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreOptions:
-    """How a store is kept.
-
-    Attributes:
-        retention_s: how long history is kept.
-        max_bytes: how big the file may be; beyond it the oldest goes.
-        lease_s: how long the lease lasts without being renewed.
-        busy_s: how long one statement waits for another process's transaction.
-        clock: what time it is. Its monotonic reading must be one that all processes of the host share.
-    """
-
-    retention_s: float = DEFAULT_RETENTION_S
-    max_bytes: int = DEFAULT_MAX_BYTES
-    lease_s: float = LEASE_S
-    busy_s: float = BUSY_S
-    clock: Clock = SYSTEM_CLOCK
 
 
 class Store:
@@ -264,31 +240,33 @@ class Store:
         """Add up what these budgets count no more, unless others have taken their place."""
         self._exchange.stop_sharing(purse)
 
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise why(error) from error
+
     def section(self, name: str) -> dict[str, Any]:
         """What was saved last under a name, by whoever held the lease.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        with self._lock:
-            try:
-                return section_of(self._database.connection, name)
-            except sqlite3.Error as error:
-                raise why(error) from error
+        with self._asking():
+            return section_of(self._database.connection, name)
 
-    def save_section(self, name: str, section: Mapping[str, Any]) -> None:
-        """Replace a section.
+    def save_section(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Replace a section, and write down at once which alerts began or are over: `news`.
 
         Raises:
             StoreError: another process holds the lease, or the store cannot be written to.
         """
-        with self._lock:
-            try:
-                with self._database.write() as connection:
-                    self.lease.check(connection)
-                    save_section(connection, name, section, self._clock.time_ns())
-            except sqlite3.Error as error:
-                raise why(error) from error
+        with self._asking(), self._database.write() as connection:
+            self.lease.check(connection)
+            save_section(connection, name, section, self._clock.time_ns())
+            alert_log.record(connection, news)
 
     def bring_in(self, alone: Mapping[SpentKey, int], name: str, section: Mapping[str, Any]) -> None:
         """Add what was spent before there was a store, and note it in a section: only where that is not there yet.
@@ -296,15 +274,11 @@ class Store:
         Raises:
             StoreError: another process holds the lease, or the store cannot be written to.
         """
-        with self._lock:
-            try:
-                with self._database.write() as connection:
-                    self.lease.check(connection)
-                    if not section_of(connection, name):
-                        self._exchange.bring_in(connection, alone)
-                        save_section(connection, name, section, self._clock.time_ns())
-            except sqlite3.Error as error:
-                raise why(error) from error
+        with self._asking(), self._database.write() as connection:
+            self.lease.check(connection)
+            if not section_of(connection, name):
+                self._exchange.bring_in(connection, alone)
+                save_section(connection, name, section, self._clock.time_ns())
 
     def put_blob(self, kind: str, data: bytes) -> None:
         """Keep something of this worker's for others to read, from the next beat on. May be called from any thread."""
@@ -316,14 +290,11 @@ class Store:
         Raises:
             StoreError: it cannot be written; what was kept of this kind stays.
         """
-        with self._lock:
+        with self._asking():
             if not self._exchange.worker:
                 raise StoreError("closed", "this process has not joined the store yet")
-            try:
-                with self._database.write() as connection:
-                    blobs.put(connection, self._exchange.worker, kind, data, self._clock.time_ns())
-            except sqlite3.Error as error:
-                raise why(error) from error
+            with self._database.write() as connection:
+                blobs.put(connection, self._exchange.worker, kind, data, self._clock.time_ns())
             self._exchange.blobs.pop(kind, None)  # what was to be written with the next beat is older
 
     def before_the_end(self, say: Callable[[], object]) -> None:
@@ -344,12 +315,8 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        with self._lock:
-            try:
-                with self._database.read() as connection:
-                    return blobs.blobs_of(connection, kind), blobs.retired_of(connection, kind)
-            except sqlite3.Error as error:
-                raise why(error) from error
+        with self._asking(), self._database.read() as connection:
+            return blobs.blobs_of(connection, kind), blobs.retired_of(connection, kind)
 
     @property
     def own_workers(self) -> tuple[int, ...]:
@@ -380,24 +347,7 @@ class Store:
         The caller waits as long as it gets on, and not while another process holds the file: it is done afterwards.
         An interrupt of the caller interrupts nothing of it.
         """
-        done = threading.Event()
-
-        def run() -> None:
-            try:
-                work()
-            finally:
-                done.set()
-
-        try:
-            threading.Thread(target=run, name="kaizen-otel-store", daemon=True).start()
-        except RuntimeError:  # no thread can be started any more: the process ends
-            work()
-            return True
-        deadline_s = time.monotonic() + timeout_s
-        while not done.wait(min(_LOOK_S, max(deadline_s - time.monotonic(), 0.0))):
-            if self._database.held_up or time.monotonic() >= deadline_s:
-                return False
-        return True
+        return apart(work, timeout_s, lambda: self._database.held_up)
 
     def flush(self, *, final: bool = False) -> bool:
         """Tell now what was counted, with `final` in the open slot, too; whether all of it is in the store."""

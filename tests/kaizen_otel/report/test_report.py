@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import random
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -15,9 +17,12 @@ import pytest
 from kaizen_otel.report import writing
 from kaizen_otel.report.compiling import By, Report, compile_report
 from kaizen_otel.report.stretches import Stretch, stretch
+from kaizen_processors.alerts.alert import Alert
+from kaizen_processors.alerts.standing import alert_record
 from kaizen_processors.export.figures import ASCII, UNICODE
 from kaizen_processors.money import to_float
 from kaizen_processors.pricing.price import Price
+from kaizen_processors.store import alert_log
 from tests.processors.store.host import NS, Host
 from tests.processors.windows.records import CENT, call, execution
 
@@ -256,3 +261,67 @@ def test_only_the_dearest_are_listed_and_the_others_counted(tmp_path: Path) -> N
     assert sum(line.startswith("agent-") for line in text.splitlines()) == 10
     assert "4 more: --format csv, or json, has all." in text
     assert len(found.as_dict()["lines"]) == 14
+
+
+def raised(name: str, began_ns: int) -> Alert:
+    return Alert(
+        type=name,
+        severity="warning",
+        measure="error_rate",
+        message="error rate: 50% | of all",
+        value=0.5,
+        threshold=0.1,
+        status="firing",
+        labels={"alertname": name},
+        starts_at_ns=began_ns,
+    )
+
+
+def test_alerts_of_its_time_are_listed_those_that_are_over_among_them(tmp_path: Path) -> None:
+    counted = Counted(Host(tmp_path, 1))
+    host = counted.host
+    host.workers[0].tick()
+    host.wait(86_400.0)
+    counted.run("ann", "m")
+    host.settle()
+    now_ns = host.clock.time_ns()
+    before, over, unseen, fires = (
+        raised(name, now_ns - minutes * 60 * NS)
+        for name, minutes in (("before", 50), ("over", 20), ("unseen", 4), ("fires", 3))
+    )
+    alerts = [before.resolved(now_ns - 45 * 60 * NS), over.resolved(now_ns - 9 * 60 * NS), unseen]
+    with closing(sqlite3.connect(host.path)) as connection, connection:
+        alert_log.record(connection, map(alert_record, alerts))
+    standing = [{"phase": "firing", "alert": alert_record(fires)}]
+    host.workers[0].store.save_section("alerts", {"standing": standing})
+
+    found = report(host, "10m")
+    assert [(one["type"], one["status"]) for one in json.loads(writing.as_json(found))["alerts"]] == [
+        ("over", "resolved"),
+        ("unseen", "unknown"),
+        ("fires", "firing"),
+    ]
+    listed = writing.as_text(found, UNICODE).split("Alerts\n")[1].splitlines()
+    assert listed == [
+        "severity  alert   since             until",
+        "─" * 78,
+        "warning   over    2026-01-01 23:40  2026-01-01 23:51  error rate: 50% | of all",
+        "warning   unseen  2026-01-01 23:56  -                 error rate: 50% | of all",
+        "warning   fires   2026-01-01 23:57  it fires          error rate: 50% | of all",
+    ]
+    assert [line.count(" | ") for line in writing.as_markdown(found).splitlines() if " over " in line] == [4]
+    assert report(host, "2d", "30m").alerts[0]["type"] == "before"
+    assert len(report(host, "2d", "30m").alerts) == 1
+
+
+def test_of_many_alerts_the_latest_are_listed_and_the_others_counted(tmp_path: Path) -> None:
+    counted = Counted(Host(tmp_path, 1))
+    counted.run("ann", "m")
+    counted.host.settle()
+    now_ns = counted.host.clock.time_ns()
+    with closing(sqlite3.connect(counted.host.path)) as connection, connection:
+        many = [raised(f"rule_{number:02}", now_ns - (60 - number) * NS).resolved(now_ns) for number in range(23)]
+        alert_log.record(connection, map(alert_record, many))
+    text = writing.as_text(report(counted.host, "15m"), UNICODE)
+    assert next(line.split()[1] for line in text.splitlines() if line.startswith("warning")) == "rule_03"
+    assert text.endswith("3 earlier: --format json has all.")

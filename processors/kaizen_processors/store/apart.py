@@ -1,0 +1,34 @@
+"""Work that may have to wait for another process, on a thread of its own: the caller does not wait for that."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LOOK_S: Final = 0.02
+
+
+def apart(work: Callable[[], object], timeout_s: float, is_held_up: Callable[[], bool]) -> bool:
+    """Do it, and wait for it, but neither longer than `timeout_s` nor while it is held up; whether it is done."""
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            done.set()
+
+    try:
+        threading.Thread(target=run, name="kaizen-otel-store", daemon=True).start()
+    except RuntimeError:  # no thread can be started any more: the process ends
+        work()
+        return True
+    deadline_s = time.monotonic() + timeout_s
+    while not done.wait(min(_LOOK_S, max(deadline_s - time.monotonic(), 0.0))):
+        if is_held_up() or time.monotonic() >= deadline_s:
+            return False
+    return True

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from benchmarks import scenes
+from benchmarks import scenes, shared_store
 from benchmarks.harness import Case, Line, Table, Timings, measure, write_between_markers
 from benchmarks.overhead import BARE_SPAN, BUDGETED_SPAN_US, surroundings
 from benchmarks.parts import FOREIGN_SPAN, USAGE
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from benchmarks.scenes import Work
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
-KEYS = 2_000
+KEYS = shared_store.KEYS
 MS = 1_000
 _DAY_PART_S = 20 * 3_600
 """Hours that the memory test passes through: less than a day, so that every execution is still there to be counted."""
@@ -47,11 +47,17 @@ LINES = [
     Line("a model call handed over: pipeline, windows", "call", budget=2),
     Line("a model call parsed from another library's span: ledger, price, pipeline, windows", "foreign call", budget=4),
     Line(f"the longest tick of five minutes, {KEYS:,} keys all at work", "tick", budget=200 * MS),
+    Line("… with a store: what closed is written, older rows are rolled up", "tick with a store"),
+    Line("… and what another worker wrote, as many rows, is read", "tick of two workers"),
     Line("a snapshot of one agent, five minutes", "snapshot", budget=1 * MS),
     Line("a snapshot of one agent, 24 hours", "snapshot of the day", budget=1 * MS),
     Line(f"a snapshot of all {KEYS:,} keys together, five minutes", "snapshot of all"),
     Line("one condition of one agent, five minutes: error_rate", "error_rate"),
     Line("one condition of one agent, five minutes: p95_latency", "p95_latency"),
+    Line(f"4 rules of each of {KEYS:,} agents judged, none fires", "judged"),
+    Line("… with a store, by the worker that takes over", "judged with a store"),
+    Line(f"… {shared_store.FAILING} alerts begin, each with its worst executions", "alerts"),
+    Line("… with a store: those of two workers, and the alerts are kept", "alerts with a store"),
     Line(f"{len(CONDITIONS)} conditions of each of {KEYS:,} keys, five minutes: what rules may cost a tick", "rules"),
 ]
 
@@ -193,6 +199,12 @@ def run(rounds: int) -> tuple[Table, Timings]:
     clock, windows = busy_windows(20)
     timings = measure([*handing_over(), *reading(clock, windows)], rounds)
     timings.of["tick"] = list(ticking(min(rounds, 10), clock, windows))
+    few = min(rounds, 5)
+    timings.of["tick with a store"] = shared_store.longest_ticks(few, 1)
+    timings.of["tick of two workers"] = shared_store.longest_ticks(few, 2)
+    for name, firing in (("judged", False), ("alerts", True)):
+        timings.of[name] = shared_store.judgements(few, firing=firing, with_store=False)
+        timings.of[f"{name} with a store"] = shared_store.judgements(few, firing=firing, with_store=True)
     return Table("Windows", LINES, BARE_SPAN, BUDGETED_SPAN_US), timings
 
 
@@ -259,19 +271,21 @@ class _Slots:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25, help="turns of each case")
-    parser.add_argument("--executions", type=int, default=10_000_000, help="executions of the memory test")
+    parser.add_argument("--executions", type=int, default=10_000_000, help="executions of the memory test; 0: none")
     parser.add_argument("--keys", type=int, default=100_000, help="distinct agents of the memory test")
     parser.add_argument("--write", action="store_true", help=f"put the tables into {DOCUMENT.name}")
     options = parser.parse_args()
     logging.disable(logging.ERROR)
 
-    held = memory(options.executions, options.keys)  # first: what others let go of would be used again
+    # First: what others let go of would be used again.
+    held = memory(options.executions, options.keys) if options.executions else ""
     table, timings = run(options.rounds)
     text = table.markdown(timings) + "\n\n" + surroundings(options.rounds, "cpu")
     print(f"{text}\n\n{held}")
     if options.write:
         write_between_markers(DOCUMENT, "pipeline", text)
-        write_between_markers(DOCUMENT, "pipeline-memory", held)
+        if held:
+            write_between_markers(DOCUMENT, "pipeline-memory", held)
 
 
 if __name__ == "__main__":

@@ -359,9 +359,13 @@ class Telemetry:
             rules = self._rules
             told = self.performance.beside_store(lambda: rules.flush(left_s()), left_s()) and told
         if self.performance.store is not None:
-            self.host.tell()
-            self.performance.beside_store(self.performance.store.flush, min(left_s(), STORE_S))
+            self.performance.beside_store(self._tell_store, min(left_s(), STORE_S))
         return self.providers.flush(left_s()) and judged and written and told
+
+    def _tell_store(self) -> None:
+        self.host.tell()
+        if self.performance.store is not None:
+            self.performance.store.flush()
 
     def _judge_a_last_time(self, timeout_s: float) -> None:
         """At the interpreter's exit: a run that is shorter than a tick may be too dear all the same."""

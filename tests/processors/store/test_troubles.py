@@ -26,6 +26,8 @@ from tests.processors.windows.records import call
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.processors.store.host import Worker
+
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -454,6 +456,40 @@ def test_after_a_minute_without_its_store_each_judges_for_itself(held: tuple[Hos
     other.execute("ROLLBACK")
     host.pass_time(10)
     assert [one.store.leads() for one in host.workers].count(True) == 1
+
+
+def leaving(worker: Worker) -> threading.Thread:
+    """A thread that ends it, and waits for somebody else."""
+    thread = threading.Thread(target=worker.store.shutdown, args=(3_600.0,), daemon=True)
+    thread.start()
+    for _ in range(3_000):
+        if worker.store._database.held_up:
+            return thread
+        threading.Event().wait(0.01)
+    raise AssertionError("it does not wait")
+
+
+def test_who_leaves_while_another_process_holds_the_store_is_told_later_or_at_the_end_not_at_all(
+    held: tuple[Host, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, other = held
+    first, second = host.workers
+    threads = []
+    for worker in host.workers:
+        worker.see(call())
+        threads.append(leaving(worker))
+    monkeypatch.setattr("kaizen_processors.store.store._CLOSE_WAIT_S", 0.05)
+    assert not first.store.shutdown()  # as at the end of the process: it does not wait for an hour
+    threads[0].join(30.0)
+    assert not threads[0].is_alive()
+    assert (first.failures, first.store.stats()["rows_waiting"]) == ({"locked": 1}, 1)
+    other.execute("ROLLBACK")
+    threads[1].join(30.0)
+    assert not threads[1].is_alive()
+    assert second.store.shutdown()
+    with host.reader() as reader:
+        assert reader.window().sums.model_calls == 1
+        assert [one.ended_ns is None for one in reader.workers()] == [True, False]
 
 
 def test_rows_that_make_no_sense_are_left_out(tmp_path: Path) -> None:

@@ -59,12 +59,11 @@ class Account:
         known, told = self.settled
         return known + self.own - told
 
-    def spend(self, units: int) -> None:
-        """Count money that this process spends."""
+    def spend_untold(self, units: int) -> None:
+        """Count money that this process spends and a store is told of elsewhere."""
+        known, told = self.settled
         self.own += units
-        if self.over:
-            known, told = self.settled
-            self.settled = known + units, told + units
+        self.settled = known + units, told + units
 
     def to_record(self) -> list[Any]:
         """What has to be kept of it."""

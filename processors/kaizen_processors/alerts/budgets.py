@@ -113,10 +113,9 @@ class BudgetBook:
                 if key or (key is not None and budget.per == "all"):
                     account = self._account(budget, key, at_ns)
                     if account is None or account.over:
-                        self._over_limit_units += cost_units
-                        self._account_of_all(budget, "", at_ns).own += cost_units
-                    if account is not None:
-                        account.spend(cost_units)
+                        self._spend_without_room(budget, account, at_ns, cost_units)
+                    else:
+                        account.own += cost_units
             self._changes += 1
 
     def spent_units(self, name: str, key: str = "") -> int:
@@ -268,6 +267,13 @@ class BudgetBook:
                 "over_limit_units": self._over_limit_units,
                 "unreadable": self._unreadable,
             }
+
+    def _spend_without_room(self, budget: Budget, account: Account | None, at_ns: int, cost_units: int) -> None:
+        """Count it with others of its kind, and for itself where it is judged by what this process spends."""
+        self._over_limit_units += cost_units
+        self._account_of_all(budget, "", at_ns).own += cost_units
+        if account is not None:
+            account.spend_untold(cost_units)
 
     def _account(self, budget: Budget, key: str, at_ns: int) -> Account | None:
         if key not in self._accounts[budget.name]:

@@ -75,6 +75,7 @@ class Keeper:
     def log(self, alert: Alert) -> None:
         """Write an alert that began, or is over, down with what is saved next."""
         if self.state is not None:
+            self._changed = True
             self._news[alert.id] = alert
             while len(self._news) > _MOST_NEWS:
                 self._news.pop(next(iter(self._news)), None)

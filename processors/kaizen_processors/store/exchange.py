@@ -99,6 +99,11 @@ class Exchange:
         self._with_slots[kind] = make
 
     @property
+    def sums_without_room(self) -> int:
+        """How often there was none for the sum of an agent, a user or a session."""
+        return self._purses.refused
+
+    @property
     def own(self) -> tuple[int, ...]:
         """All numbers that this process ever had in this file."""
         return tuple(self._own)
@@ -303,7 +308,7 @@ class Exchange:
             "rebuilt": self._rebuilt,
             "alerts_lost_to_bound": self._alerts_lost_to_bound,
             "unreadable": self.unreadable,
-            "sums_without_room": self._purses.refused,
+            "sums_without_room": self.sums_without_room,
         }
 
 

@@ -138,16 +138,19 @@ class Store:
             self._exchange.learn()
             if self._upkeep.holds():
                 self._exchange.keep_up(self._folds)
-                if self._exchange.unreadable:
-                    self._tell_once(
-                        "unreadable",
-                        "something in the store %s makes no sense; it is kept in its table `unreadable`",
-                        self.path,
-                    )
+            self._tell_of_losses()
         except sqlite3.Error as error:
             raise why(error) from error
         self._ever_opened = True
         self._retry_ns = self._failing_since_ns = None
+
+    def _tell_of_losses(self) -> None:
+        if self._exchange.unreadable:
+            told = "something in the store %s makes no sense; it is kept in its table `unreadable`"
+            self._tell_once("unreadable", told, self.path)
+        if self._exchange.sums_without_room:
+            told = "the store %s has no room for the sums of further sessions, users or agents: they count together"
+            self._tell_once("room", told, self.path)
 
     def _note(self) -> None:
         try:

@@ -46,7 +46,9 @@ def standings(host: Host, worker: Worker, book: BudgetBook) -> tuple[int, int]:
         return sum(one.spent_units for one in found), found[0].without_room_units
 
 
-def test_sessions_beyond_the_room_crowd_nothing_out_and_every_unit_is_somewhere(tmp_path: Path) -> None:
+def test_sessions_beyond_the_room_crowd_nothing_out_and_every_unit_is_somewhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     host = Host(tmp_path, 2, max_bytes=ROOM)
     first, second = host.workers
     books = [book_of(host, worker, SESSIONS, max_keys=100_000) for worker in host.workers]
@@ -68,6 +70,7 @@ def test_sessions_beyond_the_room_crowd_nothing_out_and_every_unit_is_somewhere(
     assert first.store.stats()["sums_without_room"] + second.store.stats()["sums_without_room"] > 20_000
     assert {book.spent_units("sessions", "session-0") for book in books} == {5}  # of both
     assert books[1].spent_units("sessions", "session-29999") == 5  # of this process: three, and two since
+    assert [record.getMessage().split(":")[-1] for record in caplog.records] == [" they count together"] * 2
     newcomer = host.start()
     newcomer.tick()
     assert newcomer.windows.read(Group(), 300.0).sums.model_calls == 1

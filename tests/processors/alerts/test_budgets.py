@@ -179,6 +179,14 @@ def test_a_state_that_makes_no_sense_counts_nothing(tmp_path: Path, section: dic
     state.close()
 
 
+def test_a_state_that_says_budgets_by_their_names_alone_is_read(tmp_path: Path) -> None:
+    state = StateFile(tmp_path / "alerts.json")
+    state.save("budgets", {"money": {"": {str(START_NS): [5, 80, {"80": START_NS}]}}})
+    book = BudgetBook([budget()], state=state, clock=HandClock())
+    assert book.spent_units("money") == 5
+    state.close()
+
+
 def test_a_late_amount_goes_into_the_period_it_was_spent_in() -> None:
     spending = Money(budget())
     spending.clock.advance(3_600.0)

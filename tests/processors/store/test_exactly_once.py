@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import sys
+import threading
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +132,27 @@ def test_an_interrupt_at_any_line_counts_nothing_twice_and_loses_nothing(tmp_pat
     with host.reader() as reader:
         assert reader.window(Group(), 86_400.0).sums.model_calls == told
     assert worker.windows.read(Group(), 86_400.0).sums.model_calls == told
+
+
+def test_an_interrupt_of_a_flush_interrupts_nothing_of_what_it_waits_for(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    host.settle()
+    (worker,) = host.workers
+    worker.see(call())
+    interrupted, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupted.wait(30.0)
+        worker.store.flush(final=True)
+        done.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        worker.store.apart(work, 30.0)
+    interrupted.set()
+    assert done.wait(30.0)
+    with host.reader() as reader:
+        assert reader.window().sums.model_calls == 1
 
 
 @pytest.mark.parametrize("step_s", [3_600.0, -3_600.0])

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 _LOOK_S: Final = 0.02
 
 
-def apart(work: Callable[[], object], timeout_s: float, is_held_up: Callable[[], bool]) -> bool:
-    """Do it, and wait for it, but neither longer than `timeout_s` nor while it is held up; whether it is done."""
+def apart(
+    work: Callable[[], object], timeout_s: float, is_held_up: Callable[[], bool], hurry: Callable[[], object]
+) -> bool:
+    """Do it, and wait for it, but neither longer than `timeout_s` nor while it is held up; whether it is done.
+
+    Where no thread can be started any more, because the interpreter ends, it is done here, after `hurry`.
+    """
     done = threading.Event()
 
     def run() -> None:
@@ -24,7 +29,8 @@ def apart(work: Callable[[], object], timeout_s: float, is_held_up: Callable[[],
 
     try:
         threading.Thread(target=run, name="kaizen-otel-store", daemon=True).start()
-    except RuntimeError:  # no thread can be started any more: the process ends
+    except RuntimeError:
+        hurry()
         work()
         return True
     deadline_s = time.monotonic() + timeout_s

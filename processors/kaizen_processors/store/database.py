@@ -204,8 +204,12 @@ class Database:
             self.held_up = False
 
     def hurry(self, within_s: float) -> None:
-        """Wait for other processes until so many seconds from now, for all that comes: it is the end."""
-        self._until_s = time.monotonic() + within_s
+        """Wait for other processes until so many seconds from now, for all that comes: it is the end.
+
+        What was said before is only ever shortened.
+        """
+        until_s = time.monotonic() + within_s
+        self._until_s = until_s if self._until_s is None else min(self._until_s, until_s)
 
     def _is_too_long(self, since_s: float) -> bool:
         until_s = since_s + self._busy_s if self._until_s is None else self._until_s

@@ -350,7 +350,8 @@ class Store:
         The caller waits as long as it gets on, and not while another process holds the file: it is done afterwards.
         An interrupt of the caller interrupts nothing of it.
         """
-        return apart(work, timeout_s, lambda: self._database.held_up)
+        database = self._database
+        return apart(work, timeout_s, lambda: database.held_up, lambda: database.hurry(_CLOSE_WAIT_S))
 
     def flush(self, *, final: bool = False) -> bool:
         """Tell now what was counted, with `final` in the open slot, too; whether all of it is in the store."""

@@ -492,6 +492,27 @@ def test_who_leaves_while_another_process_holds_the_store_is_told_later_or_at_th
         assert [one.ended_ns is None for one in reader.workers()] == [True, False]
 
 
+def test_where_no_thread_can_be_started_any_more_the_end_is_short_all_the_same(
+    held: tuple[Host, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = held[0].workers[0].store
+    held[0].workers[0].see(call())
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "kaizen-otel-store":
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    monkeypatch.setattr("kaizen_processors.store.store._CLOSE_WAIT_S", 0.05)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    ending = threading.Thread(target=store.apart, args=(lambda: store.shutdown(3_600.0), 30.0), daemon=True)
+    ending.start()
+    ending.join(30.0)
+    assert not ending.is_alive()
+    assert store.stats()["rows_waiting"] == 1
+
+
 def test_rows_that_make_no_sense_are_left_out(tmp_path: Path) -> None:
     host = Host(tmp_path, 1)
     host.workers[0].see(call())

@@ -138,6 +138,11 @@ class Exchange:
 
         Whatever interrupts it, and whether or not the transaction was committed: to call it again counts nothing twice.
         """
+        if self._purses.is_pending:  # as it was told then; afterwards what was spent since
+            self._tell(final=False)
+        self._tell(final=final)
+
+    def _tell(self, *, final: bool) -> None:
         self._notice_steps()
         now_ns = self._clock.monotonic_ns()
         if self.outbox or final:

@@ -64,6 +64,11 @@ class Purses:
         if self._current is not None:
             self._current.retell()
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether nobody has heard that what was told last arrived."""
+        return self._telling is not None
+
     def telling(self) -> Telling | None:
         """What is to be told: what was told last, as long as nobody heard that it arrived."""
         if self._telling is None:

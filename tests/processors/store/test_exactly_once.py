@@ -175,3 +175,23 @@ def test_a_clock_that_is_set_while_rows_wait_moves_none_of_them(tmp_path: Path, 
     assert [one.windows.read(Group(), 300.0).sums.model_calls for one in host.workers] == [4, 4, 4]
     with host.reader() as reader:
         assert reader.window(Group(), 300.0).sums.model_calls == 4
+
+
+def test_what_was_spent_after_a_telling_that_failed_is_told_at_the_end_too(tmp_path: Path) -> None:
+    host = Host(tmp_path, busy_s=0.01)
+    worker, book = host.start(), BudgetBook([BUDGET], clock=host.clock)
+    book.share()
+    worker.store.share_spending(book)
+    worker.tick()
+    with closing(sqlite3.connect(host.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        book.spend(5)
+        worker.tick()
+        book.spend(7)
+        other.execute("ROLLBACK")
+    worker.store.shutdown()
+    newcomer, later = host.start(), BudgetBook([BUDGET], clock=host.clock)
+    newcomer.store.share_spending(later)
+    newcomer.tick()
+    assert worker.failures == {"locked": 1}
+    assert later.spent_units("all") == 12

@@ -229,14 +229,20 @@ class Windows(Observer):
             pending, self._pending = self._pending, []
         self._rolling = True
         try:
-            for number, cells in pending:
-                if self._outlet is not None:
-                    self._outlet.take(number, cells)
-                self._tiers.close(number, cells)
+            while pending:
+                number, cells = pending.pop(0)
+                try:
+                    if self._outlet is not None:
+                        self._outlet.take(number, cells)
+                finally:
+                    self._tiers.close(number, cells)
             self._tiers.advance(now_slot)
             with self._lock:
                 self._keys.forget_old(now_slot)
         finally:
+            if pending:  # interrupted: the next reader goes on; the slot in its middle is not handed over twice
+                with self._lock:
+                    self._pending[:0] = pending
             self._rolling = False
         return now_slot
 

@@ -321,3 +321,31 @@ def test_sums_are_read_back_from_their_bytes(one: WindowSums, other: WindowSums)
     both.add(packed)
     one.merge(other)
     assert both == one
+
+
+class Interrupted:
+    """An outlet whose taking of its second slot is interrupted, as by Ctrl+C."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    def take(self, number: int, _: object) -> None:
+        self.taken.append(number)
+        if len(self.taken) == 2:
+            raise KeyboardInterrupt
+
+    def waiting(self) -> tuple[()]:
+        return ()
+
+
+def test_an_interrupt_while_slots_are_handed_over_costs_no_sums_and_hands_none_over_twice() -> None:
+    watched, outlet = Watched(), Interrupted()
+    watched.windows.hand_over_to(outlet)
+    for _ in range(4):
+        watched.see(call())
+        watched.wait(10)
+    with pytest.raises(KeyboardInterrupt):
+        watched.windows.read()
+    assert watched.windows.read().sums.model_calls == 4
+    assert outlet.taken == sorted(set(outlet.taken))
+    assert len(outlet.taken) == 4

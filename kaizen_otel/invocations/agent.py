@@ -10,9 +10,9 @@ from kaizen_otel.invocations.scope import ExecutionScope, evaluator_above, note_
 from kaizen_otel.invocations.values import mapping
 from kaizen_otel.invocations.workflow import WorkflowInvocation
 from kaizen_otel.settings import MonitoringLevel
-from kaizen_processors.execution import MULTIPLE_MODELS, NO_MODEL, ExecutionRecord
+from kaizen_processors.execution import MULTIPLE_MODELS, NO_MODEL, UNKNOWN_MODEL, ExecutionRecord
 from kaizen_processors.ledger import Tally
-from kaizen_semconv.attributes import KaizenExecutionStatus
+from kaizen_semconv.attributes import KaizenExecutionStatus, KaizenUsageMissingReason
 
 if TYPE_CHECKING:
     from kaizen_otel.invocations.call import CallInvocation
@@ -108,6 +108,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         "status",
         "total",
         "total_sums",
+        "unseen",
         "workflow_failure",
     )
 
@@ -140,6 +141,7 @@ class AgentInvocation(Invocation, ExecutionScope):
         self.business: dict[str, float] = {}
         self.node_key = request.node_key
         self.providers: set[str] = set()
+        self.unseen: str | None = None
         self.late_calls = 0
         self.own_sums: TallySnapshot | None = None
         self.total_sums: TallySnapshot | None = None
@@ -183,6 +185,12 @@ class AgentInvocation(Invocation, ExecutionScope):
     def failed_with(self, error_type: str, message: str = "") -> None:
         """Note an error that Kaizen returned instead of raising."""
         self.failed(error_type, message)
+
+    def asks_unseen(self, provider: str, model: str | None) -> None:
+        """Note that what this run asks of a model is not seen: neither how often, nor with how many tokens."""
+        self.unseen = KaizenUsageMissingReason.USAGE.value
+        self.providers.add(provider)
+        self.telemetry.ledger.add_unseen(model or UNKNOWN_MODEL, self.unseen, self.tallies)
 
     def call_finished(self, call: CallInvocation) -> None:
         """A model call of this execution ended; a successful one clears the failure before it (a retry)."""

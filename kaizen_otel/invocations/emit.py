@@ -170,6 +170,8 @@ class Emitter(McpEmitter, TaskEmitter):
             attributes[g.GEN_AI_REQUEST_MODEL] = own.models[0]
         if self.version == DEFAULT_VERSION and len(agent.providers) == 1:
             attributes[g.GEN_AI_PROVIDER_NAME] = next(iter(agent.providers))
+        if agent.unseen is not None:
+            attributes[k.KAIZEN_USAGE_MISSING_REASON] = agent.unseen
         if agent.late_calls:
             attributes[k.KAIZEN_EXECUTION_LATE_CALLS] = agent.late_calls
         if agent.quality_score is not None:

@@ -38,6 +38,9 @@ ABANDONED = "abandoned"
 STATUS_BY_CLASS = {"RateLimited": 429}
 """Kaizen's errors that stand for one HTTP status but do not carry it."""
 
+GOOGLE_ERRORS = "google.genai.errors"
+"""Google's SDK calls the status `code`, which with others may be anything."""
+
 _cause_of = BaseException.__dict__["__cause__"].__get__
 _context_of = BaseException.__dict__["__context__"].__get__
 _context_suppressed = BaseException.__dict__["__suppress_context__"].__get__
@@ -150,7 +153,7 @@ def http_status_of(error: BaseException) -> int | None:
     if by_class is not None:
         return by_class
     fields: dict[str, object] = _fields_of(error)
-    for name in ("status", "status_code"):
+    for name in ("code",) if _module_of(type(error)) == GOOGLE_ERRORS else ("status", "status_code"):
         status = dict.get(fields, name)
         if type(status) is int and _HTTP_ERROR_FLOOR <= status <= _HTTP_ERROR_CEILING:
             return status

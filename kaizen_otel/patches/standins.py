@@ -75,6 +75,18 @@ class SeenStream(wrapt.ObjectProxy):  # type: ignore[type-arg]  # as above
         return SeenIterator(aiter(self.__wrapped__), self._self_see)
 
 
+class SeenEvents(wrapt.ObjectProxy):  # type: ignore[type-arg]  # as above
+    """An SDK's stream: the same, but its items are those of an iterator that reads it."""
+
+    def __init__(self, stream: Any, items: Any) -> None:
+        """Stand in for `stream`."""
+        super().__init__(stream)
+        self._self_items = items
+
+    def __aiter__(self) -> Any:
+        return self._self_items
+
+
 class SeenManager:
     """An SDK's async context manager, whose stream is shown to `see`."""
 

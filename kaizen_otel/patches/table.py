@@ -24,6 +24,7 @@ from kaizen_otel.patches import (
     nodes,
     own_runs,
     provider_classes,
+    runtime_adapters,
     runtimes,
     stores,
     stream_adapters,
@@ -65,6 +66,7 @@ SURFACES = (
     *judges.SURFACES,
     *media_providers.SURFACES,
     *own_runs.SURFACES,
+    *runtime_adapters.SURFACES,
     *agents_context_fix.SURFACES,
     builtin_tracing.SURFACE,
 )

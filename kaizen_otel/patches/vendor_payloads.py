@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.scope import attached_scope
-from kaizen_otel.invocations.values import attribute_of, entry_of
+from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of
 from kaizen_otel.patches import wire_protocols
-from kaizen_otel.patches.llm_client import expects_json, parameters_of
+from kaizen_otel.patches.llm_client import MAX_COLLECTED_CHARS, expects_json, parameters_of
 from kaizen_otel.patches.switch import active
 
 if TYPE_CHECKING:
@@ -74,6 +74,37 @@ def openai(call: CallInvocation, answer: Any) -> None:
             counts[details] = fields_of(attribute_of(usage, details), *_OPENAI_DETAILS)
     wire_protocols.openai(call, payload)
     _mark_read(call)
+
+
+def openai_response(call: CallInvocation, answer: Any) -> None:
+    """A `Response` of the Responses API, which also is in the last event of a stream of it."""
+    items = listed(attribute_of(answer, "output"))
+    calls = [item for item in items if attribute_of(item, "type") == "function_call"]
+    payload = fields_of(answer, "id", "model", "status")
+    usage = attribute_of(answer, "usage")
+    if usage is not None:
+        payload["usage"] = counts = fields_of(usage, "input_tokens", "output_tokens")
+        for details in ("input_tokens_details", "output_tokens_details"):
+            counts[details] = fields_of(attribute_of(usage, details), "cached_tokens", "reasoning_tokens")
+    payload["asks_for_tools"] = bool(calls)
+    payload["incomplete_details"] = fields_of(attribute_of(answer, "incomplete_details"), "reason")
+    payload["error"] = fields_of(attribute_of(answer, "error"), "code", "message")
+    wire_protocols.openai_responses(call, payload)
+    if items and call.telemetry.content.captures:
+        call.output = {
+            "text": _text_in(items),
+            "tool_calls": [
+                {"id": attribute_of(item, "call_id"), **fields_of(item, "name", "arguments")} for item in calls
+            ],
+        }
+    _mark_read(call)
+
+
+def _text_in(items: list[Any]) -> str:
+    """What the messages among the items of a `Response` say."""
+    parts = [part for item in items for part in listed(attribute_of(item, "content"))]
+    said = [bounded_text(attribute_of(part, "text"), MAX_COLLECTED_CHARS) or "" for part in parts]
+    return "".join(said)[:MAX_COLLECTED_CHARS]
 
 
 def anthropic(call: CallInvocation, answer: Any) -> None:

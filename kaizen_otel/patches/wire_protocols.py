@@ -64,6 +64,35 @@ _OPENAI_COMPLETION = (("reasoning_tokens", "reasoning_tokens"), ("audio_tokens",
 """Their names of counts, and ours."""
 
 
+def openai_responses(call: CallInvocation, payload: dict[Any, Any]) -> None:
+    """OpenAI's Responses API. It has a status and no finish reason: the reason is that which a chat would have.
+
+    Kaizen has no wire of its own for it (2.46): its SDK's answers come here by `vendor_payloads`.
+    """
+    _identify(call, payload.get("id"), payload.get("model"))
+    raw = payload.get("usage")
+    if type(raw) is dict:
+        _count(call.usage, raw, _RESPONSES_USAGE)
+        _count(call.usage, raw.get("input_tokens_details"), _RESPONSES_INPUT)
+        _count(call.usage, raw.get("output_tokens_details"), _RESPONSES_OUTPUT)
+    status = bounded_text(payload.get("status"))
+    if status == "completed":
+        call.finish_reasons = ("tool_calls" if payload.get("asks_for_tools") else "stop",)
+    elif status == "incomplete":
+        reason = bounded_text(mapping(payload.get("incomplete_details")).get("reason")) or status
+        call.finish_reasons = (_RESPONSES_REASONS.get(reason, reason),)
+    elif status == "failed":
+        error = mapping(payload.get("error"))
+        call.failed_with(bounded_text(error.get("code")) or status, bounded_text(error.get("message"), 1_024) or "")
+
+
+_RESPONSES_USAGE = (("input_tokens", "input_tokens"), ("output_tokens", "output_tokens"))
+_RESPONSES_INPUT = (("cached_tokens", "cache_read_tokens"),)
+_RESPONSES_OUTPUT = (("reasoning_tokens", "reasoning_tokens"),)
+_RESPONSES_REASONS = {"max_output_tokens": "length"}
+"""The Responses API's names of counts and reasons, and those of chats."""
+
+
 def anthropic(call: CallInvocation, payload: dict[Any, Any]) -> None:
     """Anthropic messages. `input_tokens` excludes the cache there: read and written tokens are added to it.
 

@@ -241,6 +241,15 @@ class Ledger:
                 if model not in tally.models and len(tally.models) < _MODELS_PER_TALLY:
                     tally.models[model] = None
 
+    def add_unseen(self, model: str, reason: str, tallies: Iterable[Tally]) -> None:
+        """Note that what was asked of this model is not seen, so that the cost of these scopes is not all there is."""
+        with self._lock:
+            self._count_missing(model, reason)
+            for tally in tallies:
+                tally.incomplete_calls += 1
+                if len(tally.models) < _MODELS_PER_TALLY:
+                    tally.models[model] = None
+
     def add_tool_call(self, tallies: Iterable[Tally]) -> None:
         """Count one tool call in each of the scopes above it."""
         with self._lock:

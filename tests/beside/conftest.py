@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from openai.resources.chat.completions import AsyncCompletions, Completions
+from openai.resources.responses import AsyncResponses, Responses
 
 from kaizen_otel.demo.model_server import Reply, ReplyUsage, Rule
 from tests.beside.libraries import Application
@@ -33,7 +34,7 @@ def application(kaizen_offline: ModelServer, forgotten_clients: None) -> Iterato
     del forgotten_clients
     usage = ReplyUsage(input_tokens=1_000, output_tokens=100)
     kaizen_offline.script([Rule(replies=Reply(text='{"answer": "fine"}', usage=usage))])
-    before = {owner: vars(owner)["create"] for owner in (Completions, AsyncCompletions)}
+    before = {owner: vars(owner)["create"] for owner in (Completions, AsyncCompletions, AsyncResponses, Responses)}
     yield Application()
     for owner, create in before.items():
         owner.create = create

@@ -43,6 +43,15 @@ def own(vendor: str) -> Any:
         return client.messages.create(model=MODELS[vendor], messages=SAID, max_tokens=64)
 
 
+async def responses(*, streamed: bool) -> Any:
+    """kaizen_agents' Codex adapter: OpenAI's Responses API."""
+    from kaizen.runtime.context import ExecutionContext
+    from kaizen_agents.runtime_adapters.openai_codex import OpenAICodexAdapter
+
+    adapter, task = OpenAICodexAdapter(model="gpt-4o"), ExecutionContext(task="hello", session_id="s1")
+    return [text async for text in adapter.stream(task)] if streamed else await adapter.execute(task)
+
+
 CALLS: dict[str, Callable[[str], Any]] = {"stream": stream, "blocking": blocking}
 
 

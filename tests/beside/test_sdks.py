@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,22 @@ def test_a_call_of_kaizen_counts_once_as_ours_with_their_span_below(
     assert calls == {"Delegate" if call == "stream" else "none": (1, 1_000, 100)}
     (theirs,) = application.theirs
     assert above(application, theirs) == f"chat {scenes.MODELS[LIBRARY.vendor]}"
+    assert len(application.roots()) == 1
+
+
+@pytest.mark.skipif(LIBRARY.vendor != "openai", reason="Responses are OpenAI's")
+@both_orders
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_response_counts_once_as_ours_whether_they_see_it_or_not(
+    ours_first: bool, streamed: bool, application: Application, kaizen_offline: ModelServer
+) -> None:
+    with application.watched_by(LIBRARY, ours_first=ours_first):
+        asyncio.run(scenes.responses(streamed=streamed))
+        calls = counted()
+
+    assert len(kaizen_offline.requests) == 1
+    assert calls == {"OpenAICodexAdapter": (1, 1_000, 100)}
+    assert [above(application, theirs) for theirs in application.theirs] in ([], ["chat gpt-4o"])
     assert len(application.roots()) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.hostile import (
+    adapter_slots,
     agent_slots,
     api_slots,
     delegate_slots,
@@ -35,6 +36,7 @@ SLOTS = {
         memory_slots,
         judge_slots,
         own_slots,
+        adapter_slots,
         task_slots,
     )
     for name, slot in room.SLOTS.items()

@@ -97,10 +97,8 @@ class PartReader:
         """Give a tool as it was offered to the model (`FunctionToolDefinition`, or a generic one)."""
         function = entry_of(tool, "function")
         source = function if is_mapping(function) else tool
-        read: Json = {
-            "type": self._name(entry_of(tool, "type")) or "function",
-            "name": self._name(entry_of(source, "name")) or _UNKNOWN,
-        }
+        kind = self._name(entry_of(tool, "type"))  # a tool of the provider's own has no other name
+        read: Json = {"type": kind or "function", "name": self._name(entry_of(source, "name")) or kind or _UNKNOWN}
         description = text_of(entry_of(source, "description"))
         if description is not None:
             read["description"] = self._copier.text(description)

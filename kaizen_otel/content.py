@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.agent import AgentInvocation
     from kaizen_otel.invocations.base import Attributes
     from kaizen_otel.invocations.call import CallInvocation
+    from kaizen_otel.invocations.mcp_server import McpServerInvocation
     from kaizen_otel.invocations.workflow import ToolInvocation
     from kaizen_otel.settings import Settings
     from kaizen_otel.telemetry import Telemetry
@@ -89,7 +90,7 @@ class ContentWriter:
             context=call.context(),
         )
 
-    def describe_tool(self, tool: ToolInvocation, span: Span) -> None:
+    def describe_tool(self, tool: ToolInvocation | McpServerInvocation, span: Span) -> None:
         """Put a tool's arguments and result on its span: they are structured content of the same call."""
         encoder = self._encoder
         if encoder is None or self.mode is not ContentMode.SPAN:

@@ -1,4 +1,4 @@
-"""Names on the wire for requests to MCP servers: the same in every pinned version of the conventions."""
+"""Names on the wire for requests to MCP servers, at both ends: the same in every pinned version of the conventions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
     from kaizen_otel.invocations.base import Attributes
+    from kaizen_otel.invocations.failure import Failure
     from kaizen_otel.invocations.mcp import McpInvocation, McpRequest
+    from kaizen_otel.invocations.mcp_server import McpServerInvocation
     from kaizen_otel.telemetry import Telemetry
 
 _NS = 1e9
@@ -51,22 +53,41 @@ class McpEmitter:
         """Which resource."""
         return {g.MCP_RESOURCE_URI: uri}
 
+    def mcp_server_start(self, request: McpRequest) -> Attributes:
+        """Which method, and of which tool."""
+        return {**self._target(request), **_tool(request)}
+
     def mcp_metrics(self, call: McpInvocation, duration_ns: int) -> None:
         """Duration of the request; of a tool call, too, whose span is the tool's."""
         instruments = self._telemetry.providers.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
-        request = call.request
-        labels = self._target(request)
-        if request.tool is not None:
-            labels[g.GEN_AI_OPERATION_NAME] = g.GenAiOperationName.EXECUTE_TOOL.value
-            labels[g.GEN_AI_TOOL_NAME] = request.tool
+        spanned = call.tool if call.tool is not None else call
+        context = None if spanned.span is INVALID_SPAN else call.context()
+        labels = self._labels(call.request, call.failure)
+        instruments.record(instruments.mcp_client_duration, duration_ns / _NS, labels, context)
+
+    def mcp_server_metrics(self, call: McpServerInvocation, duration_ns: int) -> None:
+        """Duration of the request, from its arrival."""
+        instruments = self._telemetry.providers.instruments
+        if instruments is None or not self._telemetry.settings.durations:
+            return
+        context = None if call.span is INVALID_SPAN else call.context()
+        labels = self._labels(call.request, call.failure)
+        instruments.record(instruments.mcp_server_duration, duration_ns / _NS, labels, context)
+
+    def _labels(self, request: McpRequest, failure: Failure | None) -> dict[str, str | int]:
+        labels = {**self._target(request), **_tool(request)}
         if request.protocol_version is not None:
             labels[g.MCP_PROTOCOL_VERSION] = request.protocol_version
         if request.status_code is not None:
             labels[g.RPC_RESPONSE_STATUS_CODE] = request.status_code
-        if call.failure is not None and not call.failure.cancelled:
-            labels[g.ERROR_TYPE] = call.failure.error_type
-        spanned = call.tool if call.tool is not None else call
-        context = None if spanned.span is INVALID_SPAN else call.context()
-        instruments.record(instruments.mcp_client_duration, duration_ns / _NS, labels, context)
+        if failure is not None and not failure.cancelled:
+            labels[g.ERROR_TYPE] = failure.error_type
+        return labels
+
+
+def _tool(request: McpRequest) -> dict[str, str]:
+    if request.tool is None:
+        return {}
+    return {g.GEN_AI_OPERATION_NAME: g.GenAiOperationName.EXECUTE_TOOL.value, g.GEN_AI_TOOL_NAME: request.tool}

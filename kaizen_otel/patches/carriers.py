@@ -19,6 +19,11 @@ MAX_FIELD = 8_192
 """Characters of one field that are read: what the baggage specification allows."""
 
 
+_TRACE: Final = frozenset({"traceparent", "tracestate"})
+_MAX_TRACE: Final = 512
+"""Longer ones are none, of which OpenTelemetry's propagator would warn the application, each time."""
+
+
 def current_carrier(context: Context | None = None) -> Carrier:
     """A context, the current one by default, as fields of a message; empty where there is nothing to carry."""
     carrier: Carrier = {}
@@ -29,7 +34,11 @@ def current_carrier(context: Context | None = None) -> Carrier:
 def carrier_in(found: object) -> Carrier:
     """What came with a message, made safe."""
     fields = ((bounded_text(name), bounded_text(value, MAX_FIELD)) for name, value in mapping(found).items())
-    return {name: value for name, value in fields if name is not None and value is not None}
+    return {
+        name: value
+        for name, value in fields
+        if name is not None and value is not None and not (name in _TRACE and len(value) > _MAX_TRACE)
+    }
 
 
 def context_in(carrier: Carrier) -> Context:

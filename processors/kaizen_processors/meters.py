@@ -66,6 +66,7 @@ class Instruments:
         self.invoke_workflow_duration = _histogram(meter, m.GEN_AI_INVOKE_WORKFLOW_DURATION)
         self.execute_tool_duration = _histogram(meter, m.GEN_AI_EXECUTE_TOOL_DURATION)
         self.mcp_client_duration = _histogram(meter, m.MCP_CLIENT_OPERATION_DURATION)
+        self.mcp_server_duration = _histogram(meter, m.MCP_SERVER_OPERATION_DURATION)
         self.about_telemetry = SelfInstruments(meter)
 
     def arm(self, ledger: Ledger, environment: str, recorder: HistogramRecorder) -> None:

@@ -40,6 +40,7 @@ __all__ = [
     "KAIZEN_TOKENS_CONSUMED",
     "KAIZEN_USAGE_MISSING",
     "MCP_CLIENT_OPERATION_DURATION",
+    "MCP_SERVER_OPERATION_DURATION",
     "OTEL_SDK_EXPORTER_LOG_EXPORTED",
     "OTEL_SDK_EXPORTER_SPAN_EXPORTED",
     "OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE",
@@ -526,6 +527,27 @@ MCP_CLIENT_OPERATION_DURATION: Final = MetricDefinition(
     versions=(41, 42),
 )
 
+MCP_SERVER_OPERATION_DURATION: Final = MetricDefinition(
+    name="mcp.server.operation.duration",
+    unit="s",
+    instrument=Instrument.HISTOGRAM,
+    description="Time from the arrival of a request to its answer.",
+    attributes=(
+        "error.type",
+        "gen_ai.operation.name",
+        "gen_ai.prompt.name",
+        "gen_ai.tool.name",
+        "mcp.method.name",
+        "mcp.protocol.version",
+        "network.protocol.name",
+        "network.transport",
+        "rpc.response.status_code",
+    ),
+    boundaries=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0),
+    value_type="double",
+    versions=(41, 42),
+)
+
 OTEL_SDK_EXPORTER_LOG_EXPORTED: Final = MetricDefinition(
     name="otel.sdk.exporter.log.exported",
     unit="{log_record}",
@@ -602,6 +624,7 @@ ALL: Final = (
     KAIZEN_TOKENS_CONSUMED,
     KAIZEN_USAGE_MISSING,
     MCP_CLIENT_OPERATION_DURATION,
+    MCP_SERVER_OPERATION_DURATION,
     OTEL_SDK_EXPORTER_LOG_EXPORTED,
     OTEL_SDK_EXPORTER_SPAN_EXPORTED,
     OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,

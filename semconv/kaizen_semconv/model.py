@@ -60,7 +60,7 @@ class SpanDefinition:
     """
 
     id: str
-    kind: Literal["client", "consumer", "internal", "producer"]
+    kind: Literal["client", "consumer", "internal", "producer", "server"]
     names: tuple[str, ...]
     operation: str | None
     marker: str | None

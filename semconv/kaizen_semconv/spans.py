@@ -15,6 +15,8 @@ __all__ = [
     "INVOKE_AGENT",
     "INVOKE_WORKFLOW",
     "MCP_CLIENT",
+    "MCP_SERVER",
+    "MCP_SERVER_TOOL",
     "MEMORY",
     "NODE",
     "PENDING",
@@ -87,6 +89,24 @@ MCP_CLIENT: Final = SpanDefinition(
     operation=None,
     marker="mcp.method.name",
     description="A request to an MCP server that calls no tool.",
+)
+
+MCP_SERVER: Final = SpanDefinition(
+    id="span.kaizen.mcp_server",
+    kind="server",
+    names=("{mcp.method.name} {gen_ai.prompt.name}", "{mcp.method.name}"),
+    operation=None,
+    marker="mcp.method.name",
+    description="A request of a client to an MCP server of Kailash's, that calls no tool.",
+)
+
+MCP_SERVER_TOOL: Final = SpanDefinition(
+    id="span.kaizen.mcp_server_tool",
+    kind="server",
+    names=("tools/call {gen_ai.tool.name}",),
+    operation="execute_tool",
+    marker=None,
+    description="A client's call of a tool of an MCP server of Kailash's.",
 )
 
 MEMORY: Final = SpanDefinition(

@@ -24,7 +24,7 @@ TYPES = {"string": str, "int": int, "double": float, "boolean": bool, "any": str
 STABILITY = frozenset({"development", "alpha", "beta", "release_candidate", "stable"})
 LEVELS = frozenset({"required", "conditionally_required", "recommended", "opt_in"})
 INSTRUMENTS = frozenset({"counter", "updowncounter", "gauge", "histogram"})
-SPAN_KINDS = frozenset({"client", "consumer", "internal", "producer"})
+SPAN_KINDS = frozenset({"client", "consumer", "internal", "producer", "server"})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _UNIT = re.compile(r"1|s|By|\{[A-Za-z_]+\}")
@@ -55,8 +55,11 @@ def duplicate_names(source: Source) -> Iterator[str]:
     )
     for group in groups:
         yield from _duplicates(f"{group.where}: ref", (reference.ref for reference in group.references))
-    operations = (group.annotations.get("operation") for group in groups if group.type == "span")
-    yield from _duplicates("span operation", (operation for operation in operations if operation))
+    # The two ends of one operation have it in common.
+    for span_kind in sorted(SPAN_KINDS):
+        spans = (group for group in groups if group.type == "span" and group.span_kind == span_kind)
+        operations = (group.annotations.get("operation") for group in spans)
+        yield from _duplicates("span operation", (operation for operation in operations if operation))
 
 
 def prefix_names(source: Source) -> Iterator[str]:

@@ -93,18 +93,20 @@ def is_ours(scope: InstrumentationScope | None) -> bool:
     return scope is not None and scope.name == SCOPE
 
 
-def span_model(attributes: Mapping[str, Any], model: Registry) -> SpanModel | None:
-    """Which span of the registry this is: by its operation, else by the attribute that only it has.
+def span_model(attributes: Mapping[str, Any], model: Registry, kind: str) -> SpanModel | None:
+    """Which span of the registry this is: by its operation, else by the attribute that only it has, then by its kind.
 
     A placeholder also has the attributes of the span that it stands for.
     """
     if own.KAIZEN_SPAN_PENDING in attributes:
         return next(span for span in model.spans.values() if span.marker == own.KAIZEN_SPAN_PENDING)
     operation = attributes.get(gen_ai.GEN_AI_OPERATION_NAME)
-    for span in model.spans.values():
-        if span.operation == operation and (span.operation is not None or span.marker in attributes):
-            return span
-    return None
+    fitting = [
+        span
+        for span in model.spans.values()
+        if span.operation == operation and (span.operation is not None or span.marker in attributes)
+    ]
+    return next((span for span in fitting if span.kind == kind), fitting[0] if fitting else None)
 
 
 def _nearest(scope: InstrumentationScope | None, judge: Callable[[Registry], Iterator[str]]) -> list[str]:
@@ -116,7 +118,7 @@ def _nearest(scope: InstrumentationScope | None, judge: Callable[[Registry], Ite
 
 def _span(span: ReadableSpan, model: Registry) -> Iterator[str]:
     attributes = span.attributes or {}
-    definition = span_model(attributes, model)
+    definition = span_model(attributes, model, span.kind.name.lower())
     if definition is None:
         yield f"the registry has no such span (operation {attributes.get(gen_ai.GEN_AI_OPERATION_NAME)!r})"
         return

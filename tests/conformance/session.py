@@ -72,7 +72,7 @@ class ConformanceSession:
             return
         attributes = span.attributes or {}
         for version in registry.versions():
-            model = span_model(attributes, registry.load(version))
+            model = span_model(attributes, registry.load(version), span.kind.name.lower())
             if model is not None:
                 self._count(("span", model.id), attributes)
         self._count_resource(span.resource.attributes)

@@ -128,6 +128,8 @@ def test_every_kind_of_operation_is_ended_from_the_innermost_outwards() -> None:
         assert [span.name.split()[0] for span in captured.spans] == [
             "send",
             "prompts/get",
+            "tools/call",
+            "prompts/get",
             "generate_content",
             "embeddings",
             "chat",

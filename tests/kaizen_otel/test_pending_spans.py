@@ -19,6 +19,7 @@ from kaizen_otel.invocations.agent import AgentRequest
 from kaizen_otel.invocations.call import CallRequest
 from kaizen_otel.invocations.create_agent import CreateAgentInvocation
 from kaizen_otel.invocations.mcp import McpClientScope, McpInvocation, McpRequest, McpServer
+from kaizen_otel.invocations.mcp_server import McpServerInvocation
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.store import StoreInvocation
 from kaizen_otel.invocations.task import ProcessInvocation, Queue, SendInvocation
@@ -191,6 +192,8 @@ def test_every_kind_of_operation_is_told_of(conventions: int) -> None:
             "embeddings text-embedding-3-small (running)",
             "generate_content whisper-1 (running)",
             "prompts/get greeting (running)",
+            "tools/call lookup (running)",
+            "prompts/get greeting (running)",
             "send tasks (running)",
         ]
 
@@ -243,6 +246,10 @@ def everything(stack: ExitStack) -> None:
             ),
         )
     )
+    called = McpRequest("tools/call", server, tool="lookup")
+    stack.enter_context(told.operation("mcp_server", lambda: McpServerInvocation(told, called, {})))
+    greeting = McpRequest("prompts/get", server, prompt="greeting")
+    stack.enter_context(told.operation("mcp_server", lambda: McpServerInvocation(told, greeting, {})))
     stack.enter_context(told.operation("send", lambda: SendInvocation(told, current_scope(), tasks, "task-2")))
 
 

@@ -43,6 +43,7 @@ class TwinInstruments:
     invoke_workflow_duration: Recordable
     execute_tool_duration: Recordable
     mcp_client_duration: Recordable
+    mcp_server_duration: Recordable
 
     def __init__(self, one: Instruments, other: Instruments) -> None:
         """Record with both."""

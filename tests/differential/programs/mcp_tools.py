@@ -1,4 +1,4 @@
-"""Clients of an MCP server that a process of its own is."""
+"""Clients of an MCP server that a process of its own is, and servers in this one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import sys
 from typing import Any
 
 from kailash_mcp.client import MCPClient
+from kailash_mcp.server import MCPServer
+from kaizen.mcp.catalog_server.server import CatalogMCPServer
 from kaizen_agents.delegate.loop import ToolRegistry
 from kaizen_agents.delegate.mcp import McpClient, McpServerConfig, register_mcp_tools
+from mcp.shared.memory import create_connected_server_and_client_session
 
 SERVER = {
     "name": "orders",
@@ -16,6 +19,7 @@ SERVER = {
     "command": sys.executable,
     "args": ["-m", "kaizen_otel.demo.mcp_tool"],
 }
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 async def tools_are_found_and_called() -> Any:
@@ -51,3 +55,39 @@ async def tools_of_a_delegate() -> Any:
         )
     finally:
         await client.stop()
+
+
+def _orders() -> Any:
+    server = MCPServer("orders", enable_metrics=False)
+
+    @server.tool()  # type: ignore[untyped-decorator,unused-ignore]
+    def lookup(order: str) -> str:
+        if order == "gone":
+            raise LookupError("no such order")
+        return f"{order} is on its way"
+
+    return server
+
+
+async def a_server_that_the_sdk_asks() -> Any:
+    async with create_connected_server_and_client_session(_orders()._mcp._mcp_server) as session:
+        asked = [await session.call_tool("lookup", {"order": order}) for order in ("A-17", "gone")]
+        tools = (await session.list_tools()).tools
+        return [one.model_dump() for one in asked], len(tools)
+
+
+async def a_server_asked_by_its_websockets() -> Any:
+    server = _orders()
+    tool = {"name": "lookup", "arguments": {"order": "A-17"}, "_meta": {"traceparent": TRACEPARENT}}
+    messages = [("tools/list", 1, {}), ("tools/call", 2, tool), ("tools/forget", 3, {}), ("notifications/x", None, {})]
+    return [
+        await server._handle_websocket_message({"method": method, "id": number, "params": params}, "client")
+        for method, number, params in messages
+    ]
+
+
+def a_catalog_of_agents() -> Any:
+    server = CatalogMCPServer()
+    wanted = {"name": "catalog_search", "arguments": {"query": "vision"}}
+    messages = [("initialize", 1, {}), ("tools/call", 2, wanted), ("tools/call", 3, {"name": "nothing"})]
+    return [server.handle_request({"method": method, "id": number, "params": p}) for method, number, p in messages]

@@ -34,6 +34,7 @@ class AgentRequest:
         "model",
         "node_class",
         "node_key",
+        "owns_agents",
         "owns_nodes",
         "session_id",
         "subject",
@@ -65,6 +66,7 @@ class AgentRequest:
         self.agent_name = agent_name
         self.subject = subject
         self.owns_nodes = owns_nodes
+        self.owns_agents = False  # whether plain agents that it makes and runs are its own implementation
         self.expected_fields = expected_fields
         self.session_id = session_id
         self.user_id = user_id

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
+from kaizen_otel.invocations.base import NULL_INVOCATION
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of
 from kaizen_otel.patches.patcher import Patcher, Surface
@@ -133,7 +134,16 @@ def observe_agent(run: AgentInvocation, result: Any) -> None:
 
 def begin_loop(telemetry: Telemetry, _loop: Any, args: Arguments, kwargs: Keywords) -> Begun:
     """`AgentLoop.run_sync(agent, **inputs)`, or `run_async`: one run of a `BaseAgent`."""
-    return begin_base_agent(telemetry, args[0] if args else kwargs.get("agent"), args, kwargs)
+    agent = args[0] if args else kwargs.get("agent")
+    around = current_scope()
+    if (
+        isinstance(around, AgentInvocation)
+        and around.request.owns_agents
+        and around.request.subject is not agent
+        and not around.ended
+    ):
+        return NULL_INVOCATION
+    return begin_base_agent(telemetry, agent, args, kwargs)
 
 
 def begin_base_agent(telemetry: Telemetry, agent: Any, _args: Arguments, kwargs: Keywords) -> Begun:

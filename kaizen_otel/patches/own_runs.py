@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.base import NULL_INVOCATION
 from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.stream import watched_generator
+from kaizen_otel.invocations.values import bounded_text, entry_of
 from kaizen_otel.patches.agents import already_watched, by_itself, describe_base_agent, observe_base_agent
 from kaizen_otel.patches.delegate import observe_text
 from kaizen_otel.patches.patcher import Patcher, Surface
@@ -20,7 +21,7 @@ from kaizen_otel.patches.watching import awaited, blocking
 from kaizen_processors.values import entries_of
 
 if TYPE_CHECKING:
-    from kaizen_otel.invocations.agent import AgentInvocation
+    from kaizen_otel.invocations.agent import AgentInvocation, AgentRequest
     from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
 
@@ -56,7 +57,35 @@ def _surface(module_name: str, class_name: str, methods: tuple[str, ...]) -> Sur
     return Surface(module_name, apply_to)
 
 
-SURFACES = tuple(_surface(module, *runs) for module, runs in RUNS.items())
+def apply_planning(patcher: Patcher, module: Any) -> None:
+    """The agent that makes another one for each plan, asks that for it, and makes the plan's execution up."""
+    patcher.wrap(module.PlanningAgent, "run", blocking(begin_planning, observe_planning, unless=by_itself))
+
+
+SURFACES = (
+    *(_surface(module, *runs) for module, runs in RUNS.items()),
+    Surface(f"{_AGENTS}.specialized.planning", apply_planning),
+)
+
+
+def begin_planning(telemetry: Telemetry, agent: Any, args: Arguments, kwargs: Keywords) -> Begun:
+    """One run of the planner; the nameless agents that it makes have no executions of their own."""
+
+    def describe() -> AgentRequest:
+        request = describe_base_agent(agent, asked_of(args, kwargs))
+        request.owns_agents = True
+        return request
+
+    return telemetry.agent(describe)
+
+
+def observe_planning(run: AgentInvocation, result: Any) -> None:
+    """It returns a code for what goes wrong; a plan that no model gave is empty, and no error to it."""
+    observe(run, result)
+    code = bounded_text(entry_of(result, "error"))
+    if code:
+        reason = bounded_text(entry_of(entry_of(result, "validation_result"), "reason"), 1_024)
+        run.failed(code, reason or "")
 
 
 def begin(telemetry: Telemetry, agent: Any, args: Arguments, kwargs: Keywords) -> Begun:

@@ -113,6 +113,21 @@ def _answering(answer: Callable[[], Any]) -> Any:
     return execute
 
 
+@SLOTS.add(f"{SPECIALIZED}.planning:PlanningAgent.run")
+def planned(stage: Stage) -> Any:
+    agent = _bare(f"{SPECIALIZED}.planning", "PlanningAgent", planning_config=SimpleNamespace(enable_replanning=False))
+    agent._generate_plan = lambda **_: stage.give()
+    agent._validate_plan = lambda _: {"status": "invalid", "reason": stage.value}
+    return agent.run(task="x", context=stage.value)
+
+
+@SLOTS.add(f"{SPECIALIZED}.planning:PlanningAgent.run", takes="error")
+def planning_raises(stage: Stage) -> Any:
+    agent = _bare(f"{SPECIALIZED}.planning", "PlanningAgent")
+    agent._generate_plan = lambda **_: stage.throw()
+    return agent.run(task="x")
+
+
 @SLOTS.add(f"{SPECIALIZED}.resilient:ResilientAgent.run_async")
 def resilient_answer(stage: Stage) -> Any:
     return stage.run(_strategy("resilient", "ResilientAgent", execute=_answering(stage.give)).run_async("q"))

@@ -35,8 +35,31 @@ if TYPE_CHECKING:
 PROGRAMS: Final = Path(__file__).with_name("programs")
 WATCHED: Final = "watched"
 DEEP: Final = 12
-ANSWER: Final = Reply.json({"answer": "Paris.", "confidence": 0.9, "response": "Go on."})
+ANSWER: Final = Reply.json(
+    {
+        "answer": "Paris.",
+        "confidence": 0.9,
+        "response": "Go on.",
+        "code": "x = 1",
+        "explanation": "x is 1",
+        "attempt": "x",
+        "critique": "fine",
+        "improved_output": "x",
+        "thought": "t",
+        "action": "finish",
+        "action_input": "Paris.",
+        "need_tool": False,
+        "plan": [{"step": 1, "action": "look", "description": "around"}],
+    }
+)
 """What signatures of these programs ask for."""
+
+ANSWERED: Final = (
+    Rule(system="Outputs: ", replies=ANSWER),
+    Rule(user="Organize a meeting", replies=ANSWER),
+    Rule(user="machine learning", replies=ANSWER),
+)
+"""Where they do: those that ask for structured outputs have no instructions to be known by."""
 
 _KINDS: Final = (
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"), "UUID"),
@@ -44,6 +67,7 @@ _KINDS: Final = (
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\+\d\d:\d\d|Z)?"), "TIME"),
     (re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])|(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])"), "ID"),
     (re.compile(r"\b(Workflow-|call_(?:ollama_)?|agent_|run_|conv_|session_|exec_)[0-9a-f]{6,}\b"), r"\1ID"),
+    (re.compile(r"\b(pipeline_|handoff_|debate_|proposal_)[0-9a-f]{6,}\b"), r"\1ID"),
     (re.compile(r"\blocalhost:\d+"), "localhost:PORT"),
     (re.compile(r"\b\d{10}\.\d+\b"), "SECONDS"),
 )
@@ -69,7 +93,7 @@ def programs() -> dict[str, Callable[[], Any]]:
 def did(program: Callable[[], Any], server: ModelServer) -> dict[str, Any]:
     """Run a program, and say what it did."""
     server.reset()
-    server.script([Rule(system="Outputs: ", replies=ANSWER)])
+    server.script(ANSWERED)
     printed = io.StringIO()
     with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(printed):
         warnings.simplefilter("always")

@@ -68,6 +68,17 @@ def a_debate() -> Any:
     return kaizen.create_debate_workflow(agents, "Tabs or spaces?", rounds=1)
 
 
+def workflows_of_agents_and_what_they_come_to() -> Any:
+    kaizen = Kaizen(config={"multi_agent_enabled": True})
+    first, second = [kaizen.create_agent(name, ASKED) for name in ("first", "second")]
+    made = (
+        kaizen.create_debate_workflow([first, second], "Tabs or spaces?", rounds=1),
+        kaizen.create_consensus_workflow([first, second], "A name"),
+        kaizen.create_supervisor_worker_workflow(first, [second], "Count the files."),
+    )
+    return [workflow.execute() for workflow in made]
+
+
 def a_memory_by_itself() -> Any:
     memory = BufferMemory(max_turns=2)
     for number in range(3):

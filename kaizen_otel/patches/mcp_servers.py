@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
 
 from kaizen_otel.invocations.mcp import McpRequest, McpServer
 from kaizen_otel.invocations.mcp_server import McpServerInvocation
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of
+from kaizen_otel.patches.by_identity import ByIdentity
 from kaizen_otel.patches.carriers import carrier_in
-from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.mcp_session import CALL_TOOL, GET_PROMPT, TOOL_ERROR
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.standins import Standin
@@ -23,7 +22,7 @@ from kaizen_otel.patches.vendor_payloads import listed
 from kaizen_otel.patches.watching import awaited, blocking
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
@@ -39,7 +38,7 @@ MAX_NAMES: Final = 1_000
 OTHER: Final = "other"
 _names: dict[str, None] = {}
 
-_OURS: WeakSet[Any] = WeakSet()
+_OURS: ByIdentity[bool] = ByIdentity()
 """The SDK's servers that Kailash made."""
 
 _MAX_RESULT = 65_536
@@ -105,7 +104,7 @@ def _know(server: Any) -> None:
         with telemetry.fence("mcp.served"):
             low = attribute_of(server, "_mcp_server")
             if low is not None:
-                _OURS.add(low)
+                _OURS.put(low, True)
 
 
 # -- by the SDK -------------------------------------------------------------------------------------------------------
@@ -114,7 +113,7 @@ def _know(server: Any) -> None:
 def handle_request(wrapped: Any, instance: Any, args: Arguments, kwargs: Keywords) -> Any:
     """`_handle_request(message, request, session, lifespan_context, raise_exceptions)`."""
     telemetry = active()
-    if telemetry is None or len(args) < 3 or instance not in _OURS:  # noqa: PLR2004 - those that are read
+    if telemetry is None or len(args) < 3 or _OURS.get(instance) is None:  # noqa: PLR2004 - those that are read
         return wrapped(*args, **kwargs)
     return _handle_request(telemetry, wrapped, args, kwargs)
 
@@ -126,16 +125,12 @@ async def _handle_request(telemetry: Telemetry, wrapped: Any, args: Arguments, k
         return await wrapped(seen, *args[1:], **kwargs)
 
 
-def _noting(call: Any, respond: Callable[[Any], Awaitable[Any]]) -> Any:
+def _noting(call: Any, respond: Callable[[Any], Any]) -> Any:
     def noted(response: Any) -> Any:
         call.observe(lambda call: observe_response(call, response))
-        return in_place_of(respond(response), _awaited)
+        return respond(response)
 
     return noted
-
-
-async def _awaited(call: Awaitable[Any]) -> Any:
-    return await call
 
 
 def describe(telemetry: Telemetry, message: Any, asked: Any, session: Any) -> McpServerInvocation:

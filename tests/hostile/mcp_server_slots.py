@@ -105,7 +105,7 @@ def handled_request(stage: Stage) -> Any:
     from kaizen_otel.patches import mcp_servers
 
     server: Any = Server("x")
-    mcp_servers._OURS.add(server)
+    mcp_servers._OURS.put(server, True)
 
     async def answer(_: Any) -> Any:
         return SimpleNamespace(root=SimpleNamespace(isError=stage.give(), content=[SimpleNamespace(text=stage.value)]))

@@ -156,6 +156,11 @@ CAPABILITIES = {
     ),
     "tool_mcp": Capability("an MCP tool"),
     "tool_mcp_context": Capability("the trace goes on in an MCP server: `params._meta`, and a span for each request"),
+    "tool_mcp_served": Capability(
+        "a request to an MCP server of Kailash's: a server span in the client's trace",
+        since=(2, 13),
+        without="Kailash's servers are in another package",
+    ),
     "tool_regular": Capability("a regular tool of the LLM node, marked as made up"),
 }
 """By the name of its probe."""

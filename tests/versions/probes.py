@@ -370,6 +370,22 @@ def tool_mcp_context(server: ModelServer, seen: Captured) -> None:
     assert seen.span("initialize").parent_id == tool.span_id
 
 
+def tool_mcp_served(_server: ModelServer, seen: Captured) -> None:
+    served = import_module("kailash_mcp.server").MCPServer("orders")
+
+    @served.tool()  # type: ignore[untyped-decorator,unused-ignore]
+    def lookup(order: str) -> str:
+        return f"{order} is on its way"
+
+    async def ask() -> None:
+        connected = import_module("mcp.shared.memory").create_connected_server_and_client_session
+        async with connected(served._mcp._mcp_server) as session:
+            await session.call_tool("lookup", {"order": "A-17"})
+
+    asyncio.run(ask())
+    assert seen.span("tools/call lookup").kind == "SERVER"
+
+
 def tool_regular(server: ModelServer, seen: Captured) -> None:
     server.script([Reply.call("get_weather", {"city": "Oslo"}), Reply(text="It rains.")])
     llm_node(tools=[TOOL])
@@ -434,5 +450,6 @@ PROBES: dict[str, Callable[[ModelServer, Captured], None]] = {
     "judge": judge,
     "tool_mcp": tool_mcp,
     "tool_mcp_context": tool_mcp_context,
+    "tool_mcp_served": tool_mcp_served,
     "tool_regular": tool_regular,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from opentelemetry.sdk.resources import Resource
@@ -16,7 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from kaizen_otel._version import __version__
 from kaizen_otel.otel_logs import SCOPE_NAME
 from kaizen_otel.settings import SettingsError
-from kaizen_otel.settings.paths import given_by_somebody
+from kaizen_otel.settings.origins import raise_where_asked_for
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.host_metrics import WorkerMetrics, merge, pack, to_metrics_data
 from kaizen_processors.host_metrics.shared import METRICS, fold_with, others_of
@@ -104,10 +105,8 @@ class HostMetrics:
         try:
             endpoint.open()
         except SettingsError as error:
-            if given_by_somebody(settings, "prometheus_port"):
-                raise
-            # Two applications of one host may well have the same preset.
-            _logger.warning("%s: metrics are served there as soon as it is free", error)
+            warn = partial(_logger.warning, "%s: metrics are served there as soon as it is free")
+            raise_where_asked_for(settings, "prometheus_port", error, warn)
         self._endpoint = endpoint
 
     @property

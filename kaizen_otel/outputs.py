@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 import uuid
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from kaizen_otel.otel_logs import application_has_logs, build_own_logs
 from kaizen_otel.own_metrics import OwnMetrics, StoppableExporter
 from kaizen_otel.settings import SettingsError
-from kaizen_otel.settings.paths import given_by_somebody
+from kaizen_otel.settings.origins import raise_where_asked_for
 from kaizen_processors.chance import OwnIdGenerator
 from kaizen_processors.pipeline import Observer
 from kaizen_processors.series import series_limits
@@ -129,9 +129,8 @@ def build_own_metrics(settings: Settings) -> OwnMetrics | None:
         try:
             reader, server = _prometheus_endpoint(settings, settings.prometheus_port)
         except SettingsError as error:
-            if given_by_somebody(settings, "prometheus_port"):
-                raise
-            _logger.warning("%s: metrics are served nowhere", error)
+            warn = partial(_logger.warning, "%s: metrics are served nowhere")
+            raise_where_asked_for(settings, "prometheus_port", error, warn)
         else:
             readers.append(reader)
     if not readers:
@@ -166,11 +165,11 @@ def _file_output(settings: Settings) -> FileOutput | None:
         return FileOutput(OtlpJsonFileExporter(path))
     except OSError as error:
         where = settings.origins["file"].where
-        reason = error.strerror or type(error).__name__
-        if given_by_somebody(settings, "file"):
-            message = f"{where}: file cannot be {path}: {reason}"
-            raise SettingsError(message, key="file", where=where) from error
-        _logger.warning("%s: the file %s cannot be opened (%s); going on without it", where, path, reason)
+        refusal = SettingsError(
+            f"{where}: file cannot be {path}: {error.strerror or type(error).__name__}", key="file", where=where
+        )
+        refusal.__cause__ = error
+        raise_where_asked_for(settings, "file", refusal, partial(_logger.warning, "%s: going on without it"))
         return None
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from kaizen_otel.settings.agent import AgentSettings
 from kaizen_otel.settings.errors import SettingsError
 from kaizen_otel.settings.levels import MonitoringLevel
-from kaizen_otel.settings.model import Origin, Settings, Source
+from kaizen_otel.settings.model import Settings
+from kaizen_otel.settings.origins import Origin, Source
 
 __all__ = [
     "AgentSettings",

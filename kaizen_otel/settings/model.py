@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from kaizen_otel.settings.errors import Refused, SettingsError, unknown_key, wrong_value
+from kaizen_otel.settings.errors import Refused, unknown_key, wrong_value
+from kaizen_otel.settings.in_force import InForce
 from kaizen_otel.settings.kinds import (
     Callables,
     Duration,
@@ -27,6 +27,7 @@ from kaizen_otel.settings.kinds import (
     Whole,
 )
 from kaizen_otel.settings.levels import MonitoringLevel
+from kaizen_otel.settings.origins import Origin, Source
 from kaizen_otel.settings.tables import RulesSource, Table
 
 if TYPE_CHECKING:
@@ -34,39 +35,10 @@ if TYPE_CHECKING:
 
     from kaizen_processors.clock import Clock
 
-DEFAULT_FILE: Final = Path("kaizen-otel.jsonl")
-DEFAULT_STORE: Final = Path("kaizen-otel.db")
-DEFAULT_SPOOL: Final = Path("kaizen-otel-spool")
-DEFAULT_PROMETHEUS_PORT: Final = 9464
-"""The port that the OpenTelemetry specification gives to a Prometheus exporter."""
-
 _KIB: Final = 1 << 10
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
 _YEARS_S: Final = 10 * 365.25 * 86_400
-
-
-class Source(IntEnum):
-    """Where a value came from; a higher one wins."""
-
-    DEFAULT = 0
-    PRESET = 1
-    FILE = 2
-    ENVIRONMENT = 3
-    DICTIONARY = 4
-    ARGUMENT = 5
-    SWITCH = 6
-    """`OTEL_SDK_DISABLED`: the operator's emergency switch, above everything."""
-
-
-class Origin(NamedTuple):
-    """Where one field's value came from."""
-
-    source: Source
-    where: str
-    """For people: `environment variable KAIZEN_OTEL_CONSOLE`, `/etc/kaizen-otel.yaml:3`, `argument`."""
-
-
 _ARGUMENT: Final = Origin(Source.ARGUMENT, "argument")
 _DEFAULT: Final = Origin(Source.DEFAULT, "default")
 
@@ -76,7 +48,7 @@ def _about(kind: Kind, meaning: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(InForce):
     """Every choice of kaizen-otel. Made directly it is checked and taken literally; `load` also asks the environment.
 
     Raises:
@@ -131,13 +103,14 @@ class Settings:
     file: Path | None = field(
         default=None,
         metadata=_about(
-            FilePath(optional=True, on=DEFAULT_FILE), "write OTLP-JSON lines to this file; true: `./kaizen-otel.jsonl`"
+            FilePath(optional=True, on=Path("kaizen-otel.jsonl")),
+            "write OTLP-JSON lines to this file; true: `./kaizen-otel.jsonl`",
         ),
     )
     prometheus_port: int | None = field(
         default=None,
         metadata=_about(
-            Whole(least=0, most=65_535, optional=True, on=DEFAULT_PROMETHEUS_PORT),
+            Whole(least=0, most=65_535, optional=True, on=9464),
             "serve metrics for Prometheus on this port; 0: any free one; true: `OTEL_EXPORTER_PROMETHEUS_PORT` or 9464",
         ),
     )
@@ -167,7 +140,7 @@ class Settings:
     spool: Path | None = field(
         default=None,
         metadata=_about(
-            FilePath(optional=True, on=DEFAULT_SPOOL),
+            FilePath(optional=True, on=Path("kaizen-otel-spool")),
             "folder where OTLP waits on disk while the backend is away; true: `./kaizen-otel-spool`",
         ),
     )
@@ -231,7 +204,7 @@ class Settings:
     store: Path | None = field(
         default=None,
         metadata=_about(
-            FilePath(optional=True, on=DEFAULT_STORE),
+            FilePath(optional=True, on=Path("kaizen-otel.db")),
             "file that all processes of this host share: sums, history, alerts; true: `./kaizen-otel.db`",
         ),
     )
@@ -394,33 +367,6 @@ class Settings:
         origins = {name: origin for name, origin in self.origins.items() if name not in changes}
         return dataclasses.replace(self, **changes, origins=origins | dict.fromkeys(changes, _ARGUMENT))
 
-    @property
-    def captured_content(self) -> Literal["off", "span", "event"]:
-        """Where content is recorded at this monitoring level: only `comprehensive` records any."""
-        return self.content if self.monitoring_level >= MonitoringLevel.COMPREHENSIVE else "off"
-
-    @property
-    def active_evaluators(self) -> tuple[Callable[..., Any], ...]:
-        """The evaluators that run at this monitoring level: only `comprehensive` runs any."""
-        return self.evaluators if self.monitoring_level >= MonitoringLevel.COMPREHENSIVE else ()
-
-    @property
-    def active_windows(self) -> bool:
-        """Whether windows are kept: from the level `standard` up, and where there is a store at `basic`, too."""
-        least = MonitoringLevel.STANDARD if self.store is None else MonitoringLevel.BASIC
-        return self.windows and self.monitoring_level >= least
-
-    @property
-    def keeps_host_metrics(self) -> bool:
-        """Whether metrics are kept for `kaizen_otel.host_metrics()`, and for the sum over the processes of a store."""
-        default = self.store is not None and self.prometheus_port is not None
-        return self.metrics and (default if self.host_metrics is None else self.host_metrics)
-
-    @property
-    def serves_own_metrics(self) -> bool:
-        """Whether the Prometheus endpoint serves this process alone, not the sum over the processes of a store."""
-        return self.prometheus_port is not None and not (self.keeps_host_metrics and self.store is not None)
-
     def describe(self) -> str:
         """Give a table of every field, its value (secrets masked) and where it came from."""
         from kaizen_otel.settings.describe import describe  # noqa: PLC0415 - only people ask for it
@@ -452,6 +398,3 @@ def checked(name: str, value: Any, *, where: str, kind: Kind | None = None) -> A
     except Exception as error:  # noqa: BLE001 - the methods of a foreign value may raise anything
         why = f"reading it raised {type(error).__name__}"
     raise wrong_value(name, value, where=where, allowed=kind.allowed, why=why, secret=name in SECRETS) from None
-
-
-__all__ = ["MonitoringLevel", "Origin", "Settings", "SettingsError", "Source"]

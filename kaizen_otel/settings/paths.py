@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kaizen_otel.settings.errors import SettingsError
-from kaizen_otel.settings.model import KINDS, Source
+from kaizen_otel.settings.model import KINDS
+from kaizen_otel.settings.origins import given_by_somebody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,11 +47,6 @@ def check_paths(settings: Settings) -> None:
             where = settings.origins[name].where
             message = f"{where}: {name} cannot be {path}: there is no folder {path.absolute().parent}"
             raise SettingsError(message, key=name, where=where)
-
-
-def given_by_somebody(settings: Settings, name: str) -> bool:
-    """Whether a value stands somewhere: an argument, a variable, a file; not in a preset, which nobody spells out."""
-    return settings.origins[name].source > Source.PRESET
 
 
 def _paths(settings: Settings) -> Iterator[tuple[str, Path]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from kaizen_otel.settings.errors import Refused, SettingsError, unknown_key, wrong_value
 from kaizen_otel.settings.kinds import FilePath
 from kaizen_otel.settings.levels import MonitoringLevel
-from kaizen_otel.settings.model import DEFAULTS, KINDS, SECRETS, Origin, Settings, Source, checked
+from kaizen_otel.settings.model import DEFAULTS, KINDS, SECRETS, Settings, checked
+from kaizen_otel.settings.origins import Origin, Source
 from kaizen_otel.settings.presets import preset_values
 from kaizen_otel.settings.spec_dictionaries import from_kaizen_config
 

@@ -15,7 +15,8 @@ from kaizen_otel._version import __version__
 from kaizen_otel.settings.agent import AgentSettings
 from kaizen_otel.settings.errors import SettingsError, only_settings_errors, unknown_key, wrong_value
 from kaizen_otel.settings.kinds import Flag
-from kaizen_otel.settings.model import MonitoringLevel, checked
+from kaizen_otel.settings.levels import MonitoringLevel
+from kaizen_otel.settings.model import checked
 
 Tree = Mapping[str, "Tree | None"]
 

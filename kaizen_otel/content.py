@@ -49,10 +49,9 @@ class ContentWriter:
         """Take new settings. Raises `RedactionError` or `ContentError` for what cannot be used."""
         patterns = {f"pattern_{number}": pattern for number, pattern in enumerate(settings.redact_patterns, 1)}
         self._redactor = Redactor(keys=settings.redact_keys, patterns=patterns)
-        self.mode = ContentMode(settings.captured_content)
-        self.captures = self.mode is not ContentMode.OFF  # whether content is recorded at all
+        self.mode = ContentMode(settings.content)  # whose content is recorded, their extents say
         self._encoder: ContentEncoder | None = None
-        if self.captures:
+        if self.mode is not ContentMode.OFF:
             from kaizen_processors.content import ContentEncoder  # noqa: PLC0415 - off by default
 
             one = settings.content_max_bytes

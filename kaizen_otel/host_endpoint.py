@@ -17,7 +17,6 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from kaizen_otel.settings import SettingsError
 from kaizen_processors.forking import begin_anew_in_children
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class HostEndpoint:
         """Listen, unless a sibling does.
 
         Raises:
-            SettingsError: it cannot listen there, and no worker of the same store does.
+            OSError: it cannot listen there, and no worker of the same store does.
         """
         for _ in range(_TRIES):
             try:
@@ -98,8 +97,7 @@ class HostEndpoint:
                 return
             if holder == _STRANGER:
                 break
-        where = f"{self._host}:{self._wanted}"
-        raise SettingsError(f"prometheus_port: cannot listen on {where} ({failed.strerror})") from failed
+        raise failed
 
     def tick(self) -> None:
         """Listen when nobody does any more."""

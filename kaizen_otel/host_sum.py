@@ -16,7 +16,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from kaizen_otel._version import __version__
 from kaizen_otel.otel_logs import SCOPE_NAME
-from kaizen_otel.settings import SettingsError
+from kaizen_otel.outputs import cannot_listen
 from kaizen_otel.settings.origins import raise_where_asked_for
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.host_metrics import WorkerMetrics, merge, pack, to_metrics_data
@@ -104,7 +104,9 @@ class HostMetrics:
         )
         try:
             endpoint.open()
-        except SettingsError as error:
+        except OSError as failed:
+            error = cannot_listen(settings, failed)
+            error.__cause__ = failed
             warn = partial(_logger.warning, "%s: metrics are served there as soon as it is free")
             raise_where_asked_for(settings, "prometheus_port", error, warn)
         self._endpoint = endpoint

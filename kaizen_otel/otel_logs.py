@@ -40,6 +40,10 @@ class EventLog:
         self._schema_url = schema_url
         self._logger: Logger | None = None
 
+    def leave_by(self, logger_provider: Any) -> None:
+        """Emit by another provider from now on."""
+        self._provider, self._logger = logger_provider, None
+
     def emit(
         self,
         name: str,

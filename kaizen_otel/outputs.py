@@ -13,34 +13,26 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from kaizen_otel.otel_logs import application_has_logs, build_own_logs
-from kaizen_otel.own_metrics import OwnMetrics, StoppableExporter
+from kaizen_otel.own_metrics import MetricWay, OwnMetrics, StoppableExporter
 from kaizen_otel.settings import SettingsError
 from kaizen_otel.settings.origins import raise_where_asked_for
 from kaizen_processors.chance import OwnIdGenerator
-from kaizen_processors.pipeline import Observer
 from kaizen_processors.series import series_limits
 from kaizen_semconv.gen_ai import DEPLOYMENT_ENVIRONMENT_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.trace.export import SpanExporter
 
     from kaizen_otel.otel_logs import OwnLogs
     from kaizen_otel.settings import Settings
-    from kaizen_processors.export.console import ConsoleTree
     from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
 
 _logger = logging.getLogger("kaizen_otel")
-
-FILE_QUEUE_SPANS = 65_536
-FILE_INTERVAL_MS = 500
 
 _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -76,8 +68,16 @@ def build_own_traces(settings: Settings, fence: Fence) -> OwnTraces:
         SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
     """
     provider = TracerProvider(resource=resource_of(settings), id_generator=settings.id_generator or OwnIdGenerator())
-    if not otlp_wanted(settings):
-        return OwnTraces(provider)
+    queue = add_otlp_spans(provider, settings, fence) if otlp_wanted(settings) else None
+    return OwnTraces(provider, queue)
+
+
+def add_otlp_spans(provider: TracerProvider, settings: Settings, fence: Fence) -> DeliveryQueue[ReadableSpan]:
+    """Let the spans of a provider of our own leave by OTLP; gives the queue.
+
+    Raises:
+        SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
+    """
     from kaizen_otel.delivery import own_delivery  # noqa: PLC0415 - loaded when used
     from kaizen_processors.export.queue_processors import (  # noqa: PLC0415 - loaded when used
         QueueSpanProcessor,
@@ -89,7 +89,7 @@ def build_own_traces(settings: Settings, fence: Fence) -> OwnTraces:
     except ValueError as error:
         raise SettingsError(str(error)) from error
     provider.add_span_processor(QueueSpanProcessor(queue))
-    return OwnTraces(provider, queue)
+    return queue
 
 
 def build_own_events(settings: Settings, fence: Fence) -> OwnLogs | None:
@@ -106,136 +106,31 @@ def build_own_events(settings: Settings, fence: Fence) -> OwnLogs | None:
         raise SettingsError(str(error)) from error
 
 
-def build_own_metrics(settings: Settings) -> OwnMetrics | None:
+def build_own_metrics(settings: Settings, own: OwnMetrics | None = None) -> OwnMetrics | None:
     """A private meter provider for our own metric outputs; None when there are none.
 
+    Args:
+        settings: which outputs there are to be.
+        own: what an earlier call built: it gets the outputs that it has not got yet.
+
     Raises:
-        SettingsError: the Prometheus endpoint cannot listen where it should.
+        SettingsError: the Prometheus endpoint cannot listen where it should, and not just a preset asked for it.
     """
-    readers: list[MetricReader] = []
-    exporter: StoppableExporter | None = None
-    if otlp_wanted(settings, "METRICS"):
-        interval_s = settings.metrics_interval_s
-        exporter = StoppableExporter(_otlp_metric_exporter())
-        readers.append(
-            PeriodicExportingMetricReader(
-                exporter,
-                export_interval_millis=None if interval_s is None else interval_s * 1_000,
-                **series_limits(settings.max_ledger_keys),
-            )
-        )
-    server = None
-    if settings.prometheus_port is not None and settings.serves_own_metrics:
+    ways: list[MetricWay] = []
+    if otlp_wanted(settings, "METRICS") and not (own is not None and own.pushes):
+        ways.append(_otlp_metrics(settings))
+    served = own is not None and own.prometheus_port is not None
+    if settings.prometheus_port is not None and settings.serves_own_metrics and not served:
         try:
-            reader, server = _prometheus_endpoint(settings, settings.prometheus_port)
+            ways.append(_prometheus_endpoint(settings, settings.prometheus_port))
         except SettingsError as error:
             warn = partial(_logger.warning, "%s: metrics are served nowhere")
             raise_where_asked_for(settings, "prometheus_port", error, warn)
-        else:
-            readers.append(reader)
-    if not readers:
-        return None
-    return OwnMetrics(
-        readers, resource_of(settings), exporter=exporter, exit_timeout_s=settings.exit_timeout_s, server=server
-    )
-
-
-def local_outputs(settings: Settings) -> Iterator[Observer]:
-    """Console and file: they watch ended spans in this process, on whatever provider those are made.
-
-    Raises:
-        SettingsError: the file cannot be opened, and not just a preset asked for it.
-    """
-    if settings.console:
-        from kaizen_processors.export.console import ConsoleTree  # noqa: PLC0415 - rich is loaded when used
-
-        yield ConsoleOutput(ConsoleTree(width=settings.console_width))
-    file = _file_output(settings)
-    if file is not None:
-        yield file
-
-
-def _file_output(settings: Settings) -> FileOutput | None:
-    path = settings.file
-    if path is None:
-        return None
-    from kaizen_processors.export.otlp_file import OtlpJsonFileExporter  # noqa: PLC0415 - loaded when used
-
-    try:
-        return FileOutput(OtlpJsonFileExporter(path))
-    except OSError as error:
-        where = settings.origins["file"].where
-        refusal = SettingsError(
-            f"{where}: file cannot be {path}: {error.strerror or type(error).__name__}", key="file", where=where
-        )
-        refusal.__cause__ = error
-        raise_where_asked_for(settings, "file", refusal, partial(_logger.warning, "%s: going on without it"))
-        return None
-
-
-class ConsoleOutput(Observer):
-    """Prints the tree of each execution as it ends."""
-
-    def __init__(self, tree: ConsoleTree) -> None:
-        """Print with this console tree."""
-        self._tree = tree
-
-    def on_span(self, span: ReadableSpan) -> None:
-        """Add a span; a finished root prints its tree."""
-        self._tree.on_span(span)
-
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until every finished tree is printed."""
-        return self._tree.drain(timeout_s)
-
-    def shutdown(self) -> None:
-        """Print what is left."""
-        self._tree.flush()
-
-
-class FileOutput(Observer):
-    """Writes ended spans to an OTLP-JSON file, in batches, on a thread of its own.
-
-    A child of `multiprocessing` leaves by `os._exit`, where no `atexit` writes the last batch: `end_with_process` does.
-    """
-
-    def __init__(self, exporter: SpanExporter) -> None:
-        """Write with this exporter."""
-        self._batches = BatchSpanProcessor(
-            exporter, max_queue_size=FILE_QUEUE_SPANS, schedule_delay_millis=FILE_INTERVAL_MS
-        )
-        from kaizen_processors.export.endings import end_with_process  # noqa: PLC0415 - loaded when used
-
-        self._last_batch = _LastBatch(self._batches)
-        end_with_process(self._last_batch)
-
-    def on_span(self, span: ReadableSpan) -> None:
-        """Queue one span."""
-        self._batches.on_end(span)
-
-    def flush(self, timeout_s: float) -> bool:
-        """Write out what is queued."""
-        return bool(self._batches.force_flush(int(timeout_s * 1_000)))
-
-    def shutdown(self) -> None:
-        """Write out what is queued and close the file."""
-        self._batches.shutdown()  # type: ignore[no-untyped-call]  # untyped in SDK 1.45
-
-
-class _LastBatch:
-    """What a process has not yet written to the file when it ends."""
-
-    def __init__(self, batches: BatchSpanProcessor) -> None:
-        self._batches = batches
-
-    def hasten(self) -> None:
-        """Nothing to start early: a file takes what it is given at once."""
-
-    def shutdown(self, timeout_s: float | None = None) -> bool:
-        """Write it, however long it takes: a file has no outage."""
-        del timeout_s
-        self._batches.shutdown()  # type: ignore[no-untyped-call]  # untyped in SDK 1.45
-        return True
+    if own is None:
+        return OwnMetrics(ways, resource_of(settings), settings.exit_timeout_s) if ways else None
+    for way in ways:
+        own.add(way)
+    return own
 
 
 def resource_of(settings: Settings) -> Resource:
@@ -276,7 +171,18 @@ def _otlp_metric_exporter() -> Any:
     return OTLPMetricExporter()
 
 
-def _prometheus_endpoint(settings: Settings, port: int) -> tuple[MetricReader, Any]:
+def _otlp_metrics(settings: Settings) -> MetricWay:
+    interval_s = settings.metrics_interval_s
+    exporter = StoppableExporter(_otlp_metric_exporter())
+    reader = PeriodicExportingMetricReader(
+        exporter,
+        export_interval_millis=None if interval_s is None else interval_s * 1_000,
+        **series_limits(settings.max_ledger_keys),
+    )
+    return MetricWay(reader, exporter=exporter)
+
+
+def _prometheus_endpoint(settings: Settings, port: int) -> MetricWay:
     from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415 - loaded when used
     from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415 - loaded when used
 
@@ -288,5 +194,14 @@ def _prometheus_endpoint(settings: Settings, port: int) -> tuple[MetricReader, A
     try:
         server, _thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
-        raise SettingsError(f"prometheus_port: cannot listen on {host}:{port} ({error.strerror})") from error
-    return reader, server
+        raise cannot_listen(settings, error) from error
+    return MetricWay(reader, server=server)
+
+
+def cannot_listen(settings: Settings, failed: OSError) -> SettingsError:
+    """The error of an endpoint for Prometheus whose address cannot be used."""
+    where = settings.origins["prometheus_port"].where
+    address = f"{settings.prometheus_host}:{settings.prometheus_port}"
+    allowed = "another prometheus_port, 0 for any free one, or an address of this machine as prometheus_host"
+    message = f"{where}: prometheus_port: cannot listen on {address} ({failed.strerror}); allowed: {allowed}"
+    return SettingsError(message, key="prometheus_port", where=where)

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult
@@ -103,37 +103,54 @@ class StoppableExporter(MetricExporter):
         return not getattr(self._here, "exporting", False)
 
 
+class MetricWay(NamedTuple):
+    """A way by which metrics leave: what collects, and the exporter that it pushes to, or the server that serves it."""
+
+    reader: MetricReader
+    exporter: StoppableExporter | None = None
+    server: Any = None
+
+
 class OwnMetrics:
-    """A private meter provider, and the Prometheus endpoint that serves it.
+    """A private meter provider, and the ways by which its metrics leave: at most one of each kind.
 
     The SDK's provider waits up to 30 s at the interpreter's exit, retries included, so this ends it instead.
 
     Args:
-        readers: what collects.
+        ways: the first ones.
         resource: what this process is.
-        exporter: the way out of the reader that pushes, if there is one.
         exit_timeout_s: longest time that the end waits.
-        server: the running HTTP server of the endpoint, if any.
     """
 
-    def __init__(
-        self,
-        readers: Sequence[MetricReader],
-        resource: Resource,
-        *,
-        exporter: StoppableExporter | None,
-        exit_timeout_s: float,
-        server: Any = None,
-    ) -> None:
+    def __init__(self, ways: Sequence[MetricWay], resource: Resource, exit_timeout_s: float) -> None:
         """Make the provider."""
-        self.provider = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
-        self._exporter = exporter
+        self.provider = MeterProvider([way.reader for way in ways], resource=resource, shutdown_on_exit=False)
+        self._added: list[MetricReader] = []  # the provider (SDK 1.43 to 1.45) flushes and ends only its first ones
+        self._exporter: StoppableExporter | None = None
         self._exit_timeout_s = exit_timeout_s
-        self._server = server
+        self._server: Any = None
         self.after_fork_in_child()
         begin_anew_in_children(self)
-        if exporter is not None:
+        for way in ways:
+            self._hold(way)
+
+    def add(self, way: MetricWay) -> None:
+        """Let metrics leave this way, too, from now on."""
+        self.provider.add_metric_reader(way.reader)
+        self._added.append(way.reader)
+        self._hold(way)
+
+    def _hold(self, way: MetricWay) -> None:
+        if way.server is not None:
+            self._server = way.server
+        if way.exporter is not None:
+            self._exporter = way.exporter
             end_with_process(self)
+
+    @property
+    def pushes(self) -> bool:
+        """Whether metrics are exported by themselves, and not only served."""
+        return self._exporter is not None
 
     def after_fork_in_child(self) -> None:
         """Forget the thread of the parent's end."""
@@ -157,6 +174,8 @@ class OwnMetrics:
         def collect() -> None:
             with _said_low("flushed"):
                 self.provider.force_flush(timeout_s * 1_000)
+                for reader in self._added:
+                    reader.force_flush(timeout_s * 1_000)
                 collected.set()
 
         thread = _begun(collect, "kaizen-otel-metrics-flush")
@@ -186,7 +205,7 @@ class OwnMetrics:
             self._done = True
         in_time = True
         if self._last is None:  # nothing to push, or no thread can start so late (Python 3.12 and later)
-            self.provider.shutdown(max(limit_s, _LAST_MOMENT_S) * 1_000)
+            self._end_readers(max(limit_s, _LAST_MOMENT_S))
         else:
             self._last.join(max(0.0, deadline_s - time.monotonic()))
             in_time = not self._last.is_alive()
@@ -208,7 +227,14 @@ class OwnMetrics:
 
     def _collect_last(self) -> None:
         with _said_low("collected"):
-            self.provider.shutdown(self._exit_timeout_s * 1_000)
+            self._end_readers(self._exit_timeout_s)
+
+    def _end_readers(self, timeout_s: float) -> None:
+        try:
+            self.provider.shutdown(timeout_s * 1_000)
+        finally:
+            for reader in self._added:
+                reader.shutdown(timeout_s * 1_000)
 
 
 @contextmanager

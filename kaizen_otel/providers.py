@@ -7,7 +7,6 @@ processor, once for the provider's life, and no exporter.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 import time
@@ -20,19 +19,20 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from kaizen_otel._version import __version__
+from kaizen_otel.local_outputs import LocalOutputs
 from kaizen_otel.otel_logs import SCOPE_NAME, EventLog
 from kaizen_otel.outputs import (
-    FileOutput,
+    add_otlp_spans,
     build_own_events,
     build_own_metrics,
     build_own_traces,
-    local_outputs,
     otlp_wanted,
     resource_of,
 )
+from kaizen_otel.recorders import Recorders
+from kaizen_otel.settings import SettingsError
 from kaizen_processors.meters import Instruments
 from kaizen_processors.pipeline import PipelineSpanProcessor
-from kaizen_processors.recording import DeferredRecorder, DirectRecorder
 from kaizen_processors.self_meters import QueueReading
 from kaizen_processors.values import type_name
 from kaizen_semconv import GEN_AI_SCHEMA_URLS
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from kaizen_processors.host_metrics.twin import TwinInstruments
     from kaizen_processors.ledger import Ledger
     from kaizen_processors.pipeline import Pipeline
-    from kaizen_processors.recording import HistogramRecorder
 
 # One processor and one set of instruments for each provider, for that provider's life: neither can be taken off again.
 _shells: weakref.WeakKeyDictionary[Any, PipelineSpanProcessor] = weakref.WeakKeyDictionary()
@@ -85,15 +84,15 @@ class Providers:
         self._watched: weakref.WeakSet[DeliveryQueue[Any]] = weakref.WeakSet()
         self._own_metrics: OwnMetrics | None = None
         self._alerts: SelfAlerts | None = None
-        self._recorder: HistogramRecorder = DirectRecorder()
+        self.recorders = Recorders(fence, deferred=settings.deferred_histograms)
         self._joined: Any = None
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
         self._own_logs: OwnLogs | None = None
         self.instruments: Instruments | TwinInstruments | None = None  # None when metrics are off
         self._main_instruments: Instruments | None = None  # those of the provider that exports
         self.host: HostMetrics | None = None  # where metrics are kept for the host's sum
-        for observer in local_outputs(settings):
-            pipeline.add(observer)
+        self._local = LocalOutputs(pipeline)
+        self._local.configure(settings)
         if not self.disabled:
             self._find_tracer()
             self._find_meter()
@@ -175,14 +174,14 @@ class Providers:
             ]
         elif self._span_queue is not None:
             ways.append(self._span_queue.put)
-        ways += [observer.on_span for observer in self._pipeline.observers if isinstance(observer, FileOutput)]
-        return ways
+        return ways if self._local.file is None else [*ways, self._local.file.on_span]
 
     # -- metrics --------------------------------------------------------------------------------------------------
 
     def _find_meter(self) -> None:
         settings = self._settings
         if not settings.metrics:
+            self._stop_measuring()
             return
         provider = settings.meter_provider
         found = metrics.get_meter_provider()
@@ -190,7 +189,7 @@ class Providers:
         if provider is None and theirs and not settings.serves_own_metrics:
             provider = found  # it may have any exporter; an endpoint of ours needs a reader of its own
         if provider is None:
-            own = self._own_metrics = self._own_metrics or build_own_metrics(settings)
+            own = self._own_metrics = build_own_metrics(settings, self._own_metrics)
             if own is not None:
                 provider = own.provider
                 _ours.add(provider)
@@ -233,45 +232,89 @@ class Providers:
 
     def _arm_instruments(self) -> None:
         settings = self._settings
-        if settings.deferred_histograms != isinstance(self._recorder, DeferredRecorder):
-            self._recorder.shutdown()
-            self._recorder = DeferredRecorder(self._fence) if settings.deferred_histograms else DirectRecorder()
+        self.recorders.configure(deferred=settings.deferred_histograms)
         main, host = self._main_instruments, self.host
+        if main is None:
+            return
         for instruments in (main, None if host is None else host.worker.instruments):
             if instruments is not None:
-                instruments.arm(self._ledger, settings.environment or "", self._recorder)
+                instruments.arm(self._ledger, settings.environment or "")
                 instruments.about_telemetry.arm(self)
-        self.instruments = main if main is None or host is None else host.beside(main)
+        self.instruments = main if host is None else host.beside(main)
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Take later settings into account: outputs that were off are opened; what is open stays as it is.
+    def _stop_measuring(self) -> None:
+        """Record and report no metrics, until the settings ask for some again."""
+        host = self.host
+        for instruments in (self._main_instruments, None if host is None else host.worker.instruments):
+            if instruments is not None:
+                instruments.disarm()
+        self._main_instruments = self.instruments = None
+
+    # -- later settings -------------------------------------------------------------------------------------------
+
+    def cannot_change(self, before: Settings, wanted: Settings) -> list[SettingsError]:
+        """What later settings ask for that what is open already does not allow; `key` names the field."""
+        own = self._own_metrics
+        pushes = own is not None and own.pushes
+        exports = pushes or bool(self._own_queues())
+        served = self.prometheus_port is not None
+        opened = {
+            "otlp": (exports and not otlp_wanted(wanted), "telemetry leaves by OTLP already"),
+            "metrics_interval_s": (pushes, "metrics are exported at another interval already"),
+            "prometheus_port": (served, f"metrics are served on port {self.prometheus_port} already"),
+            "prometheus_host": (served, f"metrics are served on port {self.prometheus_port} already"),
+        }
+        return [
+            _too_late(wanted, name, why)
+            for name, (is_open, why) in opened.items()
+            if is_open and getattr(wanted, name) != getattr(before, name)
+        ]
+
+    def reconfigure_outputs(self, settings: Settings) -> None:
+        """Open the console and the file that later settings ask for, and close those that they ask for no more.
 
         Raises:
-            SettingsError: the file cannot be opened; everything else is as the settings say.
+            SettingsError: the file cannot be opened; the one before stays.
         """
-        before, self._settings = self._settings, settings
-        fresh = dataclasses.replace(
-            settings,
-            console=settings.console and not before.console,
-            file=None if settings.file == before.file else settings.file,
-            origins=settings.origins,
-        )
-        try:
-            for observer in local_outputs(fresh):
-                self._pipeline.add(observer)
-        finally:
-            self._find_again(before)
+        self._settings = settings
+        self._local.configure(settings)
 
-    def _find_again(self, before: Settings) -> None:
-        settings = self._settings
-        if not self.disabled and self.tracer is None:
-            self._find_tracer()
-        if not self.disabled and (
-            settings.prometheus_port != before.prometheus_port
-            or settings.keeps_host_metrics != before.keeps_host_metrics
+    def reconfigure_metrics(self, before: Settings, settings: Settings) -> None:
+        """Record what later settings ask for, and let it leave the ways that they add.
+
+        Raises:
+            SettingsError: the endpoint cannot listen where it should.
+        """
+        self._settings = settings
+        if not self.disabled and any(
+            getattr(settings, name) != getattr(before, name)
+            for name in ("metrics", "otlp", "prometheus_port", "keeps_host_metrics")
         ):
             self._find_meter()
         self._arm_instruments()
+
+    def reconfigure_exports(self, settings: Settings) -> None:
+        """Export spans and events by OTLP when later settings ask for it.
+
+        Raises:
+            SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
+        """
+        self._settings = settings
+        if self.disabled:
+            return
+        own = self._own_tracer_provider
+        if self.tracer is None:
+            self._find_tracer()
+        elif own is not None and self._span_queue is None and otlp_wanted(settings):
+            self._span_queue = queue = add_otlp_spans(own, settings, self._fence)
+            if self._alerts is not None:
+                self._watch("traces", queue, self._alerts)
+        if self._own_logs is None and settings.logger_provider is None:
+            logs = self._own_logs = build_own_events(settings, self._fence)
+            if logs is not None:
+                self.events.leave_by(logs.provider)
+                if self._alerts is not None:
+                    self._watch("logs", logs.queue, self._alerts)
 
     # -- what became of it ----------------------------------------------------------------------------------------
 
@@ -349,7 +392,7 @@ class Providers:
 
     def flush(self, timeout_s: float) -> bool:
         """Flush our own providers, and the exporters that the application wrapped; its providers are its own."""
-        self._recorder.drain()
+        self.recorders.drain()
         done = True
         deadline_s = time.monotonic() + timeout_s
         for exporter in self._wrapped_in_use():
@@ -391,7 +434,7 @@ class Providers:
             shell = None if provider is None else _shells.get(provider)
             if shell is not None:
                 shell.disarm()
-        self._recorder.shutdown()
+        self.recorders.shutdown()
         own_logger = None if self._own_logs is None else self._own_logs.provider
         self._deliver_last(self._settings.exit_timeout_s)
         for ours in (self._own_tracer_provider, self.host, own_logger):
@@ -422,6 +465,17 @@ class Providers:
             return None  # its spans are the ones around: no attributes need to be made for them
         tracer: Tracer = provider.get_tracer(SCOPE_NAME, __version__, self._schema_url)
         return tracer
+
+
+def _too_late(wanted: Settings, name: str, why: str) -> SettingsError:
+    where = wanted.origins[name].where
+    value = getattr(wanted, name)
+    return SettingsError(
+        f"{where}: {name} cannot become {value} any more: {why}; allowed: say it before, to instrument(), as "
+        f"KAIZEN_OTEL_{name.upper()}, or in a settings file",
+        key=name,
+        where=where,
+    )
 
 
 def _export_one(exporter: Any, span: ReadableSpan) -> None:

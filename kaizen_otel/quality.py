@@ -79,7 +79,7 @@ class QualityDesk:
             for evaluation in agent.evaluations:
                 if evaluation.label == FAIL:
                     self._announce(evaluation, agent.agent_name, agent.execution_id, span_context)
-        if self._runner is not None and agent.has_returned:
+        if self._runner is not None and agent.has_returned and agent.recorded.evaluates:
             self._runner.submit(_input_of(agent), span_context)
 
     def record(
@@ -144,7 +144,7 @@ class QualityDesk:
 
     def _build_runner(self) -> EvaluatorRunner | None:
         settings = self._telemetry.settings
-        given = settings.active_evaluators
+        given = settings.evaluators
         if not given:
             return None
         from kaizen_processors.quality.evaluators import Evaluator, evaluator  # noqa: PLC0415 - rarely used
@@ -167,7 +167,8 @@ class QualityDesk:
         instruments = self._telemetry.providers.instruments
         if instruments is not None:
             labels = {k.AGENT_NAME: agent_name, k.EVALUATION: evaluation}
-            instruments.record(instruments.quality_score, score, labels, _context_of(span_context))
+            recorder = self._telemetry.providers.recorders.of(self._telemetry.settings_desk.extent_of(agent_name))
+            recorder.run(instruments.quality_score.record, score, labels, _context_of(span_context))
 
     def _announce(
         self,

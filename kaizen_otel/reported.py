@@ -165,7 +165,8 @@ def _measure(telemetry: Telemetry, agent_name: str, model: str, duration_ns: int
     instruments = telemetry.providers.instruments
     if instruments is not None and telemetry.settings.durations:
         labels: dict[str, str | int] = {k.AGENT_NAME: agent_name, k.MODEL: model}
-        instruments.record(instruments.execution_duration, duration_ns / 1e9, labels, None)
+        recorder = telemetry.providers.recorders.of(telemetry.settings_desk.extent_of(agent_name))
+        recorder.run(instruments.execution_duration.record, duration_ns / 1e9, labels, None)
 
 
 def _status_of(metrics: ExecutionMetrics) -> str:

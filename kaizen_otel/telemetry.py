@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +21,7 @@ from kaizen_otel.invocations.attribution import attribution_in
 from kaizen_otel.invocations.base import NULL_INVOCATION, NullInvocation, SilentInvocation
 from kaizen_otel.invocations.call import CallInvocation, CallRequest
 from kaizen_otel.invocations.emit import EMITTERS
+from kaizen_otel.invocations.extent import extent_of_all
 from kaizen_otel.invocations.running import RunningInvocations
 from kaizen_otel.invocations.scope import SilentScope, current_scope
 from kaizen_otel.otel_logs import SCOPE_NAME
@@ -29,8 +29,9 @@ from kaizen_otel.performance import PerformanceDesk
 from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
 from kaizen_otel.self_alerts import SelfAlerts
-from kaizen_otel.settings import AgentSettings, MonitoringLevel, SettingsError
+from kaizen_otel.settings import SettingsError
 from kaizen_otel.settings.paths import check_paths, with_absolute_paths
+from kaizen_otel.settings_desk import SettingsDesk
 from kaizen_otel.sigterm import SigtermFlush, all_at_once
 from kaizen_processors.chance import random_id
 from kaizen_processors.clock import SYSTEM_CLOCK, FallbackClock
@@ -45,7 +46,7 @@ from kaizen_processors.usage import Usage
 from kaizen_semconv.attributes import KaizenSpanAbandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from kaizen_otel.context import InForce
     from kaizen_otel.invocations.base import Invocation
@@ -61,11 +62,6 @@ _logger = logging.getLogger("kaizen_otel")
 
 Begun = TypeVar("Begun", bound="Invocation")
 
-_LIKE_ALL = AgentSettings()
-
-REFUSALS_TOLD = 32
-"""Different mistakes in the application's dictionaries that are logged; further ones are only counted."""
-
 SHUTDOWN_ALERTS_S = 0.5
 """Longest time that the end waits for events about telemetry itself."""
 
@@ -74,9 +70,6 @@ STORE_S = 4.0
 
 STORE_AFTERWARDS_S = 60.0
 """So long after `uninstrument()` the store is still told, when another process holds it."""
-
-REMEMBERED_AGENTS = 10_000
-"""Agents whose names are remembered; the oldest are forgotten."""
 
 
 class Telemetry:
@@ -98,7 +91,8 @@ class Telemetry:
         self.ledger = Ledger(settings.max_ledger_keys, self.clock)
         self.prices = _price_book(settings)
         self.foreign = ForeignCalls(self.ledger, self.prices, attribution_in, own_scope=SCOPE_NAME)
-        self.pipeline = Pipeline(self.fence, foreign=self.foreign)
+        self.pipeline = Pipeline(self.fence)
+        self.read_settings()
         self.emitter = EMITTERS[settings.conventions](self)
         self.providers = Providers(settings, self.fence, self.pipeline, self.ledger)
         self.alerts = SelfAlerts(lambda: self.providers.events, self.clock, self.fence)
@@ -106,12 +100,9 @@ class Telemetry:
         self.providers.watch_delivery(self.alerts)
         self._at_exit = ClosingAtExit(self.running, settings.exit_timeout_s / 2, self._judge_a_last_time)
         self.providers.on_joined = self._at_exit.go_first
-        self.created_agents: OrderedDict[str, AgentSettings | None] = OrderedDict()
-        self._refused: set[str] = set()
+        self.settings_desk = SettingsDesk(self)
         self._sigterm: SigtermFlush | None = None
-        self.records_nodes = True
         self.pending: PendingSpans | None = None
-        self._read_settings()
         self.content = ContentWriter(self)
         self.quality = QualityDesk(self)
         self.performance = PerformanceDesk(self)
@@ -123,26 +114,26 @@ class Telemetry:
             log_correlation.install(fence=self.fence)
         try:
             self.host.open()
-            self._configure_rules(settings)
+            self.configure_rules(settings)
         except SettingsError:
             self.shutdown()
             raise
 
     def after_fork_in_child(self) -> None:
         """Begin with a lock that nobody holds."""
-        self._changing = threading.RLock()  # one thread at a time reads a dictionary of Kaizen's, or begins the rules
+        self._beginning = threading.RLock()  # one thread at a time begins the rules
 
     @property
     def rules(self) -> RuleDesk:
         """The desk that judges rules: begun when somebody wants to be told."""
-        with self._changing:
+        with self._beginning:
             if self._rules is None:
                 from kaizen_otel.rules import RuleDesk  # noqa: PLC0415 - loaded when used
 
                 self._rules = RuleDesk(self)
             return self._rules
 
-    def _configure_rules(self, before: Settings) -> None:
+    def configure_rules(self, before: Settings) -> None:
         """Begin to judge rules, judge by others, or end it, as the settings say now; raises `SettingsError`."""
         settings = self.settings
         if not rules_wanted(settings):
@@ -196,7 +187,7 @@ class Telemetry:
         """Begin a model call."""
         try:
             scope = current_scope()
-            if type(scope) is not SilentScope:
+            if type(scope) is not SilentScope and self.extent.watches:
                 call = CallInvocation(self, scope, describe()).begin()
                 if self.foreign.watching:
                     self._claim_spans_above()
@@ -212,7 +203,7 @@ class Telemetry:
             if type(scope) is SilentScope:
                 return NULL_INVOCATION
             request = describe()
-            if self.level_of(request.agent_name) is MonitoringLevel.OFF:
+            if not self.settings_desk.extent_of(request.agent_name).watches:
                 return SilentInvocation(SilentScope(scope))
             return AgentInvocation(self, scope, request).begin()
         return NULL_INVOCATION
@@ -240,79 +231,19 @@ class Telemetry:
     def operation(self, kind: str, describe: Callable[[], Begun]) -> Begun | NullInvocation:
         """Begin an operation, unless nothing is to be recorded here; `kind` names it where telemetry fails."""
         with self.fence(f"{kind}.begin"):
-            if type(current_scope()) is not SilentScope:
+            if type(current_scope()) is not SilentScope and self.extent.watches:
                 return describe().begin()
         return NULL_INVOCATION
-
-    # -- what Kaizen's own dictionaries say ------------------------------------------------------------------------
-
-    def apply_kaizen_config(self, config: dict[str, Any]) -> None:
-        """Lay the monitoring keys of `Kaizen(config=...)` over the settings. A mistake is logged and ignored."""
-        with self._changing:
-            self._apply_kaizen_config(config)
-
-    def _apply_kaizen_config(self, config: dict[str, Any]) -> None:
-        try:
-            settings = with_absolute_paths(self.settings.with_kaizen_config(config))
-            check_paths(settings)
-        except SettingsError as error:
-            self._refuse(error)
-            return
-        if settings != self.settings:
-            before, self.settings = self.settings, settings
-            try:
-                self._configure_rules(before)
-            except SettingsError as error:
-                self.settings = before
-                self._refuse(error)
-                return
-            try:
-                self.providers.reconfigure(settings)
-            except SettingsError as error:
-                self._refuse(error)
-            self.content.configure(settings)
-            self.performance.configure(settings)
-            self._read_settings()
-            try:
-                self.host.share_metrics()
-            except SettingsError as error:
-                self._refuse(error)
-
-    def agent_created(self, name: str, config: Mapping[Any, Any]) -> None:
-        """Remember an agent that `create_agent` made, with what its `transparency` says."""
-        self.created_agents[name] = None
-        if len(self.created_agents) > REMEMBERED_AGENTS:
-            self.created_agents.popitem(last=False)
-        transparency = config.get("transparency")
-        if transparency is not None:
-            self.created_agents[name], refused = AgentSettings.readable(transparency)
-            for error in refused:
-                self._refuse(error)
-
-    def _refuse(self, error: SettingsError) -> None:
-        # Inside a call of the application's a mistake in our settings must not raise; its message is ours to tell.
-        self.fence.caught("settings", error)
-        message = str(error)
-        if message not in self._refused and len(self._refused) < REFUSALS_TOLD:
-            self._refused.add(message)
-            _logger.warning("kaizen-otel ignores this: %s", message)
-
-    def level_of(self, agent_name: str) -> MonitoringLevel:
-        """The monitoring level that holds for an agent: its own where it has one."""
-        return (self.created_agents.get(agent_name) or _LIKE_ALL).level_under(self.settings)
-
-    def measures_resources(self, agent_name: str) -> bool:
-        """Whether an execution of this agent says what the process used meanwhile."""
-        return (self.created_agents.get(agent_name) or _LIKE_ALL).profiles(self.settings)
 
     def _claim_spans_above(self) -> None:
         """Let no other library's span above a call of ours count it as well."""
         with self.fence("call.claim"):
             self.foreign.claim(get_current_span().get_span_context().span_id)
 
-    def _read_settings(self) -> None:
-        level = self.settings.monitoring_level
-        self.records_nodes = level >= MonitoringLevel.STANDARD
+    def read_settings(self) -> None:
+        """Work out what follows from the settings as they are now."""
+        self.extent = extent_of_all(self.settings)
+        self.pipeline.foreign = self.foreign if self.extent.watches else None
 
     def stats(self) -> dict[str, Any]:
         """Sums and failures so far, as plain values."""

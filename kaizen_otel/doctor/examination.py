@@ -51,16 +51,16 @@ def _settings(env: dict[str, str], settings_file: Path | None) -> tuple[Settings
     try:
         settings = with_absolute_paths(Settings.load(config_file=settings_file, env=env))
     except SettingsError as refused:
-        return Settings(), [_refusal(refused)]
+        return Settings(), _refusals(refused)
     try:
         check_paths(settings)
     except SettingsError as refused:
-        return settings, [_refusal(refused)]
+        return settings, _refusals(refused)
     return settings, []
 
 
-def _refusal(refused: SettingsError) -> Finding:
-    return error("settings", str(refused), "Until then instrument() raises this error.")
+def _refusals(refused: SettingsError) -> list[Finding]:
+    return [error("settings", str(one), "Until then instrument() raises this error.") for one in refused.problems]
 
 
 def _effective(settings: Settings) -> Iterator[Finding]:

@@ -9,7 +9,6 @@ from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.scope import ExecutionScope, evaluator_above, note_execution
 from kaizen_otel.invocations.values import mapping
 from kaizen_otel.invocations.workflow import WorkflowInvocation
-from kaizen_otel.settings import MonitoringLevel
 from kaizen_processors.execution import MULTIPLE_MODELS, NO_MODEL, UNKNOWN_MODEL, ExecutionRecord
 from kaizen_processors.ledger import Tally
 from kaizen_semconv.attributes import KaizenExecutionStatus, KaizenUsageMissingReason
@@ -105,7 +104,6 @@ class AgentInvocation(Invocation, ExecutionScope):
         "providers",
         "quality_score",
         "record",
-        "records_nodes",
         "request",
         "status",
         "total",
@@ -122,9 +120,8 @@ class AgentInvocation(Invocation, ExecutionScope):
         evaluator = evaluator_above(parent)
         self.agent_name = request.agent_name if evaluator is None else evaluator.agent_name
         self.execution_id = telemetry.new_execution_id()
-        self.records_nodes = telemetry.level_of(request.agent_name) >= MonitoringLevel.STANDARD
-        measures = telemetry.measures_resources(request.agent_name)
-        self.probe = telemetry.performance.begin_resources() if measures else None
+        self.extent = extent = telemetry.settings_desk.extent_of(request.agent_name)
+        self.probe = telemetry.performance.begin_resources() if extent.measures else None
         self.own = Tally()
         self.total = Tally()
         above = self.account
@@ -249,10 +246,9 @@ class AgentInvocation(Invocation, ExecutionScope):
 
     def end_attributes(self) -> Attributes:
         """Sums, verdict, quality."""
-        content = self.telemetry.content
-        if content.captures:
+        if self.recorded.captures:
             with self.telemetry.fence("content"):
-                content.describe_agent(self, self.span)
+                self.telemetry.content.describe_agent(self, self.span)
         return self.telemetry.emitter.agent_end(self)
 
     def on_ended(self, duration_ns: int) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
+    from kaizen_otel.invocations.extent import Extent
     from kaizen_otel.invocations.scope import Attached
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.ledger import Tally
@@ -83,6 +84,11 @@ class Invocation(Scope):
 
     def on_ended(self, duration_ns: int) -> None:
         """Record metrics and hand records over, after the span has ended."""
+
+    @property
+    def recorded(self) -> Extent:
+        """How much is recorded here: as the agent says that it belongs to, else as the settings say."""
+        return self.extent or self.telemetry.extent
 
     # -- the life -------------------------------------------------------------------------------------------------
 

@@ -193,7 +193,7 @@ class CallInvocation(Invocation):
         """Response, usage, price."""
         telemetry = self.telemetry
         attributes = telemetry.emitter.call_end(self)
-        if telemetry.content.captures:
+        if self.recorded.captures:
             with telemetry.fence("content"):
                 telemetry.content.describe_call(self, self.span, attributes)
         return attributes

@@ -95,7 +95,7 @@ class Emitter(McpEmitter, TaskEmitter):
         instruments = self._telemetry.providers.instruments
         if instruments is not None:
             # Nothing that is handed over changes any more; the labels are made where they are used.
-            instruments.recorder.run(
+            self._telemetry.providers.recorders.of(call.recorded).run(
                 self._client_metrics, instruments.client, record, call.request, call.response_model, context_of(call)
             )
 
@@ -192,13 +192,14 @@ class Emitter(McpEmitter, TaskEmitter):
         seconds = duration_ns / _NS
         context = context_of(agent)
         ours = {k.AGENT_NAME: record.agent_name, k.MODEL: record.model}
-        instruments.record(instruments.execution_duration, seconds, ours, context)
+        recorder = self._telemetry.providers.recorders.of(agent.recorded)
+        recorder.run(instruments.execution_duration.record, seconds, ours, context)
         labels: dict[str, str | int] = {g.GEN_AI_AGENT_NAME: record.agent_name}
         if agent.own_sums is not None and len(agent.own_sums.models) == 1:
             labels[g.GEN_AI_REQUEST_MODEL] = record.model
         if record.error_type is not None:
             labels[g.ERROR_TYPE] = record.error_type
-        instruments.record(instruments.invoke_agent_duration, seconds, labels, context)
+        recorder.run(instruments.invoke_agent_duration.record, seconds, labels, context)
 
     def create_agent_start(self, making: CreateAgentInvocation) -> Attributes:
         """Which agent is made."""
@@ -240,8 +241,8 @@ class Emitter(McpEmitter, TaskEmitter):
             labels[g.GEN_AI_WORKFLOW_NAME] = workflow.name
         if workflow.failure is not None:
             labels[g.ERROR_TYPE] = workflow.failure.error_type
-        context = context_of(workflow)
-        instruments.record(instruments.invoke_workflow_duration, duration_ns / _NS, labels, context)
+        recorder = self._telemetry.providers.recorders.of(workflow.recorded)
+        recorder.run(instruments.invoke_workflow_duration.record, duration_ns / _NS, labels, context_of(workflow))
 
     def node_start(self, node_class: str, node_key: str) -> Attributes:
         """Which node."""
@@ -277,8 +278,8 @@ class Emitter(McpEmitter, TaskEmitter):
             labels[g.GEN_AI_AGENT_NAME] = tool.agent_name
         if tool.failure is not None:
             labels[g.ERROR_TYPE] = tool.failure.error_type
-        context = context_of(tool)
-        instruments.record(instruments.execute_tool_duration, duration_ns / _NS, labels, context)
+        recorder = self._telemetry.providers.recorders.of(tool.recorded)
+        recorder.run(instruments.execute_tool_duration.record, duration_ns / _NS, labels, context_of(tool))
 
     # -- stores ---------------------------------------------------------------------------------------------------
 

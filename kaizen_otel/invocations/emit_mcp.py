@@ -65,7 +65,8 @@ class McpEmitter:
         spanned = call.tool if call.tool is not None else call
         context = None if spanned.span is INVALID_SPAN else call.context()
         labels = self._labels(call.request, call.failure)
-        instruments.record(instruments.mcp_client_duration, duration_ns / _NS, labels, context)
+        recorder = self._telemetry.providers.recorders.of(call.recorded)
+        recorder.run(instruments.mcp_client_duration.record, duration_ns / _NS, labels, context)
 
     def mcp_server_metrics(self, call: McpServerInvocation, duration_ns: int) -> None:
         """Duration of the request, from its arrival."""
@@ -74,7 +75,8 @@ class McpEmitter:
             return
         context = None if call.span is INVALID_SPAN else call.context()
         labels = self._labels(call.request, call.failure)
-        instruments.record(instruments.mcp_server_duration, duration_ns / _NS, labels, context)
+        recorder = self._telemetry.providers.recorders.of(call.recorded)
+        recorder.run(instruments.mcp_server_duration.record, duration_ns / _NS, labels, context)
 
     def _labels(self, request: McpRequest, failure: Failure | None) -> dict[str, str | int]:
         labels = {**self._target(request), **_tool(request)}

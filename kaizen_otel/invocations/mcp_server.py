@@ -74,7 +74,7 @@ class McpServerInvocation(Invocation):
         attributes = telemetry.emitter.mcp_end(request)
         if request.resource_uri is not None:
             attributes |= telemetry.emitter.mcp_resource(telemetry.content.redacted(request.resource_uri))
-        if request.tool is not None and telemetry.content.captures:
+        if request.tool is not None and self.recorded.captures:
             with telemetry.fence("content"):
                 telemetry.content.describe_tool(self, self.span)
         return attributes

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from kaizen_otel.invocations.base import Invocation
     from kaizen_otel.invocations.call import CallInvocation
+    from kaizen_otel.invocations.extent import Extent
 
     Attached = tuple[Token["Scope | None"], Token[Context]]
 
@@ -67,10 +68,11 @@ class Scope:
 
     What a model call asks of the chain is handed down as links are added, so that no call walks it: `account` is the
     nearest execution (or evaluator) above, `tallies` are the sums that a call made right here is added to: own of the
-    execution it belongs to, total of that one and of all above; `timed` is the nearest operation above.
+    execution it belongs to, total of that one and of all above; `timed` is the nearest operation above; `extent` is how
+    much is recorded here, None where nobody has said.
     """
 
-    __slots__ = ("__weakref__", "account", "parent", "tallies", "timed")
+    __slots__ = ("__weakref__", "account", "extent", "parent", "tallies", "timed")
 
     is_execution: ClassVar[bool] = False
     """Whether calls below are accounted to this one (an execution or an evaluator)."""
@@ -84,7 +86,9 @@ class Scope:
         self.account: ExecutionScope | EvaluatorScope | None = None
         self.tallies: tuple[Tally, ...] = ()
         self.timed: Invocation | None = None
+        self.extent: Extent | None = None
         if parent is not None:
+            self.extent = parent.extent
             self.account = parent if parent.is_execution else parent.account  # type: ignore[assignment]  # it is one
             self.tallies = parent.tallies
             self.timed = parent if parent.is_operation else parent.timed  # type: ignore[assignment]  # as above
@@ -121,7 +125,6 @@ class ExecutionScope(Scope):
     own: Tally
     total: Tally
     business: dict[str, float]
-    records_nodes: bool
     span: Span
 
     def call_finished(self, call: CallInvocation) -> None:

@@ -10,7 +10,6 @@ from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.origin import around_from, link_to
-from kaizen_otel.invocations.scope import ExecutionScope
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -100,10 +99,7 @@ class WorkflowInvocation(Invocation):
 
 def records_nodes(invocation: Invocation) -> bool:
     """Whether nodes and tools have spans here: as the agent above says, else as the settings say."""
-    execution = invocation.account
-    if isinstance(execution, ExecutionScope):
-        return execution.records_nodes
-    return invocation.telemetry.records_nodes
+    return invocation.recorded.records_nodes
 
 
 class NodeInvocation(Invocation):
@@ -215,10 +211,9 @@ class ToolInvocation(Invocation):
 
     def end_attributes(self) -> Attributes:
         """Whether the answer was made up."""
-        content = self.telemetry.content
-        if content.captures:
+        if self.recorded.captures:
             with self.telemetry.fence("content"):
-                content.describe_tool(self, self.span)
+                self.telemetry.content.describe_tool(self, self.span)
         return self.telemetry.emitter.tool_end(self)
 
     def on_finish(self, duration_ns: int) -> None:  # noqa: ARG002 - the hook's signature

@@ -28,7 +28,7 @@ def init(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, 
         with telemetry.fence("settings.kaizen_config"):
             config = args[0] if args else kwargs.get("config")
             if type(config) is dict:
-                telemetry.apply_kaizen_config(config)
+                telemetry.settings_desk.apply_kaizen_config(config)
     return wrapped(*args, **kwargs)
 
 
@@ -59,5 +59,5 @@ def create_agent(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: di
         making.observe(lambda making: making.made(made))
         if made is not None:
             with telemetry.fence("settings.agent_config"):
-                telemetry.agent_created(made, config)
+                telemetry.settings_desk.agent_created(made, config)
     return agent

@@ -25,7 +25,6 @@ from kaizen_otel.patches.context_fix import carried, run_coroutine
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
-from kaizen_otel.settings import MonitoringLevel
 from kaizen_processors.quality.evaluation import MAX_EXPLANATION_CHARS, MAX_LABEL_CHARS, Evaluation
 from kaizen_processors.values import type_name
 
@@ -78,7 +77,7 @@ async def _ask(telemetry: Telemetry, call: Awaitable[Any], judge: Any) -> Any:
     around = current_scope()
     name = type_name(judge)
     agent_name = f"evaluator:{name}"
-    silent = type(around) is SilentScope or telemetry.level_of(agent_name) is MonitoringLevel.OFF
+    silent = type(around) is SilentScope or not telemetry.settings_desk.extent_of(agent_name).watches
     if silent or evaluator_above(around) is not None:
         return await call
     try:
@@ -104,7 +103,9 @@ def tell(telemetry: Telemetry, name: str, result: Any) -> None:
     if score is None and not winner:
         return
     reasoning = None
-    if telemetry.content.captures:  # it quotes what is judged
+    scope = current_scope()
+    extent = telemetry.extent if scope is None or scope.extent is None else scope.extent
+    if extent.captures:  # it quotes what is judged
         reasoning = bounded_text(attribute_of(result, "reasoning"), MAX_EXPLANATION_CHARS)
     evaluation = Evaluation(name, score, winner or None, reasoning)
     measured = not winner and name not in NOT_QUALITY

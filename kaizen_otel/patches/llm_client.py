@@ -294,7 +294,7 @@ def observe_chunk(chat: CallInvocation, chunk: Any) -> None:
         return
     if chunk.get("stop_reason"):
         observe_usage(chat, chunk)
-    if chat.telemetry.content.captures:
+    if chat.recorded.captures:
         collect_text(chat, chunk)
 
 

@@ -175,7 +175,7 @@ def observe_response(call: McpServerInvocation, response: Any) -> None:
     elif call.request.tool is not None:
         if attribute_of(root, "isError") is True:
             call.failed_with(TOOL_ERROR)
-        if call.telemetry.content.captures:
+        if call.recorded.captures:
             said = [
                 bounded_text(attribute_of(part, "text"), _MAX_RESULT) for part in listed(attribute_of(root, "content"))
             ]

@@ -136,7 +136,7 @@ def belongs_to_agent(telemetry: Telemetry, scope: Scope | None, key: str) -> boo
         scope = scope.parent
     if not isinstance(scope, AgentInvocation) or not scope.request.owns_nodes:
         return False
-    return key == scope.request.agent_name or key not in telemetry.created_agents
+    return key == scope.request.agent_name or key not in telemetry.settings_desk.agents
 
 
 def node_key(scope: Scope | None, instance: Any) -> str:

@@ -157,5 +157,5 @@ def observe_event(call: CallInvocation, event: Any) -> None:
         reason = bounded_text(attribute_of(event, "finish_reason"))
         if reason:
             call.finish_reasons = (reason,)
-    elif call.telemetry.content.captures:
+    elif call.recorded.captures:
         collect_text(call, {"text": attribute_of(event, "delta_text")})

@@ -219,7 +219,7 @@ def observe_response_event(chat: CallInvocation, event: Any) -> None:
     elif kind == "error":
         message = bounded_text(attribute_of(event, "message"), 1_024) or ""
         chat.failed_with(bounded_text(attribute_of(event, "code")) or "error", message)
-    elif kind == "response.output_text.delta" and chat.telemetry.content.captures:
+    elif kind == "response.output_text.delta" and chat.recorded.captures:
         collect(chat, attribute_of(event, "delta"))
     if chat.failure is not None and isinstance(chat.execution, AgentInvocation):
         chat.execution.failure = chat.failure  # the adapter's stream just ends there
@@ -331,7 +331,7 @@ def gemini_request(adapter: Any, asked: dict[str, Any], *, streaming: bool = Fal
 def observe_gemini(chat: CallInvocation, answer: Any) -> None:
     """A `GenerateContentResponse`, or one chunk of a stream of them."""
     vendor_payloads.google(chat, answer)
-    if chat.telemetry.content.captures:
+    if chat.recorded.captures:
         (candidate, *_) = vendor_payloads.listed(attribute_of(answer, "candidates")) or (None,)
         for part in vendor_payloads.listed(attribute_of(attribute_of(candidate, "content"), "parts")):
             collect(chat, attribute_of(part, "text"))  # the answer's own `text` warns of parts that are none

@@ -166,7 +166,7 @@ def observe_event(call: CallInvocation, event: Any) -> None:
     done = attribute_of(event, "event_type") == "done"
     if done:
         observe_end(call, event)
-    if done or call.telemetry.content.captures:
+    if done or call.recorded.captures:
         call.output = {
             "text": bounded_text(attribute_of(event, "content"), MAX_COLLECTED_CHARS) or "",
             "tool_calls": attribute_of(event, "tool_calls") or [],

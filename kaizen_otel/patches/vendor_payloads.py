@@ -90,7 +90,7 @@ def openai_response(call: CallInvocation, answer: Any) -> None:
     payload["incomplete_details"] = fields_of(attribute_of(answer, "incomplete_details"), "reason")
     payload["error"] = fields_of(attribute_of(answer, "error"), "code", "message")
     wire_protocols.openai_responses(call, payload)
-    if items and call.telemetry.content.captures:
+    if items and call.recorded.captures:
         call.output = {
             "text": _text_in(items),
             "tool_calls": [

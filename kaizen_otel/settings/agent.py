@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from kaizen_otel.settings.errors import Refusals, SettingsError
 from kaizen_otel.settings.levels import MonitoringLevel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kaizen_otel.settings.errors import SettingsError
     from kaizen_otel.settings.model import Settings
 
 
@@ -30,16 +30,18 @@ class AgentSettings:
         Raises:
             SettingsError: a key is unknown, has a wrong value, or is not available yet.
         """
-        from kaizen_otel.settings.spec_dictionaries import from_agent_config  # noqa: PLC0415 - it builds on this module
-
-        return from_agent_config(transparency)
+        read, refused = cls.readable(transparency)
+        if refused:
+            raise SettingsError.of_all(refused)
+        return read
 
     @classmethod
     def readable(cls, transparency: Any) -> tuple[AgentSettings, list[SettingsError]]:
         """What `from_config` would read without the keys that it refuses, and why it refuses those."""
-        from kaizen_otel.settings.spec_dictionaries import readable_agent_config  # noqa: PLC0415 - as above
+        from kaizen_otel.settings.spec_dictionaries import from_agent_config  # noqa: PLC0415 - it builds on this module
 
-        return readable_agent_config(transparency)
+        refusals = Refusals()
+        return from_agent_config(transparency, refusals), refusals.errors
 
     def over(self, settings: Settings) -> Settings:
         """Give `settings` as they hold for this agent. Monitoring that is off stays off."""

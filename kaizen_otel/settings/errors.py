@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _SHOWN_CHARACTERS = 80
 _CONTAINERS = (dict, list, tuple, set, frozenset)
@@ -18,12 +18,53 @@ class SettingsError(ValueError):
     Attributes:
         key: the setting or dictionary key, as the user wrote it; `None` when the source as a whole is at fault.
         where: the argument, environment variable, dictionary path or `file:line` at fault.
+        problems: one error for each mistake; this one alone where there is one. `key` and `where` are the first's.
     """
 
     def __init__(self, message: str, *, key: str | None = None, where: str | None = None) -> None:
         super().__init__(message)
         self.key = key
         self.where = where
+        self.problems: tuple[SettingsError, ...] = (self,)
+
+    @classmethod
+    def of_all(cls, problems: Sequence[SettingsError]) -> SettingsError:
+        """Give one error that shows all of these, each on a line of its own."""
+        if len(problems) == 1:
+            return problems[0]
+        whole = cls("\n".join(map(str, problems)), key=problems[0].key, where=problems[0].where)
+        whole.problems = tuple(problems)
+        return whole
+
+
+class Refusals:
+    """Mistakes, collected one by one: all are told at once, and what is right can be used.
+
+    Attributes:
+        errors: the mistakes so far, each once.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[SettingsError] = []
+
+    def note(self, error: SettingsError) -> None:
+        """Note what is wrong."""
+        known = {str(one) for one in self.errors}
+        self.errors += [one for one in error.problems if str(one) not in known]
+
+    @contextmanager
+    def noting(self, where: str) -> Iterator[None]:
+        """Note what is refused inside, and whatever a foreign mapping or value raises while it is read."""
+        try:
+            with only_settings_errors(where):
+                yield
+        except SettingsError as error:
+            self.note(error)
+
+    def raise_all(self) -> None:
+        """Raise what was noted, if anything was."""
+        if self.errors:
+            raise SettingsError.of_all(self.errors)
 
 
 @contextmanager

@@ -11,14 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kaizen_otel.settings.errors import Refusals
+
 Lined = dict[str, tuple[Any, int]]
 """Key → its value and the line that it stands on."""
 
 _MAX_BYTES: Final = 1 << 20
 
 
-def read_file(path: Path, *, where: str) -> Lined:
-    """Read the top-level keys of a settings file; `where` is the place that named it.
+def read_file(path: Path, *, where: str, refusals: Refusals) -> Lined:
+    """Read the top-level keys of a settings file.
+
+    Args:
+        path: the file.
+        where: the place that named it.
+        refusals: where mistakes are noted that leave the rest readable.
 
     Raises:
         SettingsError: it cannot be read, is not YAML or TOML, or is not a table of settings.
@@ -27,7 +34,7 @@ def read_file(path: Path, *, where: str) -> Lined:
     if parse is None:
         message = f"{where}: {shown(str(path))} is no settings file; allowed: {', '.join(_PARSERS)}"
         raise SettingsError(message, key="config_file", where=where)
-    return parse(path, _text(path, where))
+    return parse(path, _text(path, where), refusals)
 
 
 def _text(path: Path, where: str) -> str:
@@ -47,25 +54,25 @@ def _text(path: Path, where: str) -> str:
         raise _broken(path, line, "not UTF-8") from error
 
 
-def _yaml(path: Path, text: str) -> Lined:
+def _yaml(path: Path, text: str, refusals: Refusals) -> Lined:
     import yaml  # noqa: PLC0415 - only those who have a YAML file pay for it
 
     try:
         # The node graph keeps the line of each key, which the loaded dictionary has lost.
         loader = yaml.SafeLoader(text)
         try:
-            return _yaml_table(path, loader)
+            return _yaml_table(path, loader, refusals)
         finally:
             loader.dispose()
     except SettingsError:
         raise
     except yaml.YAMLError as error:
         raise _broken(path, _yaml_line(error), _one_line(str(getattr(error, "problem", None) or error))) from error
-    except Exception as error:  # PyYAML lets ValueError, RecursionError, TypeError … of its constructors through
+    except Exception as error:  # PyYAML lets RecursionError and others through
         raise _broken(path, 1, f"{type(error).__name__} in a value") from error
 
 
-def _yaml_table(path: Path, loader: Any) -> Lined:
+def _yaml_table(path: Path, loader: Any, refusals: Refusals) -> Lined:
     import yaml  # noqa: PLC0415 - as above
 
     root = loader.get_single_node()
@@ -79,8 +86,15 @@ def _yaml_table(path: Path, loader: Any) -> Lined:
         # By its spelling: a bare `on` or `1` as a key is no setting, and the error should show what stands there.
         key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a key that is no text"
         if key in table:
-            raise _broken(path, line, f"{shown(key)} stands twice")
-        table[key] = (loader.construct_object(value_node, deep=True), line)
+            refusals.note(_broken(path, line, f"{shown(key)} stands twice"))
+            continue
+        try:
+            table[key] = (loader.construct_object(value_node, deep=True), line)
+        except yaml.YAMLError as error:
+            why = _one_line(str(getattr(error, "problem", None) or error))
+            refusals.note(_broken(path, _yaml_line(error) or line, why))
+        except Exception as error:  # noqa: BLE001 - PyYAML lets ValueError, TypeError … of its constructors through
+            refusals.note(_broken(path, line, f"{type(error).__name__} in a value"))
     return table
 
 
@@ -89,7 +103,7 @@ def _yaml_line(error: Any) -> int:
     return mark.line + 1 if mark is not None else 1
 
 
-def _toml(path: Path, text: str) -> Lined:
+def _toml(path: Path, text: str, refusals: Refusals) -> Lined:  # noqa: ARG001 - its parser stops at the first
     import tomllib  # noqa: PLC0415 - only those who have a TOML file pay for it
 
     try:
@@ -117,4 +131,4 @@ def _broken(path: Path, line: int, why: str) -> SettingsError:
     return SettingsError(f"{place}: {why}", key="config_file", where=place)
 
 
-_PARSERS: Final[dict[str, Callable[[Path, str], Lined]]] = {".yaml": _yaml, ".yml": _yaml, ".toml": _toml}
+_PARSERS: Final[dict[str, Callable[[Path, str, Refusals], Lined]]] = {".yaml": _yaml, ".yml": _yaml, ".toml": _toml}

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from kaizen_otel.settings.errors import Refused, unknown_key, wrong_value
+from kaizen_otel.settings.errors import Refusals, Refused, SettingsError, unknown_key, wrong_value
 from kaizen_otel.settings.in_force import InForce
 from kaizen_otel.settings.kinds import (
     Callables,
@@ -313,14 +313,19 @@ class Settings(InForce):
 
     def __post_init__(self) -> None:
         origins = dict(self.origins)
+        refusals = Refusals()
         for name, kind in KINDS.items():
             given = getattr(self, name)
             default = DEFAULTS[name]
             if given is default:
                 origins.setdefault(name, _DEFAULT)
                 continue
-            origin = origins.setdefault(name, _ARGUMENT)
-            object.__setattr__(self, name, checked(name, given, kind=kind, where=origin.where))
+            where = origins.setdefault(name, _ARGUMENT).where
+            try:
+                object.__setattr__(self, name, checked(name, given, kind=kind, where=where))
+            except SettingsError as error:
+                refusals.note(error)
+        refusals.raise_all()
         object.__setattr__(self, "origins", MappingProxyType(origins))
 
     @classmethod
@@ -349,11 +354,14 @@ class Settings(InForce):
 
         return load(preset=preset, config_file=config_file, env=env, config=config, overrides=overrides)
 
-    def with_kaizen_config(self, config: Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Settings:
+    def with_kaizen_config(
+        self, config: Mapping[str, Any], *, env: Mapping[str, str] | None = None
+    ) -> tuple[Settings, list[SettingsError]]:
         """Lay the dictionary of a `Kaizen(config=…)` over these settings: what was given as an argument stays.
 
-        Raises:
-            SettingsError: one of its monitoring keys is unknown, has a wrong value, or is not available yet.
+        Returns:
+            The settings, and what is wrong with those monitoring keys that could not be taken: unknown ones, wrong
+            values, what is not available yet.
         """
         from kaizen_otel.settings.sources import lay_kaizen_config  # noqa: PLC0415 - sources build on this module
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from kaizen_otel.settings.errors import SettingsError
     from kaizen_otel.settings.model import Settings
@@ -49,3 +50,9 @@ def raise_where_asked_for(settings: Settings, name: str, error: SettingsError, w
     if given_by_somebody(settings, name):
         raise error
     warn(str(error))
+
+
+def restored(settings: Settings, before: Settings, names: Iterable[str]) -> Settings:
+    """Give `settings` with these fields as they were, where they came from included."""
+    origins = {**settings.origins, **{name: before.origins[name] for name in names}}
+    return dataclasses.replace(settings, **{name: getattr(before, name) for name in names}, origins=origins)

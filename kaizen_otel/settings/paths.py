@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kaizen_otel.settings.errors import SettingsError
+from kaizen_otel.settings.errors import Refusals, SettingsError
 from kaizen_otel.settings.model import KINDS
 from kaizen_otel.settings.origins import given_by_somebody
 
@@ -35,18 +35,21 @@ def check_paths(settings: Settings) -> None:
     Raises:
         SettingsError: they do, or it is not.
     """
+    refusals = Refusals()
     seen: dict[str, str] = {}
     for name, path in _paths(settings):
         other = seen.setdefault(os.path.realpath(path), name)
         if other != name:
-            where = max(settings.origins[one] for one in (name, other)).where
-            raise SettingsError(f"{where}: {other} and {name} cannot be the same path {path}", key=name, where=where)
+            origin, last = max((settings.origins[one], one) for one in (name, other))
+            message = f"{origin.where}: {other} and {name} cannot be the same path {path}"
+            refusals.note(SettingsError(message, key=last, where=origin.where))
     for name in _IN_A_FOLDER:
         path = getattr(settings, name)
         if path is not None and given_by_somebody(settings, name) and not os.path.isdir(path.absolute().parent):  # noqa: PTH112 - says no, where is_dir() may raise
             where = settings.origins[name].where
             message = f"{where}: {name} cannot be {path}: there is no folder {path.absolute().parent}"
-            raise SettingsError(message, key=name, where=where)
+            refusals.note(SettingsError(message, key=name, where=where))
+    refusals.raise_all()
 
 
 def _paths(settings: Settings) -> Iterator[tuple[str, Path]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from kaizen_otel.settings.errors import Refused, SettingsError, unknown_key, wrong_value
+from kaizen_otel.settings.errors import Refusals, Refused, SettingsError, unknown_key, wrong_value
 from kaizen_otel.settings.kinds import FilePath
 from kaizen_otel.settings.levels import MonitoringLevel
 from kaizen_otel.settings.model import DEFAULTS, KINDS, SECRETS, Settings, checked
@@ -28,6 +30,9 @@ _RESOURCE_KEYS: Final = {"service.name": "service_name", "deployment.environment
 _Value = tuple[str, Any, Origin]
 """A field, its value (`True` where that switches a field on that is no flag), and where it came from."""
 
+_Reading = Callable[[], _Value]
+"""Reads one value; raises `SettingsError` where it stands wrong, so that the others can be read all the same."""
+
 
 def load(
     *,
@@ -39,27 +44,32 @@ def load(
 ) -> Settings:
     """Gather every source; the arguments are those of `Settings.load`."""
     environment = os.environ if env is None else env
-    file_preset, file_values = _from_file(config_file, environment)
-    layers: list[Iterable[_Value]] = [
+    refusals = Refusals()
+    file_preset, file_values = _from_file(config_file, environment, refusals)
+    layers: list[Iterable[_Reading]] = [
         _from_preset(preset, environment, file_preset),
         file_values,
         _from_environment(environment),
-        _from_config({} if config is None else config),
+        _from_config({} if config is None else config, refusals),
         _from_arguments(overrides),
         _from_switch(environment),
     ]
     gathered = _Gathered(environment, dict(DEFAULTS), {})
     for layer in layers:
-        gathered.lay(layer)
+        gathered.lay(layer, refusals)
+    refusals.raise_all()
     return gathered.settings()
 
 
-def lay_kaizen_config(settings: Settings, config: Mapping[str, Any], env: Mapping[str, str] | None) -> Settings:
+def lay_kaizen_config(
+    settings: Settings, config: Mapping[str, Any], env: Mapping[str, str] | None
+) -> tuple[Settings, list[SettingsError]]:
     """Lay a `Kaizen(config=…)` over settings that stand; see `Settings.with_kaizen_config`."""
     values = {name: getattr(settings, name) for name in KINDS}
     gathered = _Gathered(os.environ if env is None else env, values, dict(settings.origins))
-    gathered.lay(_from_config(config))
-    return gathered.settings()
+    refusals = Refusals()
+    gathered.lay(_from_config(config, refusals), refusals)
+    return gathered.settings(), refusals.errors
 
 
 class _Gathered:
@@ -70,10 +80,19 @@ class _Gathered:
         self._values = values
         self._origins = origins
 
-    def lay(self, layer: Iterable[_Value]) -> None:
-        for name, value, origin in layer:
+    def lay(self, layer: Iterable[_Reading], refusals: Refusals) -> None:
+        """Lay a source over those below; what is wrong in it is noted, and left out."""
+        for reading in layer:
+            try:
+                name, value, origin = reading()
+            except SettingsError as error:
+                refusals.note(error)
+                continue
             if origin.source >= self._source(name):
-                self._values[name] = self._details(name) if _switches_on(name, value) else value
+                try:
+                    self._values[name] = self._details(name) if _switches_on(name, value) else value
+                except SettingsError as error:
+                    refusals.note(error)
                 self._origins[name] = origin
 
     def settings(self) -> Settings:
@@ -104,41 +123,57 @@ def _switches_on(name: str, value: Any) -> bool:
     return value is True and KINDS[name].on is not None
 
 
+def _refused(error: SettingsError) -> _Reading:
+    def read() -> _Value:
+        raise error
+
+    return read
+
+
 def _value(name: str, value: Any, origin: Origin) -> _Value:
     """Check a value where it stands, so that one which a higher source hides is reported too."""
     stored = checked(name, value, where=origin.where)
     return name, True if _switches_on(name, value) else stored, origin
 
 
-def _from_preset(preset: str | None, env: Mapping[str, str], from_file: tuple[Any, str] | None) -> Iterator[_Value]:
-    name: Any = preset if preset is not None else _text(env, PRESET_VARIABLE)
-    where = "argument" if preset is not None else _variable(PRESET_VARIABLE)
-    if name is None and from_file is not None:
-        name, where = from_file
-    if name is not None:
-        values = preset_values(name, where=where)
-        for field, value in values.items():
-            yield _value(field, value, Origin(Source.PRESET, f"preset {name} ({where})"))
+def _from_preset(preset: str | None, env: Mapping[str, str], from_file: tuple[Any, str] | None) -> Iterator[_Reading]:
+    try:
+        name: Any = preset if preset is not None else _text(env, PRESET_VARIABLE)
+        where = "argument" if preset is not None else _variable(PRESET_VARIABLE)
+        if name is None and from_file is not None:
+            name, where = from_file
+        values = {} if name is None else preset_values(name, where=where)
+    except SettingsError as error:
+        yield _refused(error)
+        return
+    for field, value in values.items():
+        yield partial(_value, field, value, Origin(Source.PRESET, f"preset {name} ({where})"))
 
 
-def _from_file(config_file: str | Path | None, env: Mapping[str, str]) -> tuple[tuple[Any, str] | None, list[_Value]]:
-    given = config_file if config_file is not None else _text(env, CONFIG_VARIABLE)
-    where = "argument" if config_file is not None else _variable(CONFIG_VARIABLE)
-    if given is None:
-        return None, []
-    path = checked("config_file", given, where=where, kind=FilePath())
-    from kaizen_otel.settings.files import read_file  # noqa: PLC0415 - yaml and tomllib only for those who have a file
-
+def _from_file(
+    config_file: str | Path | None, env: Mapping[str, str], refusals: Refusals
+) -> tuple[tuple[Any, str] | None, list[_Reading]]:
     preset: tuple[Any, str] | None = None
-    values: list[_Value] = []
-    for name, (value, line) in read_file(path, where=where).items():
+    values: list[_Reading] = []
+    try:
+        given = config_file if config_file is not None else _text(env, CONFIG_VARIABLE)
+        where = "argument" if config_file is not None else _variable(CONFIG_VARIABLE)
+        if given is None:
+            return None, []
+        path = checked("config_file", given, where=where, kind=FilePath())
+        from kaizen_otel.settings.files import read_file  # noqa: PLC0415 - yaml and tomllib only where there is a file
+
+        table = read_file(path, where=where, refusals=refusals)
+    except SettingsError as error:
+        return None, [_refused(error)]
+    for name, (value, line) in table.items():
         place = f"{path}:{line}"
         if name == "preset":
             preset = (value, place)
         elif name not in KINDS or not KINDS[name].from_text:
-            raise unknown_key(name, [*VARIABLES.values(), "preset"], where=place)
+            values.append(_refused(unknown_key(name, [*VARIABLES.values(), "preset"], where=place)))
         else:
-            values.append(_value(name, _beside(path, name, value), Origin(Source.FILE, place)))
+            values.append(partial(_value, name, _beside(path, name, value), Origin(Source.FILE, place)))
     return preset, values
 
 
@@ -150,27 +185,37 @@ def _beside(config_file: Path, name: str, value: Any) -> Any:
     return value
 
 
-def _from_environment(env: Mapping[str, str]) -> Iterator[_Value]:
+def _from_environment(env: Mapping[str, str]) -> Iterator[_Reading]:
     yield from _from_otel_variables(env)
     for variable in sorted(name for name in env if name.startswith(PREFIX)):
         if variable in {CONFIG_VARIABLE, PRESET_VARIABLE}:
             continue
         if variable not in VARIABLES:
             known = [*VARIABLES, CONFIG_VARIABLE, PRESET_VARIABLE]
-            raise unknown_key(variable, known, where="environment", what="variable")
+            yield _refused(unknown_key(variable, known, where="environment", what="variable"))
+            continue
+        yield from _from_variable(VARIABLES[variable], env, variable)
+
+
+def _from_variable(name: str, env: Mapping[str, str], variable: str) -> Iterator[_Reading]:
+    try:
         text = _text(env, variable)
-        if text is not None:
-            yield _read(VARIABLES[variable], text, variable)
+    except SettingsError as error:
+        yield _refused(error)
+        return
+    if text is not None:
+        yield partial(_read, name, text, variable)
 
 
-def _from_otel_variables(env: Mapping[str, str]) -> Iterator[_Value]:
+def _from_otel_variables(env: Mapping[str, str]) -> Iterator[_Reading]:
     """Give what OpenTelemetry's own variables say; ours come after and win."""
-    for name, attribute in _resource_attributes(env):
-        yield _read(name, attribute, "OTEL_RESOURCE_ATTRIBUTES")
+    try:
+        for name, attribute in _resource_attributes(env):
+            yield partial(_read, name, attribute, "OTEL_RESOURCE_ATTRIBUTES")
+    except SettingsError as error:
+        yield _refused(error)
     for name, variable in (("service_name", "OTEL_SERVICE_NAME"), ("prometheus_host", "OTEL_EXPORTER_PROMETHEUS_HOST")):
-        text = _text(env, variable)
-        if text is not None:
-            yield _read(name, text, variable)
+        yield from _from_variable(name, env, variable)
 
 
 def _resource_attributes(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -202,22 +247,24 @@ def _read(name: str, text: str, variable: str) -> _Value:
         ) from None
 
 
-def _from_config(config: Mapping[str, Any]) -> Iterator[_Value]:
-    for name, given in from_kaizen_config(config).items():
-        yield _value(name, given.value, Origin(Source.DICTIONARY, given.where))
+def _from_config(config: Mapping[str, Any], refusals: Refusals) -> Iterator[_Reading]:
+    for name, given in from_kaizen_config(config, refusals).items():
+        yield partial(_value, name, given.value, Origin(Source.DICTIONARY, given.where))
 
 
-def _from_arguments(overrides: Mapping[str, Any]) -> Iterator[_Value]:
+def _from_arguments(overrides: Mapping[str, Any]) -> Iterator[_Reading]:
     for name, value in overrides.items():
-        if name not in KINDS:
-            raise unknown_key(name, KINDS, where="argument")
-        yield _value(name, value, Origin(Source.ARGUMENT, "argument"))
+        if name in KINDS:
+            yield partial(_value, name, value, Origin(Source.ARGUMENT, "argument"))
+        else:
+            yield _refused(unknown_key(name, KINDS, where="argument"))
 
 
-def _from_switch(env: Mapping[str, str]) -> Iterator[_Value]:
+def _from_switch(env: Mapping[str, str]) -> Iterator[_Reading]:
     # OpenTelemetry reads only "true", in any case, as true.
-    if (_text(env, "OTEL_SDK_DISABLED") or "").lower() == "true":
-        yield "monitoring_level", MonitoringLevel.OFF, Origin(Source.SWITCH, _variable("OTEL_SDK_DISABLED"))
+    if str(env.get("OTEL_SDK_DISABLED", "")).strip().lower() == "true":
+        off = Origin(Source.SWITCH, _variable("OTEL_SDK_DISABLED"))
+        yield partial(_value, "monitoring_level", MonitoringLevel.OFF, off)
 
 
 def _variable(name: str) -> str:

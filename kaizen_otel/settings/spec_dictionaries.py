@@ -7,13 +7,13 @@ Kaizen's. docs/settings.md has a row for each key below, and a test compares the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from kaizen_otel._version import __version__
 from kaizen_otel.settings.agent import AgentSettings
-from kaizen_otel.settings.errors import SettingsError, only_settings_errors, unknown_key, wrong_value
+from kaizen_otel.settings.errors import Refusals, SettingsError, unknown_key, wrong_value
 from kaizen_otel.settings.kinds import Flag
 from kaizen_otel.settings.levels import MonitoringLevel
 from kaizen_otel.settings.model import checked
@@ -101,94 +101,94 @@ class _Place(NamedTuple):
 
 
 class _Reading:
-    """What one dictionary asks for, collected key by key."""
+    """What one dictionary asks for, collected key by key; a key that is refused leaves the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusals: Refusals) -> None:
         self.given: dict[str, Given] = {}
+        self.refusals = refusals
         self.unavailable: list[str] = []
+
+    def each(self, given: Mapping[str, Any], readers: Mapping[str, _Reader], place: _Place) -> None:
+        """Read every key of `given` that may stand at `place`; without a reader of its own it is not available."""
+        for key, value in given.items():
+            with self.refusals.noting(str(place / key)):
+                readers.get(key, _unavailable)(self, value, place / key)
+
+    def known(self, value: Any, tree: Tree, place: _Place) -> Mapping[str, Any]:
+        """Give the keys of a dictionary that may stand at `place`; the others are refused."""
+        found: dict[str, Any] = {}
+        for key, below in _mapping(value, place).items():
+            if isinstance(key, str) and key in tree:
+                found[key] = below
+            else:
+                self.refusals.note(unknown_key(key, tree, where=str(place), what="key"))
+        return found
 
     def take(self, field: str, value: Any, place: _Place) -> None:
         """Note `value` for `field`; `True` stays itself, since what it stands for depends on the sources below."""
-        stored = checked(field, value, where=str(place))
-        stored = True if value is True else stored
-        before = self.given.get(field)
-        if before is not None and before.value != stored:
-            message = f"{place} and {before.where} contradict each other; give one of them"
-            raise SettingsError(message, key=place.dotted, where=str(place))
-        self.given[field] = Given(stored, str(place))
+        with self.refusals.noting(str(place)):
+            stored = checked(field, value, where=str(place))
+            stored = True if value is True else stored
+            before = self.given.get(field)
+            if before is not None and before.value != stored:
+                message = f"{place} and {before.where} contradict each other; give one of them"
+                raise SettingsError(message, key=place.dotted, where=str(place))
+            self.given[field] = Given(stored, str(place))
 
     def refuse(self, place: _Place) -> None:
         """Note a key that is on and not available."""
         self.unavailable.append(f"{place.dotted} ({NOT_AVAILABLE[place.dotted]})")
 
     def close(self, top: _Place) -> dict[str, Given]:
-        """Give what was collected, unless something is not available."""
-        if not self.unavailable:
-            return self.given
-        version = ".".join(__version__.split(".")[:2])
-        message = f"{top}: not available in kaizen-otel {version}: {'; '.join(self.unavailable)}"
-        raise SettingsError(message, key=self.unavailable[0].partition(" ")[0], where=str(top))
+        """Give what was collected; what is not available is told in one."""
+        if self.unavailable:
+            version = ".".join(__version__.split(".")[:2])
+            message = f"{top}: not available in kaizen-otel {version}: {'; '.join(self.unavailable)}"
+            key = self.unavailable[0].partition(" ")[0]
+            self.refusals.note(SettingsError(message, key=key, where=str(top)))
+        return self.given
 
 
-def from_kaizen_config(config: Mapping[str, Any]) -> dict[str, Given]:
+def from_kaizen_config(config: Mapping[str, Any], refusals: Refusals) -> dict[str, Given]:
     """Read the monitoring keys of a `Kaizen(config={…})`; all others are Kaizen's own and ignored.
 
-    Returns:
-        The fields of `Settings` that it gives. `True` in a field that is no flag means: on, with the details of the
-        sources below.
+    Args:
+        config: the dictionary.
+        refusals: told of keys inside our dictionaries that are unknown or not available, and of wrong values.
 
-    Raises:
-        SettingsError: a key inside one of our dictionaries is unknown, a value is wrong, or a key is not available.
+    Returns:
+        The fields of `Settings` that the others give. `True` in a field that is no flag means: on, with the details of
+        the sources below.
     """
     top = _Place("Kaizen(config=…)")
-    reading = _Reading()
-    with only_settings_errors(str(top)):
+    reading = _Reading(refusals)
+    with refusals.noting(str(top)):
         config = _mapping(config, top)
-        for key in KAIZEN_KEYS:
-            if key in config:
-                _READERS[key](reading, config[key], top / key)
-        _master_switch(reading, config, top / "transparency_enabled")
+        reading.each({key: config[key] for key in KAIZEN_KEYS if key in config}, _READERS, top)
+        with refusals.noting(str(top)):
+            _master_switch(reading, config, top / "transparency_enabled")
     return reading.close(top)
 
 
-def from_agent_config(transparency: Mapping[str, Any] | bool) -> AgentSettings:
+def from_agent_config(transparency: Any, refusals: Refusals) -> AgentSettings:
     """Read the `transparency` of a `create_agent(name, {"transparency": {…}})`; `False` switches the agent's off.
 
-    Raises:
-        SettingsError: a key is unknown, a value is wrong, or a key is not available.
+    A key that is refused must not switch a level back on that another one lowers.
+
+    Args:
+        transparency: the dictionary, or whether the agent is watched.
+        refusals: told of keys that are unknown or not available, and of wrong values.
     """
     top = _Place("create_agent(…)", ("transparency",))
     if isinstance(transparency, bool):
         return AgentSettings() if transparency else AgentSettings(monitoring_level=MonitoringLevel.OFF)
-    reading = _Reading()
-    with only_settings_errors(str(top)):
-        for key, value in _known(transparency, TRANSPARENCY_KEYS, top).items():
-            _TRANSPARENCY_READERS.get(key, _unavailable)(reading, value, top / key)
+    reading = _Reading(refusals)
+    with refusals.noting(str(top)):
+        reading.each(reading.known(transparency, TRANSPARENCY_KEYS, top), _TRANSPARENCY_READERS, top)
     given = {name: taken.value for name, taken in reading.close(top).items()}
     if given.get("monitoring_level") is True:  # on, at the level that the settings say
         del given["monitoring_level"]
     return AgentSettings(**given)
-
-
-def readable_agent_config(transparency: Any) -> tuple[AgentSettings, list[SettingsError]]:
-    """Read what can be read of an agent's `transparency`, key by key; and give what is wrong with the others.
-
-    One key that is refused must not switch a level back on that another one lowers.
-    """
-    given: dict[str, Any] = {}
-    refused: list[SettingsError] = []
-    try:
-        with only_settings_errors("create_agent(…)['transparency']"):
-            is_mapping = isinstance(transparency, Mapping)
-            parts = [{key: value} for key, value in transparency.items()] if is_mapping else [transparency]
-    except SettingsError as error:
-        return AgentSettings(), [error]
-    for part in parts:
-        try:
-            given |= from_agent_config(part).said()
-        except SettingsError as error:
-            refused.append(error)
-    return AgentSettings(**given), refused
 
 
 def dotted_keys(tree: Tree = KAIZEN_KEYS, prefix: str = "") -> list[str]:
@@ -206,25 +206,17 @@ def _mapping(value: Any, place: _Place) -> Mapping[str, Any]:
     raise wrong_value(place.path[-1] if place.path else "config", value, where=str(place), allowed="a dictionary")
 
 
-def _known(value: Any, tree: Tree, place: _Place) -> Mapping[str, Any]:
-    given = _mapping(value, place)
-    for key in given:
-        if not isinstance(key, str) or key not in tree:
-            raise unknown_key(key, tree, where=str(place), what="key")
-    return given
-
-
 def _flag(value: Any, place: _Place) -> bool:
     return bool(checked(place.path[-1], value, where=str(place), kind=Flag()))
 
 
-def _switched(value: Any, tree: Tree, place: _Place) -> tuple[bool, Mapping[str, Any]]:
+def _switched(reading: _Reading, value: Any, tree: Tree, place: _Place) -> tuple[bool, Mapping[str, Any]]:
     """Read `True`, `False`, or a dictionary that is on unless its `enabled` says otherwise."""
     if isinstance(value, bool):
         return value, {}
     if not isinstance(value, Mapping):
         raise wrong_value(place.path[-1], value, where=str(place), allowed="true, false, a dictionary")
-    details = _known(value, tree, place)
+    details = reading.known(value, tree, place)
     return _flag(details.get("enabled", True), place / "enabled"), details
 
 
@@ -237,7 +229,8 @@ def _take_details(
             if on:
                 reading.take(field, details[key], place / key)
             else:
-                checked(field, details[key], where=str(place / key))
+                with reading.refusals.noting(str(place / key)):
+                    checked(field, details[key], where=str(place / key))
 
 
 def _level(reading: _Reading, value: Any, place: _Place) -> None:
@@ -261,24 +254,23 @@ def _retention(reading: _Reading, value: Any, place: _Place) -> None:
 
 
 def _collection(reading: _Reading, value: Any, place: _Place) -> None:
-    on, details = _switched(value, _below(place), place)
+    on, details = _switched(reading, value, _below(place), place)
     reading.take("metrics", on, place)
     _take_details(reading, details, _COLLECTION_FIELDS, place, on=on)
 
 
 def _exporters(reading: _Reading, value: Any, place: _Place) -> None:
-    for name, asked in _known(value, _below(place), place).items():
-        _EXPORTERS.get(name, _unavailable)(reading, asked, place / name)
+    reading.each(reading.known(value, _below(place), place), _EXPORTERS, place)
 
 
 def _console(reading: _Reading, value: Any, place: _Place) -> None:
-    on, details = _switched(value, _below(place), place)
+    on, details = _switched(reading, value, _below(place), place)
     reading.take("console", on, place)
     _take_details(reading, details, {"width": "console_width"}, place, on=on)
 
 
 def _file(reading: _Reading, value: Any, place: _Place) -> None:
-    on, details = _switched(value, _below(place), place)
+    on, details = _switched(reading, value, _below(place), place)
     if on and "path" in details:
         _take_details(reading, details, {"path": "file"}, place, on=on)
     else:
@@ -286,7 +278,7 @@ def _file(reading: _Reading, value: Any, place: _Place) -> None:
 
 
 def _prometheus(reading: _Reading, value: Any, place: _Place) -> None:
-    on, details = _switched(value, _below(place), place)
+    on, details = _switched(reading, value, _below(place), place)
     if not on or "port" not in details:
         reading.take("prometheus_port", on, place)
     _take_details(reading, details, {"port": "prometheus_port", "host": "prometheus_host"}, place, on=on)
@@ -295,12 +287,12 @@ def _prometheus(reading: _Reading, value: Any, place: _Place) -> None:
 
 
 def _otlp(reading: _Reading, value: Any, place: _Place) -> None:
-    on, _ = _switched(value, _below(place), place)
+    on, _ = _switched(reading, value, _below(place), place)
     reading.take("otlp", on, place)
 
 
 def _alerting(reading: _Reading, value: Any, place: _Place) -> None:
-    on, details = _switched(value, _below(place), place)
+    on, details = _switched(reading, value, _below(place), place)
     reading.take("alerting", on, place)
     _take_details(reading, details, _ALERTING_FIELDS, place, on=on)
     if on and details.get("escalation_policy") is not None:
@@ -311,7 +303,7 @@ def _alerting(reading: _Reading, value: Any, place: _Place) -> None:
 
 def _unavailable(reading: _Reading, value: Any, place: _Place) -> None:
     tree = _below(place)
-    on = _switched(value, tree, place)[0] if tree else _flag(value, place)
+    on = _switched(reading, value, tree, place)[0] if tree else _flag(value, place)
     if on:
         reading.refuse(place)
 
@@ -337,6 +329,8 @@ def _master_switch(reading: _Reading, config: Mapping[str, Any], place: _Place) 
 def _nothing(reading: _Reading, value: Any, place: _Place) -> None:
     """Leave `transparency_enabled` to `_master_switch`, which needs the level first."""
 
+
+_Reader = Callable[[_Reading, Any, _Place], None]
 
 _COLLECTION_FIELDS: Final = {
     "collection_interval": "metrics_interval_s",

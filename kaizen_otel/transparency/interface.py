@@ -67,7 +67,7 @@ class KaizenTransparencyInterface:
         said = getattr(self.kaizen, "_original_config_dict", None)  # kaizen 2.46: what `Kaizen(config=…)` was given
         if telemetry is not None and type(said) is dict:
             with telemetry.fence("settings.kaizen_config"):
-                telemetry.apply_kaizen_config(said)
+                telemetry.settings_desk.apply_kaizen_config(said)
 
     def stop_monitoring(self) -> None:
         """Tell the callbacks no more; stop watching, where `start_monitoring()` began it."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from kaizen_processors.money import to_float
-from kaizen_processors.recording import DirectRecorder
 from kaizen_processors.self_meters import SelfInstruments
 from kaizen_semconv import DEFAULT_VERSION
 from kaizen_semconv import metrics as m
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, Meter
 
     from kaizen_processors.ledger import Ledger, LedgerSnapshot
-    from kaizen_processors.recording import HistogramRecorder
     from kaizen_semconv.metrics import MetricDefinition
 
     Labels = dict[str, str | int] | dict[str, str]
@@ -51,7 +49,6 @@ class Instruments:
         """Create every instrument of the contract, reading nothing yet."""
         self._ledger: Ledger | None = None
         self._environment = ""
-        self.recorder: HistogramRecorder = DirectRecorder()
         self._counter(meter, m.KAIZEN_AGENT_EXECUTIONS, _executions)
         self._counter(meter, m.KAIZEN_TOKENS_CONSUMED, _tokens)
         self._counter(meter, m.KAIZEN_COST_USD, _cost)
@@ -69,15 +66,10 @@ class Instruments:
         self.mcp_server_duration = _histogram(meter, m.MCP_SERVER_OPERATION_DURATION)
         self.about_telemetry = SelfInstruments(meter)
 
-    def arm(self, ledger: Ledger, environment: str, recorder: HistogramRecorder) -> None:
+    def arm(self, ledger: Ledger, environment: str) -> None:
         """Read from this ledger; `environment` is the label of `kaizen.active_agents`."""
         self._ledger = ledger
         self._environment = environment
-        self.recorder = recorder
-
-    def record(self, histogram: Recordable, value: float, labels: Labels, context: Context | None) -> None:
-        """Record one value of one of the histograms in the context of its span."""
-        self.recorder.run(histogram.record, value, labels, context)
 
     def disarm(self) -> None:
         """Read nothing: an observable instrument cannot be removed from its meter, so it reports nothing then."""

@@ -11,7 +11,6 @@ from kaizen_processors.execution import CallRecord
 from kaizen_processors.ledger import OVERFLOW, Ledger
 from kaizen_processors.meters import Instruments
 from kaizen_processors.pricing.price import Price
-from kaizen_processors.recording import DirectRecorder
 from kaizen_processors.usage import Usage
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def test_any_number_of_agents_makes_a_bounded_number_of_series_with_exact_sums()
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     ledger, instruments = Ledger(), Instruments(provider.get_meter("test"))
-    instruments.arm(ledger, "testing", DirectRecorder())
+    instruments.arm(ledger, "testing")
     for number in range(AGENTS):
         agent = f"agent{number}"
         price, usage = Price(1), Usage(3, 2)
@@ -49,7 +48,7 @@ def test_any_number_of_agents_makes_a_bounded_number_of_series_with_exact_sums()
         ledger.end_execution(agent, "m", "success", activity)
         if number < 3 * CAP:
             labels = {"agent_name": agent, "model": "m"}
-            instruments.record(instruments.execution_duration, 0.1, labels, None)
+            instruments.execution_duration.record(0.1, labels, None)
     snapshot = ledger.snapshot()
     assert len(snapshot.calls) == CAP + 1
     assert snapshot.calls[OVERFLOW, OVERFLOW].calls == AGENTS - CAP

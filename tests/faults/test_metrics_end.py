@@ -11,7 +11,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.resources import Resource
 
 import kaizen_otel
-from kaizen_otel.own_metrics import OwnMetrics, StoppableExporter
+from kaizen_otel.own_metrics import MetricWay, OwnMetrics, StoppableExporter
 from kaizen_otel.patches.switch import active
 from tests.faults.support import EXIT_S, running
 from tests.processors.delivery.backend import HANG, Backend, Reply, unused_url
@@ -88,7 +88,7 @@ def test_the_end_stops_an_exporter_that_still_tries_once() -> None:
     exporter = Waiting()
     stoppable = StoppableExporter(exporter)
     reader = PeriodicExportingMetricReader(stoppable, export_interval_millis=86_400_000)
-    metrics = OwnMetrics([reader], Resource.get_empty(), exporter=stoppable, exit_timeout_s=300.0)
+    metrics = OwnMetrics([MetricWay(reader, exporter=stoppable)], Resource.get_empty(), 300.0)
     metrics.provider.get_meter("test").create_counter("c").add(1)
     assert metrics.flush(0.05) is False
     assert metrics.shutdown(0.05) is False

@@ -204,7 +204,7 @@ def test_an_evaluators_call_is_the_evaluators(application: _Application) -> None
 
 
 def test_below_an_agent_that_is_not_monitored_nothing_counts(application: _Application) -> None:
-    application.telemetry.agent_created("silent", {"transparency": {"monitoring_level": "off"}})
+    application.telemetry.settings_desk.agent_created("silent", {"transparency": {"monitoring_level": "off"}})
     with application.agent("silent"), kaizen_otel.measure():
         replay(application.provider, "openinference")
 

@@ -16,7 +16,6 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from kaizen_otel.host_endpoint import HostEndpoint
 from kaizen_otel.prometheus_text import Gathering, exposition
-from kaizen_otel.settings import SettingsError
 from kaizen_processors.fence import Fence
 from kaizen_processors.host_metrics import Reading, to_metrics_data
 from kaizen_processors.host_metrics.reading import Kind, Stream, labels_of
@@ -90,7 +89,7 @@ def test_a_port_that_another_store_holds_is_an_error(endpoint: Callable[..., Hos
     holder = endpoint(store="store-2")
     holder.open()
 
-    with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1:{holder.port}"):
+    with pytest.raises(OSError, match="in use"):
         endpoint(holder.port).open()
 
 
@@ -104,13 +103,13 @@ def test_a_port_that_something_else_holds_is_an_error(endpoint: Callable[..., Ho
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1:{port}"):
+        with pytest.raises(OSError, match="in use"):
             endpoint(port).open()
         thread.join()
 
 
 def test_an_address_that_is_not_ours_is_an_error(endpoint: Callable[..., HostEndpoint]) -> None:
-    with pytest.raises(SettingsError, match=r"cannot listen on 192\.0\.2\.1"):
+    with pytest.raises(OSError, match="assign requested address"):
         endpoint(free_port(), host="192.0.2.1").open()
 
 

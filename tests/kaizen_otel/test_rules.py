@@ -18,6 +18,7 @@ from kaizen_otel.patches.switch import active
 from kaizen_otel.testing import capture
 from kaizen_processors.alerts import production_rules, vocabulary
 from kaizen_processors.conditions import CONDITIONS
+from tests.kaizen_otel.alert_listeners import RULES, Listener, run_agent
 from tests.processors.alerts.json_server import json_server
 
 if TYPE_CHECKING:
@@ -25,21 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen_otel.demo.model_server import ModelServer
-
-RULES = """\
-rules:
-  - name: failing
-    condition: error_rate > 0.5
-    group_by: agent
-    severity: critical
-  - name: idle
-    condition: executions < 1
-    channels: [listener]
-budgets:
-  - {name: all, limit_usd: 0.00001, period: daily, at: [100]}
-  - {name: each_user, limit_usd: 0.00001, per: user, at: [100]}
-  - {name: each_session, limit_usd: 1, per: session}
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -55,28 +41,6 @@ def rules(tmp_path: Path) -> Path:
     path = tmp_path / "rules.yaml"
     path.write_text(RULES, encoding="utf-8")
     return path
-
-
-class Listener:
-    """A handler that remembers."""
-
-    __name__ = "listener"
-
-    def __init__(self) -> None:
-        self.alerts: list[dict[str, Any]] = []
-
-    def __call__(self, alert: dict[str, Any]) -> None:
-        self.alerts.append(alert)
-
-    @property
-    def types(self) -> list[str]:
-        return [alert["type"] for alert in self.alerts]
-
-
-def run_agent(name: str = "qa") -> None:
-    from kaizen.core.framework import Kaizen
-
-    Kaizen().create_agent(name, {"model": "gpt-4o-mini", "provider": "openai"}).execute(question="hi")
 
 
 def test_both_vocabularies_are_one() -> None:
@@ -283,136 +247,6 @@ def test_rules_without_windows_are_warned_of(rules: Path, caplog: pytest.LogCapt
     assert "rules have no numbers" in caplog.text
 
 
-# -- Kaizen(config={"alerting": …}) ------------------------------------------------------------------------------------
-
-SLOW = [{"name": "failing", "condition": "error_rate > 0.5", "severity": "critical"}]
-
-
-def kaizen_with(**alerting: Any) -> None:
-    from kaizen.core.framework import Kaizen
-
-    Kaizen(config={"alerting": alerting})
-
-
-def test_the_dictionary_of_an_application_is_judged_by(kaizen_offline: ModelServer) -> None:
-    heard, unheard = Listener(), Listener()
-    kaizen_otel.register_alert_handler(heard, name="slack")
-    kaizen_otel.register_alert_handler(unheard, name="email")
-    kaizen_offline.script(lambda _: Reply(status=400))
-    with json_server() as server, capture() as captured:
-        hooks = {"ops": {"type": "webhook", "url": server.url}}
-        kaizen_with(rules=SLOW, channels=["slack", "ops"], notification_channels=hooks)
-        run_agent()
-        captured.tick()
-        assert captured.flush()
-    assert (heard.types, unheard.types) == (["failing"], [])
-    assert [body["type"] for body in server.bodies] == ["failing"]
-
-
-def test_what_fires_goes_on_firing_when_another_dictionary_says_the_same_rule(kaizen_offline: ModelServer) -> None:
-    listener = Listener()
-    kaizen_otel.register_alert_handler(listener, resolved=True)
-    kaizen_offline.script(lambda _: Reply(status=400))
-    with capture() as captured:
-        kaizen_with(rules=SLOW)
-        run_agent()
-        captured.tick()
-        kaizen_with(rules=[*SLOW, {"name": "idle", "condition": "executions < 1"}])
-        captured.tick()
-        assert captured.flush()
-        assert listener.types == ["failing"]
-        kaizen_with(rules=[{"name": "idle", "condition": "executions < 1"}])
-        captured.tick()
-        assert captured.flush()
-    assert [(alert["type"], alert["status"]) for alert in listener.alerts] == [
-        ("failing", "firing"),
-        ("failing", "resolved"),
-    ]
-
-
-def test_channels_change_with_the_dictionary(kaizen_offline: ModelServer) -> None:
-    kaizen_offline.script(lambda _: Reply(status=400))
-    with json_server() as first, json_server() as second, capture() as captured:
-        for url in (first.url, second.url):
-            kaizen_with(rules=SLOW, notification_channels={"ops": {"type": "webhook", "url": url}})
-            run_agent()
-            captured.tick()
-            assert captured.flush()
-        kaizen_with(rules=SLOW, notification_channels={})
-        assert list(kaizen_otel.stats()["alerts"]["channels"]) == ["events"]
-        kaizen_with(enabled=False)
-        captured.tick()
-        assert kaizen_otel.stats()["alerts"] == {}
-    # The second address is told by the next repetition: this alert has been told to `ops` already.
-    assert (len(first.bodies), len(second.bodies)) == (1, 0)
-
-
-@pytest.mark.parametrize(
-    ("alerting", "problem"),
-    [
-        ({"rules": [{"name": "a", "condition": "eror_rate > 1"}]}, "unknown name `eror_rate`"),
-        ({"rules": [{**SLOW[0], "auto_mitigation": True}]}, "`auto_mitigation` is not available yet"),
-        ({"channels": ["pagerduty"]}, "channels: 'pagerduty' is unknown; allowed: events"),
-        ({"notification_channels": {"slack": {"webhook_url": "x"}}}, "or a handler with this name"),
-        ({"escalation_policy": "production_alerts"}, "let Alertmanager escalate"),
-    ],
-)
-def test_a_dictionary_that_cannot_work_is_told_of_and_ignored(
-    alerting: dict[str, Any], problem: str, kaizen_offline: ModelServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    listener = Listener()
-    kaizen_otel.register_alert_handler(listener)
-    kaizen_offline.script(lambda _: Reply(status=400))
-    with capture() as captured:
-        kaizen_with(**alerting)
-        run_agent()
-        captured.tick()
-        assert captured.flush()
-        assert kaizen_otel.stats()["failures"] == {"settings:SettingsError": 1}
-    assert problem in caplog.text
-    assert listener.types == ["high_error_rate"]
-
-
-def test_alerting_may_be_on_or_off_whoever_listens(
-    kaizen_offline: ModelServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    listener = Listener()
-    kaizen_offline.script(lambda _: Reply(status=400))
-    with capture(alerting=True) as captured:
-        run_agent()
-        captured.tick()
-        assert captured.flush()
-        assert [event.event_name for event in captured.events if event.event_name == "kaizen.alert"] == ["kaizen.alert"]
-    with capture(alerting=False) as captured:
-        name = kaizen_otel.register_alert_handler(listener)
-        run_agent()
-        captured.tick()
-        assert kaizen_otel.stats()["alerts"] == {}
-        assert kaizen_otel.unregister_alert_handler(name)
-    assert listener.types == []
-    assert "the alert handler listener is told nothing: `alerting` is off" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("limit", "names"),
-    [
-        (None, ["high_error_rate", "execution_latency_spike"]),
-        (5.0, ["high_error_rate", "execution_latency_spike", "cost_budget_exceeded"]),
-    ],
-)
-def test_the_production_rules_have_a_budget_where_there_is_a_limit(limit: float | None, names: list[str]) -> None:
-    assert [rule.name for rule in production_rules(limit)] == names
-    with capture(alert_rules="production", budget_limit=limit):
-        assert list(kaizen_otel.stats()["alerts"]["channels"]) == ["events"]
-
-
-def test_a_handler_may_have_a_name_of_its_own() -> None:
-    assert kaizen_otel.register_alert_handler(print, name="slack") == "slack"
-    for name in ("slack", "events", "no name", ""):
-        with pytest.raises(ValueError, match="named"):
-            kaizen_otel.register_alert_handler(print, name=name)
-
-
 # -- the end -----------------------------------------------------------------------------------------------------------
 
 
@@ -471,14 +305,41 @@ def test_handlers_of_two_threads_start_one_desk(kaizen_offline: ModelServer, mon
     assert (first.types, second.types) == (["high_error_rate"], ["high_error_rate"])
 
 
-def test_what_was_spent_is_spent_still_when_the_channels_change(kaizen_offline: ModelServer, rules: Path) -> None:
-    kaizen_offline.script(lambda _: Reply(text="hello"))
+def test_alerting_may_be_on_or_off_whoever_listens(
+    kaizen_offline: ModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
     listener = Listener()
-    kaizen_otel.register_alert_handler(listener, resolved=True)
-    with capture(alert_rules=rules) as captured:
+    kaizen_offline.script(lambda _: Reply(status=400))
+    with capture(alerting=True) as captured:
         run_agent()
         captured.tick()
-        kaizen_with(channels=["listener"])
-        captured.tick()
         assert captured.flush()
-    assert [(one["type"], one["status"]) for one in listener.alerts if one["type"] == "all"] == [("all", "firing")]
+        assert [event.event_name for event in captured.events if event.event_name == "kaizen.alert"] == ["kaizen.alert"]
+    with capture(alerting=False) as captured:
+        name = kaizen_otel.register_alert_handler(listener)
+        run_agent()
+        captured.tick()
+        assert kaizen_otel.stats()["alerts"] == {}
+        assert kaizen_otel.unregister_alert_handler(name)
+    assert listener.types == []
+    assert "the alert handler listener is told nothing: `alerting` is off" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("limit", "names"),
+    [
+        (None, ["high_error_rate", "execution_latency_spike"]),
+        (5.0, ["high_error_rate", "execution_latency_spike", "cost_budget_exceeded"]),
+    ],
+)
+def test_the_production_rules_have_a_budget_where_there_is_a_limit(limit: float | None, names: list[str]) -> None:
+    assert [rule.name for rule in production_rules(limit)] == names
+    with capture(alert_rules="production", budget_limit=limit):
+        assert list(kaizen_otel.stats()["alerts"]["channels"]) == ["events"]
+
+
+def test_a_handler_may_have_a_name_of_its_own() -> None:
+    assert kaizen_otel.register_alert_handler(print, name="slack") == "slack"
+    for name in ("slack", "events", "no name", ""):
+        with pytest.raises(ValueError, match="named"):
+            kaizen_otel.register_alert_handler(print, name=name)

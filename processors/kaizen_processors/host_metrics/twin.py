@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from kaizen_processors.meters import Instruments, Labels, Recordable, Recording
-    from kaizen_processors.recording import HistogramRecorder
 
 
 class Twin:
@@ -47,22 +46,12 @@ class TwinInstruments:
 
     def __init__(self, one: Instruments, other: Instruments) -> None:
         """Record with both."""
-        self._one = one
         self.client: dict[str, Recording] = {
             name: partial(_both, record, other.client[name]) for name, record in one.client.items()
         }
         for name, histogram in vars(one).items():
             if isinstance(histogram, Histogram):
                 setattr(self, name, Twin(histogram, getattr(other, name)))
-
-    @property
-    def recorder(self) -> HistogramRecorder:
-        """Says when values are recorded."""
-        return self._one.recorder
-
-    def record(self, histogram: Recordable, value: float, labels: Labels, context: Context | None) -> None:
-        """Record one value of one of the histograms in the context of its span."""
-        self.recorder.run(histogram.record, value, labels, context)
 
 
 def _both(one: Recording, other: Recording, amount: float, attributes: Labels, context: Context | None) -> None:

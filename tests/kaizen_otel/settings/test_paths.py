@@ -103,7 +103,9 @@ def test_a_dictionary_of_kaizens_names_a_bad_file_and_the_rest_of_it_counts(
     kaizen_otel.instrument()
     telemetry = active()
     assert telemetry is not None
-    telemetry.apply_kaizen_config({"exporters": {"file": {"path": "folder"}}, "monitoring_level": "basic"})
+    telemetry.settings_desk.apply_kaizen_config(
+        {"exporters": {"file": {"path": "folder"}}, "monitoring_level": "basic"}
+    )
     assert telemetry.settings.monitoring_level == "basic"
     (said,) = [record.getMessage() for record in caplog.records if "ignores this" in record.getMessage()]
     assert f"file cannot be {tmp_path}/folder: Is a directory" in said

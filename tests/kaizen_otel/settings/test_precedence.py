@@ -56,7 +56,7 @@ def test_the_emergency_switch_wins_over_everything(tmp_path: Path) -> None:
         settings = Settings.load(env={"OTEL_SDK_DISABLED": word}, monitoring_level="comprehensive", content="span")
         assert settings.monitoring_level is MonitoringLevel.OFF
         assert settings.origins["monitoring_level"].where == "environment variable OTEL_SDK_DISABLED"
-        assert settings.with_kaizen_config({"monitoring_level": "basic"}).monitoring_level is MonitoringLevel.OFF
+        assert settings.with_kaizen_config({"monitoring_level": "basic"})[0].monitoring_level is MonitoringLevel.OFF
     for word in ("false", "1", "yes", ""):
         assert load_from([], tmp_path) == Settings.load(env={"OTEL_SDK_DISABLED": word})
 
@@ -172,18 +172,18 @@ def test_a_later_kaizen_dictionary_yields_to_arguments_and_wins_over_the_rest() 
         "exporters": {"console": False, "file": True},
         "performance_tracking": False,
     }
-    laid = settings.with_kaizen_config(config, env={})
+    laid = settings.with_kaizen_config(config, env={})[0]
     assert laid.monitoring_level is MonitoringLevel.BASIC
     assert (laid.console, laid.file, laid.durations) == (False, Path("/x.jsonl"), False)
     assert settings.console
-    assert settings.with_kaizen_config({}, env={}) == settings
+    assert settings.with_kaizen_config({}, env={})[0] == settings
 
 
 def test_load_reads_the_real_environment_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAIZEN_OTEL_CONSOLE_WIDTH", "77")
     monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", "9700")
     assert Settings.load().console_width == 77
-    assert Settings.load().with_kaizen_config({"exporters": {"prometheus": True}}).prometheus_port == 9700
+    assert Settings.load().with_kaizen_config({"exporters": {"prometheus": True}})[0].prometheus_port == 9700
 
 
 def test_an_environment_of_other_things_than_text_is_refused() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen_otel.settings import AgentSettings, MonitoringLevel, Settings, SettingsError
+from kaizen_otel.settings.errors import Refusals
 from kaizen_otel.settings.spec_dictionaries import (
     KAIZEN_KEYS,
     NOT_AVAILABLE,
@@ -236,7 +237,7 @@ def test_a_refusal_never_shows_an_api_key() -> None:
 
 def test_keys_at_the_top_that_are_not_ours_are_left_to_kaizen() -> None:
     kaizens = {"debug": True, "memory_enabled": True, "cache_ttl": 3600, "anything": object(), 3: 4}
-    assert from_kaizen_config(kaizens) == {}  # type: ignore[arg-type]
+    assert from_kaizen_config(kaizens, Refusals()) == {}  # type: ignore[arg-type]
     assert Settings.load(env={}, config=kaizens) == Settings()  # type: ignore[arg-type]
 
 
@@ -284,8 +285,9 @@ class HostileMapping(dict[str, Any]):
 
 
 def test_a_hostile_mapping_raises_only_settings_errors() -> None:
-    with pytest.raises(SettingsError, match="reading it raised LookupError"):
-        from_kaizen_config(HostileMapping())
+    refusals = Refusals()
+    assert from_kaizen_config(HostileMapping(), refusals) == {}
+    assert [str(error) for error in refusals.errors] == ["Kaizen(config=…): reading it raised LookupError"]
     with pytest.raises(SettingsError, match="reading it raised LookupError"):
         AgentSettings.from_config(HostileMapping())
     assert "reading it raised LookupError" in refused({"exporters": HostileMapping(console=True)})
@@ -332,7 +334,7 @@ def test_what_is_right_of_an_agents_dictionary_holds_and_each_mistake_is_told() 
         {"decision_tracing": True, "monitoring_level": "basic", "levle": 1, "real_time_metrics": "x"}
     )
     assert read == AgentSettings(monitoring_level=MonitoringLevel.BASIC)
-    assert [error.key for error in refused] == ["transparency.decision_tracing", "levle", "real_time_metrics"]
+    assert [error.key for error in refused] == ["levle", "real_time_metrics", "transparency.decision_tracing"]
     assert AgentSettings.readable(False)[0] == AgentSettings(monitoring_level=MonitoringLevel.OFF)
     for wrong in (3, HostileMapping()):
         read, refused = AgentSettings.readable(wrong)

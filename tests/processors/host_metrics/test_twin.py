@@ -20,7 +20,7 @@ def test_each_value_is_recorded_with_both(name: str) -> None:
     one, other = Worker(SteppingClock()), Worker(SteppingClock())
     twin = TwinInstruments(one.instruments, other.instruments)
 
-    twin.record(getattr(twin, name), 0.5, {"agent_name": "ann"}, None)
+    getattr(twin, name).record(0.5, {"agent_name": "ann"}, None)
 
     for worker in (one, other):
         (stream,) = [stream for stream in worker.read().streams.values() if stream.kind == "histogram"]

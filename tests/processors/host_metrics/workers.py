@@ -10,7 +10,6 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from kaizen_processors.host_metrics import Reading, WorkerMetrics, to_metrics_data
 from kaizen_processors.ledger import Ledger
 from kaizen_processors.pricing.price import Price
-from kaizen_processors.recording import DirectRecorder
 from tests.processors.ledger_calls import call
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class Worker(WorkerMetrics):
         self.ledger = Ledger(clock=clock)
         super().__init__(self.ledger, clock, SCOPE, RESOURCE, conventions)
         self.environment = "test"
-        self.instruments.arm(self.ledger, "test", DirectRecorder())
+        self.instruments.arm(self.ledger, "test")
 
     def run(self, agent: str = "ann", *, model: str = "m", status: str = "success", duration_s: float = 0.5) -> None:
         """One execution, from its begin to its end."""

@@ -108,8 +108,10 @@ def test_tiers_that_do_not_ascend_are_refused(tmp_path: Path) -> None:
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
-    text = "prices:\n  - model: m\n    input: x\n    output: y\n    colour: z\n  - {}\n"
-    assert [problem.split(":")[0] for problem in problems(tmp_path, text)] == ["5", "3", "4", "6", "6", "6"]
+    text = "prices:\n  - model: m\n    input: x\n    output: y\n    colour: z\n    from: soon\n    until: later\n"
+    text += "  - {}\n  - 5\n"
+    lines = [problem.split(":")[0] for problem in problems(tmp_path, text)]
+    assert lines == ["3", "4", "5", "6", "7", "8", "8", "8", "9"]
 
 
 @pytest.mark.parametrize(

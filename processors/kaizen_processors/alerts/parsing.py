@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import ast
 import re
+from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from kaizen_processors.alerts import expressions as ex
 from kaizen_processors.alerts.vocabulary import MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+Tree = TypeVar("Tree", ex.Logical, ex.Numeric)
 
 MAX_CHARS: Final = 500
 MAX_DEPTH: Final = 20
@@ -49,7 +52,10 @@ _OPERATORS: Final[Mapping[type, str]] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "
 
 
 class ConditionError(ValueError):
-    """A condition is not allowed: the message shows where, and what is. `position` counts characters from 0."""
+    """A condition is not allowed: the message shows where, and what is. `position` counts characters from 0.
+
+    `problems` has a message for each place that is wrong, this one's first.
+    """
 
     def __init__(self, problem: str, text: str, position: int, length: int = 1, *, allowed: str = ALLOWED) -> None:
         """Point at `length` characters of `text` from `position` on."""
@@ -59,6 +65,14 @@ class ConditionError(ValueError):
         super().__init__(f"{problem}\n    {shown}\n    {' ' * (position - start)}{carets}\nallowed: {allowed}")
         self.problem = problem
         self.position = position
+        self.problems: tuple[str, ...] = (str(self),)
+
+    @classmethod
+    def of_all(cls, errors: Sequence[ConditionError]) -> ConditionError:
+        """Give the first of these errors, with what all of them say in `problems`."""
+        first = errors[0]
+        first.problems = tuple(dict.fromkeys(str(error) for error in errors))
+        return first
 
 
 def checked_constants(constants: Mapping[str, float]) -> dict[str, float]:
@@ -73,6 +87,10 @@ def checked_constants(constants: Mapping[str, float]) -> dict[str, float]:
     return checked
 
 
+class _NotedError(Exception):
+    """Something below is wrong, and noted already."""
+
+
 class Parser:
     """Turns a text into a checked tree, or says where it cannot."""
 
@@ -82,10 +100,13 @@ class Parser:
         self._original = text
         self._text = re.sub(r"[\n\r\t]", " ", text)
         self._constants = constants
+        self._errors: list[ConditionError] = []
 
     def parse(self) -> ex.Logical:
         """Give the checked tree. Raises `ConditionError`."""
-        self._check_characters()
+        for error in self._forbidden_characters():
+            self._errors.append(error)
+        self._raise_errors()
         # In parentheses: leading blanks are no indentation then. Positions are one further.
         try:
             tree = ast.parse(f"({self._text})", mode="eval")
@@ -94,40 +115,62 @@ class Parser:
             raise self._refused("this cannot be read here", position) from None
         except (RecursionError, MemoryError):
             raise self._refused("too deeply nested", 0) from None
-        return self._logical(tree.body, 0)
+        with self._noting():
+            logical = self._logical(tree.body, 0)
+        self._raise_errors()
+        return logical
 
-    def _check_characters(self) -> None:
+    def _raise_errors(self) -> None:
+        if self._errors:
+            raise ConditionError.of_all(self._errors)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note what is refused inside: what stands beside it is looked at all the same."""
+        try:
+            yield
+        except ConditionError as error:
+            self._errors.append(error)
+        except _NotedError:
+            pass
+
+    def _forbidden_characters(self) -> Iterator[ConditionError]:
         if len(self._text) > MAX_CHARS:
-            raise self._refused(f"longer than {MAX_CHARS} characters", MAX_CHARS)
+            yield self._refused(f"longer than {MAX_CHARS} characters", MAX_CHARS)
+            return
         if not self._text.strip():
-            raise self._refused("the condition is empty", 0)
-        foreign = _FOREIGN.search(self._text)
-        if foreign:
+            yield self._refused("the condition is empty", 0)
+        seen: set[str] = set()
+        for foreign in _FOREIGN.finditer(self._text):
+            if foreign.group() in seen:
+                continue
+            seen.add(foreign.group())
             shown = ascii(foreign.group())[1:-1]
-            raise self._refused(f"`{shown}` is not allowed", foreign.start(), hint=_HINTS.get(foreign.group(), ""))
-        assigned = _ASSIGNED.search(self._text)
-        if assigned:
-            raise self._refused("nothing is assigned here", assigned.start(), hint="compare with `==`")
+            yield self._refused(f"`{shown}` is not allowed", foreign.start(), hint=_HINTS.get(foreign.group(), ""))
+        for assigned in _ASSIGNED.finditer(self._text):
+            yield self._refused("nothing is assigned here", assigned.start(), hint="compare with `==`")
         for number in _NUMBER_LIKE.finditer(self._text):
             if not _NUMBER.fullmatch(number.group()):
-                raise self._refused("only decimal numbers are allowed", number.start(), len(number.group()))
-        self._check_parentheses()
+                yield self._refused("only decimal numbers are allowed", number.start(), len(number.group()))
+        yield from self._stray_parentheses()
 
-    def _check_parentheses(self) -> None:
+    def _stray_parentheses(self) -> Iterator[ConditionError]:
         depth = 0
         for position, character in enumerate(self._text):
             depth += {"(": 1, ")": -1}.get(character, 0)
             if depth > MAX_DEPTH:
-                raise self._refused(f"more than {MAX_DEPTH} levels deep", position)
+                yield self._refused(f"more than {MAX_DEPTH} levels deep", position)
+                return
             if depth < 0:
-                raise self._refused("this parenthesis closes nothing", position)
+                yield self._refused("this parenthesis closes nothing", position)
+                return
 
     def _logical(self, node: ast.AST, depth: int) -> ex.Logical:
         self._check_depth(node, depth)
         if isinstance(node, ast.Compare):
             return self._comparison(node, depth)
         if isinstance(node, ast.BoolOp):
-            operands = tuple(self._logical(value, depth + 1) for value in node.values)
+            operands = self._each(self._logical, node.values, depth)
             return ex.Every(operands) if isinstance(node.op, ast.And) else ex.Some(operands)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return ex.Not(self._logical(node.operand, depth + 1))
@@ -143,7 +186,7 @@ class Parser:
             if type(operator) not in _COMPARISONS:
                 raise self._refused_node("`in` and `is` are not allowed", right)
             operators.append(_COMPARISONS[type(operator)])
-        operands = tuple(self._numeric(operand, depth + 1) for operand in nodes)
+        operands = self._each(self._numeric, nodes, depth)
         for index in range(len(operators)):
             if not any(True for side in operands[index : index + 2] for _ in ex.names_in(side)):
                 raise self._refused_node(
@@ -172,7 +215,7 @@ class Parser:
         operator = _OPERATORS.get(type(node.op))
         if operator is None:
             raise self._refused_node("of operators only + - * / are allowed", node)
-        left, right = self._numeric(node.left, depth + 1), self._numeric(node.right, depth + 1)
+        left, right = self._each(self._numeric, (node.left, node.right), depth)
         if operator == "/" and right == ex.Number(0.0):
             raise self._refused_node("this divides by zero", node.right)
         if isinstance(left, ex.Number) and isinstance(right, ex.Number):
@@ -199,6 +242,17 @@ class Parser:
         close = get_close_matches(node.id.lower(), known, n=1, cutoff=0.6)
         hint = f"did you mean `{close[0]}`?" if close else ""
         raise self._refused(f"unknown name `{node.id}`", *self._place(node), hint=hint, allowed=", ".join(known))
+
+    def _each(self, read: Callable[[ast.AST, int], Tree], nodes: Iterable[ast.AST], depth: int) -> tuple[Tree, ...]:
+        """Read all of these, so that every one that is wrong is told of."""
+        found: list[Tree] = []
+        before = len(self._errors)
+        for node in nodes:
+            with self._noting():
+                found.append(read(node, depth + 1))
+        if len(self._errors) > before:
+            raise _NotedError
+        return tuple(found)
 
     def _check_depth(self, node: ast.AST, depth: int) -> None:
         if depth > MAX_DEPTH:

@@ -5,6 +5,7 @@ A file is read once into plain values and a table of where each stands; from the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,6 +22,7 @@ from kaizen_processors.alerts.yaml_places import Way, YamlError, read_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_PLACE: Final = re.compile(r".*?:([0-9]+):([0-9]+): ")
 _FILE_KEYS: Final = ("constants", "rules", "budgets", "silences")
 _RULE_KEYS: Final = (
     "name",
@@ -42,6 +44,13 @@ _SILENCE_KEYS: Final = ("matchers", "starts_at", "ends_at", "comment", "created_
 _DURATIONS: Final = {"time_window": "window_s", "for": "for_s", "keep_firing_for": "keep_firing_for_s"}
 _PLAIN: Final = ("min_executions", "group_by", "severity")
 MAX_RULES: Final = 1_000
+
+_STAND_IN: Final = "stand_in"
+"""The name that is tried where there is none: the rest of the entry is to be checked all the same."""
+
+_NO_CONDITION: Final = Condition("executions >= 0")
+_ANYBODY: Final = ('a="b"',)
+_NEVER: Final = "9999-12-31T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +74,10 @@ def read_rules(path: str | Path, *, constants: Mapping[str, float] | None = None
     """
     path = Path(path)
     try:
-        data, places = read_yaml(path)
+        document = read_yaml(path)
     except YamlError as error:
         raise RuleError((str(error),)) from error
-    return _Reader(str(path), places).rule_set(data, constants)
+    return _Reader(str(path), document.places, document.problems).rule_set(document.value, constants)
 
 
 def rules_from(
@@ -84,42 +93,33 @@ def rules_from(
     Raises:
         RuleError: it cannot be used.
     """
-    return _Reader(where, {}).rule_set(data, constants or {})
+    return _Reader(where, {}, ()).rule_set(data, constants or {})
 
 
 class _Reader:
-    """Turns plain values into rules and collects what is wrong."""
+    """Turns plain values into rules and collects all that is wrong: a problem hides no other one."""
 
-    def __init__(self, source: str, places: Mapping[Way, str]) -> None:
+    def __init__(self, source: str, places: Mapping[Way, str], problems: Iterable[str]) -> None:
         self._source = source
         self._places = places
-        self._problems: list[str] = []
+        self._problems = list(problems)
 
     def rule_set(self, data: object, constants: Mapping[str, float] | None = None) -> RuleSet:
         top = self._mapping(data, _FILE_KEYS, ())
         known = self._constants(top.get("constants", {}), constants or {})
         if not top.get("rules") and not top.get("budgets") and not self._problems:
             self._problem(("rules",), "there is no rule; expected a list of them")
-        rules = []
-        for index, given in enumerate(self._list(top.get("rules", []), ("rules",))):
-            rule = self._rule(given, ("rules", index), known)
-            if rule is not None:
-                rules.append(rule)
-        budgets = [
-            budget
-            for index, given in enumerate(self._list(top.get("budgets", []), ("budgets",)))
-            if (budget := self._budget(given, ("budgets", index))) is not None
-        ]
-        self._refuse_twins("rules", [rule.name for rule in rules])
-        self._refuse_twins("budgets", [budget.name for budget in budgets])
-        silences = [
-            silence
-            for index, given in enumerate(self._list(top.get("silences", []), ("silences",)))
-            if (silence := self._silence(given, ("silences", index))) is not None
-        ]
+        rules = [self._rule(given, way, known) for way, given in self._entries(top, "rules")]
+        budgets = [self._budget(given, way) for way, given in self._entries(top, "budgets")]
+        silences = [self._silence(given, way) for way, given in self._entries(top, "silences")]
+        for what in ("rules", "budgets"):
+            self._refuse_twins(self._entries(top, what))
         if self._problems:
-            raise RuleError(tuple(self._problems))
-        return RuleSet(tuple(rules), tuple(budgets), tuple(silences))
+            raise RuleError(tuple(sorted(dict.fromkeys(self._problems), key=_position)))
+        return RuleSet(tuple(filter(None, rules)), tuple(filter(None, budgets)), tuple(filter(None, silences)))
+
+    def _entries(self, top: Mapping[str, Any], what: str) -> list[tuple[Way, Any]]:
+        return [((what, index), given) for index, given in enumerate(self._list(top.get(what, []), (what,)))]
 
     def _constants(self, given: object, further: Mapping[str, float]) -> dict[str, float]:
         if not isinstance(given, dict):
@@ -136,47 +136,50 @@ class _Reader:
     def _rule(self, given: object, path: Way, constants: Mapping[str, float]) -> Rule | None:
         before = len(self._problems)
         entry = self._mapping(given, _RULE_KEYS, path)
-        for key in ("name", "condition"):
-            if key not in entry and isinstance(given, dict):
-                self._problem(path, f"`{key}` is missing")
-        if len(self._problems) > before:
+        if not isinstance(given, dict):
             return None
-        fields: dict[str, Any] = {"name": entry["name"], "condition": self._condition(entry, path, constants)}
+        self._refuse_missing(("name", "condition"), entry, path)
+        fields: dict[str, Any] = {"name": entry.get("name", _STAND_IN)}
+        fields["condition"] = self._condition(entry, path, constants) if "condition" in entry else _NO_CONDITION
         for key, name in _DURATIONS.items():
-            if key in entry:
-                fields[name] = self._duration(entry[key], (*path, key))
+            if key in entry and (seconds := self._duration(entry[key], (*path, key))) is not None:
+                fields[name] = seconds
         fields |= {key: entry[key] for key in _PLAIN if key in entry}
         fields |= {key: self._texts(entry[key], (*path, key)) for key in ("labels", "annotations") if key in entry}
         if "channels" in entry:
             fields["channels"] = tuple(self._list(entry["channels"], (*path, "channels")))
         self._refuse_mitigation(entry, path)
-        if len(self._problems) > before:
-            return None
         try:
-            return Rule(**fields)
+            rule = Rule(**fields)
         except RuleError as error:
             self._from_rule(error, path)
-            return None
+        return rule if len(self._problems) == before else None
+
+    def _refuse_missing(self, keys: Iterable[str], entry: Mapping[str, Any], path: Way) -> None:
+        for key in keys:
+            if key not in entry:
+                self._problem(path, f"`{key}` is missing")
 
     def _from_rule(self, error: RuleError, path: Way) -> None:
         for problem in error.problems:
             _, key, what = problem.split(": ", 2)
             self._problem((*path, *key.split(".", 1)), f"`{key}` {what}")
 
-    def _condition(self, entry: Mapping[str, Any], path: Way, constants: Mapping[str, float]) -> Condition | None:
+    def _condition(self, entry: Mapping[str, Any], path: Way, constants: Mapping[str, float]) -> Condition:
         try:
             return Condition(entry["condition"], constants)
         except ConditionError as error:
-            self._problem((*path, "condition"), str(error))
-            return None
+            for problem in error.problems:
+                self._problem((*path, "condition"), problem)
+            return _NO_CONDITION
 
-    def _duration(self, given: object, path: Way) -> float:
+    def _duration(self, given: object, path: Way) -> float | None:
         seconds = parse_duration(given)
         if seconds is None:
             self._problem(
                 path, f"`{path[-1]}` cannot be {_shown(given)}; allowed: a duration such as 30s, 5m, 1h30m, 1d"
             )
-        return seconds or 0.0
+        return seconds
 
     def _texts(self, given: object, path: Way) -> dict[str, str]:
         if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
@@ -189,33 +192,50 @@ class _Reader:
         if entry.get("auto_mitigation", False) is not False:
             self._problem((*path, "auto_mitigation"), "`auto_mitigation` is not available yet; allowed: false")
 
-    def _refuse_twins(self, what: str, names: list[str]) -> None:
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                self._problem((what, index, "name"), f"there are two {what} named `{name}`")
+    def _refuse_twins(self, entries: list[tuple[Way, Any]]) -> None:
+        seen: set[str] = set()
+        for way, given in entries:
+            name = given.get("name") if isinstance(given, dict) else None
+            if isinstance(name, str):
+                if name in seen:
+                    self._problem((*way, "name"), f"there are two {way[0]} named `{name}`")
+                seen.add(name)
 
     def _budget(self, given: object, path: Way) -> Budget | None:
         before = len(self._problems)
         entry = self._mapping(given, _BUDGET_KEYS, path)
-        for key in ("name", "limit_usd"):
-            if key not in entry and isinstance(given, dict):
-                self._problem(path, f"`{key}` is missing")
-        for key in ("at", "channels"):
-            if key in entry:
-                entry[key] = tuple(self._list(entry[key], (*path, key)))
-        if len(self._problems) > before:
+        if not isinstance(given, dict):
             return None
-        limit = entry["limit_usd"]
+        self._refuse_missing(("name", "limit_usd"), entry, path)
+        for key in {"at", "channels"} & entry.keys():
+            listed = entry.pop(key)
+            self._list(listed, (*path, key))
+            if isinstance(listed, list | tuple):
+                entry[key] = tuple(listed)
+        limit = entry.get("limit_usd", 1)
+        fields = {"name": _STAND_IN} | entry | {"limit_usd": repr(limit) if isinstance(limit, float) else limit}
         try:
-            return Budget(**(entry | {"limit_usd": repr(limit) if isinstance(limit, float) else limit}))
+            budget = Budget(**fields)
         except RuleError as error:
             self._from_rule(error, path)
-            return None
+        return budget if len(self._problems) == before else None
 
     def _silence(self, given: object, path: Way) -> Silence | None:
+        before = len(self._problems)
         entry = self._mapping(given, _SILENCE_KEYS, path)
+        if not isinstance(given, dict):
+            return None
+        # Part by part, with stand-ins for the others: a silence by itself names only the first that is wrong.
+        matchers = entry.get("matchers", ())
+        for part in [[one] for one in matchers] if isinstance(matchers, list) and matchers else [matchers]:
+            self._try_silence({"matchers": part, "ends_at": _NEVER}, path)
+        self._try_silence({"matchers": _ANYBODY, "ends_at": entry.get("ends_at")}, path)
+        self._try_silence({"matchers": _ANYBODY, "starts_at": entry.get("starts_at"), "ends_at": _NEVER}, path)
+        return self._try_silence(entry, path) if len(self._problems) == before else None
+
+    def _try_silence(self, parts: Mapping[str, Any], path: Way) -> Silence | None:
         try:
-            return Silence.of(**{key: entry[key] for key in _SILENCE_KEYS if key in entry}) if entry else None
+            return Silence.of(**parts)
         except SilenceError as error:
             self._problem((*path, error.key), f"`{error.key}` {error}")
             return None
@@ -253,6 +273,12 @@ class _Reader:
             if path[:length] in self._places:
                 return self._places[path[:length]]
         return self._source + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+
+
+def _position(problem: str) -> tuple[int, int]:
+    """Where it stands in a file; what has no such place comes first."""
+    found = _PLACE.match(problem)
+    return (0, 0) if found is None else (int(found[1]), int(found[2]))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ Aliases may make a small file huge and a value contain itself: both are refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from yaml import SafeLoader, YAMLError
 from yaml.nodes import MappingNode, Node, SequenceNode
@@ -25,11 +25,25 @@ class YamlError(ValueError):
     """A file cannot be read as YAML: `file:line:column: what`."""
 
 
-def read_yaml(path: Path) -> tuple[Any, dict[Way, str]]:
-    """Read a file: its value, and `file:line:column` of everything in it.
+class Document(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        value: plain values; what is wrong is left out.
+        places: `file:line:column` of everything in it.
+        problems: what is wrong in it, each with its place.
+    """
+
+    value: Any
+    places: dict[Way, str]
+    problems: list[str]
+
+
+def read_yaml(path: Path) -> Document:
+    """Read a file.
 
     Raises:
-        YamlError: it cannot be read.
+        YamlError: it cannot be read at all.
     """
     text = _text(path)
     loader = SafeLoader(text)
@@ -37,11 +51,9 @@ def read_yaml(path: Path) -> tuple[Any, dict[Way, str]]:
         root = loader.get_single_node()
         reader = _Plain(path, loader)
         reader.places[()] = f"{path}:1:1"  # an empty file has no node
-        return (None if root is None else reader.value(root, ())), reader.places
+        return Document(None if root is None else reader.value(root, ()), reader.places, reader.problems)
     except (YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else f"{path}"
-        raise YamlError(f"{place}: is not YAML: {getattr(error, 'problem', None) or error}") from error
+        raise YamlError(_no_yaml(path, error)) from error
     finally:
         loader.dispose()
 
@@ -60,11 +72,18 @@ def _text(path: Path) -> str:
         raise YamlError(f"{path}: is not UTF-8 text") from error
 
 
+def _no_yaml(path: Path, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else f"{path}"
+    return f"{place}: is not YAML: {getattr(error, 'problem', None) or error}"
+
+
 class _Plain:
     """Builds plain values of nodes and notes their places."""
 
     def __init__(self, path: Path, loader: SafeLoader) -> None:
         self.places: dict[Way, str] = {}
+        self.problems: list[str] = []
         self._path = path
         self._loader = loader
         self._nodes = 0
@@ -80,19 +99,23 @@ class _Plain:
             return [self.value(item, (*way, index)) for index, item in enumerate(node.value)]
         try:
             return self._loader.construct_object(node)
-        except ValueError as error:  # 2026-02-31
-            raise YamlError(f"{self._place(node)}: {node.value!r} cannot be read: {error}") from error
+        except ValueError:  # 2026-02-31 is no date: a text then, and whoever wants a date says so
+            return node.value
+        except YAMLError as error:
+            self.problems.append(_no_yaml(self._path, error))
+            return None
 
     def _mapping(self, node: MappingNode, way: Way) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node.value, str) else None
             if key is None:
-                raise YamlError(f"{self._place(key_node)}: a key must be one word")
-            if key in found:
-                raise YamlError(f"{self._place(key_node)}: `{key}` is there twice")
-            found[key] = self.value(value_node, (*way, key))
-            self.places[(*way, key)] = self._place(key_node)
+                self.problems.append(f"{self._place(key_node)}: a key must be one word")
+            elif key in found:
+                self.problems.append(f"{self._place(key_node)}: `{key}` is there twice")
+            else:
+                found[key] = self.value(value_node, (*way, key))
+                self.places[(*way, key)] = self._place(key_node)
         return found
 
     def _place(self, node: Node) -> str:

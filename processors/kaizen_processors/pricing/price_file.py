@@ -48,7 +48,7 @@ def read_overrides(path: str | Path) -> Overrides:
     reader = _Reader(path)
     overrides = reader.overrides(root)
     if reader.problems:
-        raise PriceFileError(tuple(reader.problems))
+        raise PriceFileError(tuple(text for _, text in sorted(reader.problems)))
     return overrides
 
 
@@ -62,12 +62,12 @@ class _Reader:
     """Turns nodes into entries and collects what is wrong; after a problem it goes on with a stand-in value."""
 
     def __init__(self, path: Path) -> None:
-        self.problems: list[str] = []
+        self.problems: list[tuple[tuple[int, int], str]] = []
         self._path = path
 
     def overrides(self, root: Node | None) -> Overrides:
         if root is None:
-            self.problems.append(f"{self._path}:1:1: is empty; expected `version` and `prices`")
+            self.problems.append(((1, 1), f"{self._path}:1:1: is empty; expected `version` and `prices`"))
             return Overrides()
         top = self._mapping(root, _TOP_KEYS, "the file")
         if "prices" not in top:
@@ -83,7 +83,7 @@ class _Reader:
     def _entry(self, node: Node) -> Override:
         given = self._mapping(node, _ENTRY_KEYS, "an entry")
         for key in ("model", "input", "output"):
-            if key not in given:
+            if key not in given and isinstance(node, MappingNode):
                 free = "" if key == "model" else "; write 0 where nothing is charged"
                 self._problem(node, f"`{key}` is missing{free}")
         from_ns = self._moment(given["from"], "from") if "from" in given else None
@@ -150,7 +150,7 @@ class _Reader:
             self._problem(given["currency"], f"`currency` {text!r} is no currency code; allowed: ISO 4217, like EUR")
         return text
 
-    def _moment(self, node: Node, key: str) -> int:
+    def _moment(self, node: Node, key: str) -> int | None:
         text = self._text(node, key)
         try:
             moment = datetime.fromisoformat(text)
@@ -158,12 +158,14 @@ class _Reader:
             self._problem(
                 node, f"`{key}` {text!r} is no date; allowed: 2026-01-31 or 2026-01-31T12:00:00Z (without zone: UTC)"
             )
-            return 0
+            return None
         moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
         return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
     def _refuse_hidden(self, entries: list[tuple[Node, Override]]) -> None:
         for index, (node, entry) in enumerate(entries):
+            if not entry.model:
+                continue  # it has none, and that is told already
             for other_node, other in entries[:index]:
                 if other.hides(entry):
                     self._problem(
@@ -201,8 +203,8 @@ class _Reader:
         return text
 
     def _problem(self, node: Node, what: str) -> None:
-        mark = node.start_mark
-        self.problems.append(f"{self._path}:{mark.line + 1}:{mark.column + 1}: {what}")
+        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        self.problems.append(((line, column), f"{self._path}:{line}:{column}: {what}"))
 
 
 def _to_rates(given: dict[str, int], fee: int) -> Rates:

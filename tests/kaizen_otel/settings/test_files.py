@@ -68,6 +68,38 @@ def test_errors_name_the_line(name: str, content: str | bytes, line: int, why: s
     assert caught.value.where == f"{tmp_path / name}:{line}"
 
 
+def test_all_mistakes_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "consle: true\nconsole_width: wide\nconsole: true\nconsole: false\nenvironment: 2020-13-45\npreset: testing\n"
+    )
+    env = {"KAIZEN_OTEL_CONTENT": "all", "KAIZEN_OTEL_CONSLE": "1", "OTEL_EXPORTER_PROMETHEUS_HOST": "a\x00b"}
+    config = {"exporters": {"consol": True, "file": {"path": 3}}}
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(config_file=file, env=env, config=config, storre=True, queue_bytes="5 cows")
+    expected = [
+        (f"{file}:4", "'console' stands twice"),
+        (f"{file}:5", "ValueError in a value"),
+        (f"{file}:6", "preset cannot be 'testing'"),
+        (f"{file}:1", "unknown setting 'consle'"),
+        (f"{file}:2", "console_width cannot be 'wide'"),
+        ("environment variable OTEL_EXPORTER_PROMETHEUS_HOST", "prometheus_host cannot be"),
+        ("environment", "unknown variable 'KAIZEN_OTEL_CONSLE'"),
+        ("environment variable KAIZEN_OTEL_CONTENT", "content cannot be 'all'"),
+        ("Kaizen(config=…)['exporters']", "unknown key 'consol'"),
+        ("Kaizen(config=…)['exporters']['file']['path']", "file cannot be 3"),
+        ("argument", "unknown setting 'storre'. Did you mean store?"),
+        ("argument", "queue_bytes cannot be '5 cows'"),
+    ]
+    problems = caught.value.problems
+    for problem, line, (where, why) in zip(problems, str(caught.value).splitlines(), expected, strict=True):
+        assert (problem.where, str(problem)) == (where, line)
+        assert why in line
+    with pytest.raises(SettingsError) as caught:
+        Settings(console="x", content="y")  # type: ignore[arg-type]  # what is wrong is the point
+    assert [one.key for one in caught.value.problems] == ["content", "console"]
+
+
 def test_a_file_that_cannot_be_read_is_named_with_the_place_that_asked_for_it(tmp_path: Path) -> None:
     missing = tmp_path / "missing.yaml"
     with pytest.raises(SettingsError, match=r"environment variable KAIZEN_OTEL_CONFIG: cannot read .*No such file"):

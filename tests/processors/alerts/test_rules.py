@@ -148,11 +148,65 @@ def test_each_problem_has_its_line_and_what_is_allowed(tmp_path: Path, text: str
     assert any(line.startswith(f"{place}: ") and problem in line for line in found), found
 
 
-def test_all_problems_are_shown_at_once(tmp_path: Path) -> None:
-    text = FILE.replace("5m", "five").replace("critical", "loud").replace("daily_cost", "dayly_cost")
-    assert len(problems_of(tmp_path, text)) == 2
-    text = FILE.replace("critical", "loud").replace("daily_cost", "dayly_cost")
-    assert len(problems_of(tmp_path, text)) == 2
+WRONG = """\
+constants: {Budget: 3, limit: x}
+rules:
+  - name: a b
+    condition: eror_rate > 1 and (foo < 2 or 3 > 2)
+    time_window: soon
+    time_windw: 5m
+    labels: {severity: x, ok: 1}
+  - severity: loud
+    condition: error_rate > 1 and
+  - {name: twin, condition: 'p95_latency > "1" & x = 2', group_by: user}
+  - {name: twin}
+  - 5
+budgets:
+  - {limit_usd: -1, period: weekly}
+  - {name: b, limit_usd: 1, at: 5, colour: red}
+silences:
+  - {matchers: [x, y], starts_at: soon, ends_at: 2026-02-31}
+more: !!python/name:os.system x
+rules: []
+"""
+
+
+def test_all_problems_are_shown_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    found = [problem.splitlines()[0] for problem in problems_of(tmp_path, WRONG)]
+    assert [problem.split(" Allowed: ")[0].split("; allowed: ")[0] for problem in found] == [
+        ":1:13: constant 'Budget': allowed are lower-case names that nothing measured has",
+        ":1:24: constant limit cannot be 'x'",
+        ":3:5: `name` allowed: letters, digits and _, no digit first, at most 100",
+        ":4:5: unknown name `eror_rate`: did you mean `error_rate`?",
+        ":4:5: unknown name `foo`",
+        ":4:5: this compares constants: it is always the same",
+        ":5:5: `time_window` cannot be 'soon'",
+        ":6:5: unknown key 'time_windw'. Did you mean `time_window`?",
+        ":7:14: `labels.severity` is a label of the alert itself",
+        ":7:27: `labels.ok` allowed: a line of 1 to 1024 printable characters",
+        ":8:5: `name` is missing",
+        ":8:5: `severity` cannot be 'loud'",
+        ":9:5: this cannot be read here",
+        ':10:18: `"` is not allowed: there are no texts here',
+        ":10:18: `&` is not allowed: write `and`",
+        ":10:18: nothing is assigned here: compare with `==`",
+        ":10:58: `group_by` cannot be 'user'",
+        ":11:5: `condition` is missing",
+        ":11:6: there are two rules named `twin`",
+        ":12:5: must be a mapping with " + found[19].partition("with ")[2],
+        ":14:5: `name` is missing",
+        ":14:6: `limit_usd` cannot be -1",
+        ":14:21: `period` cannot be 'weekly'",
+        ":15:29: `at` must be a list",
+        ":15:36: unknown key 'colour'.",
+        ":17:6: `matchers` 'x' is no matcher",
+        ":17:6: `matchers` 'y' is no matcher",
+        ":17:24: `starts_at` 'soon' is no moment",
+        ":17:41: `ends_at` '2026-02-31' is no moment",
+        ":18:1: unknown key 'more'.",
+        ":18:7: is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'",
+        ":19:1: `rules` is there twice",
+    ]
 
 
 def test_a_bomb_of_aliases_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from kaizen_processors.alerts import (
     Evaluator,
     EvaluatorOptions,
     EventChannel,
+    ForeignStateError,
     RuleError,
     RuleSet,
     StateFile,
@@ -31,6 +32,7 @@ from kaizen_processors.alerts.channels.dispatch import always
 from kaizen_processors.alerts.evaluator_options import channels_by_name, checked_rules
 from kaizen_processors.alerts.office import Office
 from kaizen_processors.alerts.spending import Spending
+from kaizen_processors.alerts.state_file import read_own
 from kaizen_processors.alerts.window_values import WindowValues
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.ticker import BEAT_S
@@ -72,10 +74,9 @@ class RuleDesk:
                 clock=clock,
                 leads=always if self._store is None else self._in_office,
             )
-            path = settings.alert_state
-            self._state = StateFile(path) if path is not None and self._store is None else None
-        except (ValueError, OSError, StateInUseError) as error:
+        except (ValueError, OSError) as error:
             raise SettingsError(f"alerts: {error}", where="alerts") from error
+        self._state = _state(settings)
         desk = telemetry.performance
         shared = tuple if desk.shortlist is None else desk.shortlist.of_all
         values = WindowValues(desk.snapshots, desk.recent, clock, shared)
@@ -206,6 +207,22 @@ def check_rules(settings: Settings) -> tuple[int, list[str]]:
     named = {*chain.from_iterable(one.channels for one in given.rules)}
     named |= {*chain.from_iterable(one.channels for one in given.budgets)}
     return len(given.rules) + len(given.budgets), sorted(named - known)
+
+
+def _state(settings: Settings) -> StateFile | None:
+    """The file that keeps the state of alerts; with a store, whoever holds its lease opens it."""
+    path = settings.alert_state
+    if path is None:
+        return None
+    try:
+        if settings.store is None:
+            return StateFile(path)
+        read_own(path)
+    except (ForeignStateError, OSError, StateInUseError) as error:
+        where = settings.origins["alert_state"].where
+        why = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ")
+        raise SettingsError(f"{where}: alert_state cannot be {path}: {why}", key="alert_state", where=where) from error
+    return None
 
 
 def _further_channels(settings: Settings, clock: Clock) -> list[Channel]:

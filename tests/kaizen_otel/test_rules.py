@@ -203,11 +203,17 @@ def test_in_a_program_rules_are_judged_by_the_ticker(kaizen_offline: ModelServer
         ({"alert_rules": "{rules}", "trace_url_template": "http://jaeger"}, "with {trace_id} in it"),
         ({"alert_rules": "{rules}", "alert_state": "{rules}/state"}, "alert_state cannot be .*: there is no folder"),
         ({"alert_rules": "{rules}"}, "channels: 'listener' is unknown; allowed: events"),
+        (
+            {"alerting": "yes", "alert_state": "{rules}"},
+            "^argument: alert_state cannot be .*: is no state of alerts, and",
+        ),
     ],
 )
 def test_what_cannot_work_is_said_at_the_start(given: dict[str, Any], problem: str, rules: Path) -> None:
     with pytest.raises(SettingsError, match=problem):
-        kaizen_otel.instrument(**{name: text.replace("{rules}", str(rules)) for name, text in given.items()})
+        kaizen_otel.instrument(
+            **{name: text == "yes" or text.replace("{rules}", str(rules)) for name, text in given.items()}
+        )
     assert kaizen_otel.stats() == {"instrumented": False}
 
 

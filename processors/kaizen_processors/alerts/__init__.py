@@ -18,7 +18,7 @@ from kaizen_processors.alerts.evaluator_options import EvaluatorOptions
 from kaizen_processors.alerts.rule_file import RuleSet, read_rules, rules_from
 from kaizen_processors.alerts.rules import DEFAULT_RULES, Rule, RuleError, production_rules
 from kaizen_processors.alerts.silences import Matcher, Silence, SilenceError
-from kaizen_processors.alerts.state_file import StateFile, StateInUseError
+from kaizen_processors.alerts.state_file import ForeignStateError, StateFile, StateInUseError
 from kaizen_processors.alerts.values import EVERYTHING, ExecutionRanking, Group, Values, WorstExecution
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "EventChannel",
     "ExecutionLink",
     "ExecutionRanking",
+    "ForeignStateError",
     "Group",
     "Matcher",
     "RetryPolicy",

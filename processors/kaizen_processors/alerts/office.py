@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from kaizen_processors.alerts.state_file import StateFile, StateInUseError
+from kaizen_processors.alerts.state_file import ForeignStateError, StateFile, StateInUseError
 from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.store.reader import BUDGET_TERMS_SECTION, BUDGETS_SECTION
 from kaizen_processors.store.sections import StoredState
@@ -151,7 +151,8 @@ class Office:
             return in_store
         try:
             file = StateFile(self._state_path)
-        except (OSError, StateInUseError) as error:  # a predecessor that is suspended has it open still
+        except (OSError, StateInUseError, ForeignStateError) as error:
+            # A predecessor that is suspended has it open still.
             if not self._file_told:
                 self._file_told = True
                 _logger.warning("alerts are not kept in %s: %s", self._state_path, error)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -25,32 +26,46 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("kaizen_otel")
 _VERSION: Final = 1
+_FORMAT: Final = "alert state"
+_BEGINNING: Final = f'{{"kaizen_otel":"{_FORMAT}",'.encode()
+"""How each file of ours begins, whole or cut off: what begins otherwise is somebody else's."""
 
 
 class StateInUseError(RuntimeError):
     """Another process keeps its state in this file."""
 
 
+class ForeignStateError(ValueError):
+    """A file is there, and it is none that a `StateFile` has written: it is not touched."""
+
+
 class StateFile:
     """Sections of JSON in one file, for one process at a time.
 
     Args:
-        path: the file. Beside it `<path>.lock` says that a process uses it.
+        path: the file. Beside it `<path>.lock` says that a process uses it; it goes with that process, unless that is
+            killed: then the next one takes it over.
 
     Raises:
         StateInUseError: another process does.
-        OSError: the folder cannot be written to.
+        ForeignStateError: it is not ours, or of a later version.
+        OSError: it cannot be read, or the folder cannot be written to.
     """
 
     may_wait = False
 
     def __init__(self, path: str | Path) -> None:
-        """Lock and read the file; one that cannot be read is put aside as `<path>.corrupt`."""
+        """Lock and read the file; one of ours that is broken is put aside as `<path>.corrupt`."""
         self._path = Path(path)
         self._lock = threading.Lock()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._owner: IO[bytes] | None = _locked(self._path.with_name(f"{self._path.name}.lock"))
-        self._sections: dict[str, Any] = self._read()
+        self._lock_path = self._path.with_name(f"{self._path.name}.lock")
+        self._owner: IO[bytes] | None = _locked(self._lock_path)
+        try:
+            self._sections: dict[str, Any] = self._read()
+        except BaseException:
+            self.close()
+            raise
 
     def section(self, name: str) -> dict[str, Any]:
         """What was saved last under this name; empty when nothing was."""
@@ -68,7 +83,8 @@ class StateFile:
             if self._owner is None:
                 return
             self._sections[name] = dict(section)
-            whole = json.dumps({"version": _VERSION, **self._sections}, separators=(",", ":"))
+            head = {"kaizen_otel": _FORMAT, "version": _VERSION}
+            whole = json.dumps({**head, **self._sections}, separators=(",", ":"))
             unfinished = self._path.with_name(f"{self._path.name}.unfinished")
             with unfinished.open("w", encoding="ascii") as file:
                 file.write(whole)
@@ -82,42 +98,91 @@ class StateFile:
         with self._lock:
             owner, self._owner = self._owner, None
             if owner is not None:
-                owner.close()
+                _unlock(self._lock_path, owner)
 
     def after_fork_in_child(self) -> None:
         """Leave the file to the parent: closing our copy of the lock does not release its."""
         self._lock = threading.Lock()
         self._sections = {}
-        self.close()
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.close()
 
     def _read(self) -> dict[str, Any]:
-        try:
-            whole = json.loads(self._path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        content = read_own(self._path)
+        if not content.strip():
             return {}
-        except (OSError, ValueError, RecursionError) as error:
-            return self._put_aside(type(error).__name__)
-        if not isinstance(whole, dict) or whole.get("version") != _VERSION:
-            return self._put_aside("unknown version")
-        return whole
+        try:
+            whole = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            self._put_aside(type(error).__name__)
+            return {}
+        return {name: section for name, section in whole.items() if name not in {"kaizen_otel", "version"}}
 
-    def _put_aside(self, why: str) -> dict[str, Any]:
-        aside = self._path.with_name(f"{self._path.name}.corrupt")
-        _logger.error("%s cannot be read (%s); starting without it, it is kept as %s", self._path, why, aside.name)
+    def _put_aside(self, why: str) -> None:
+        aside = _free_name(self._path)
+        _logger.error("%s is broken (%s); starting without it, it is kept as %s", self._path, why, aside.name)
         with contextlib.suppress(OSError):
-            self._path.replace(aside)
-        return {}
+            self._path.rename(aside)
+
+
+def read_own(path: str | Path) -> bytes:
+    """Give what is in a file of ours, broken or not; nothing when there is none yet.
+
+    Raises:
+        ForeignStateError: it is not ours, or of a later version.
+        OSError: it cannot be read.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        return b""
+    zeros = not content.strip(b"\0")  # what some file systems leave of a file after a power cut
+    if content.strip() and not zeros and not content.startswith(_BEGINNING):
+        raise ForeignStateError(f"{path}: is no state of alerts, and is left as it is; allowed: a file of its own")
+    version = re.match(rb'"version":([0-9]+)', content[len(_BEGINNING) :])
+    if version is not None and int(version[1]) != _VERSION:
+        raise ForeignStateError(
+            f"{path}: is of version {int(version[1])}, and is left as it is; allowed: version {_VERSION}, another file"
+        )
+    return content
+
+
+def _free_name(path: Path) -> Path:
+    """A name for a broken file that nothing has yet."""
+    aside = path.with_name(f"{path.name}.corrupt")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.corrupt.{number}")
+    return aside
 
 
 def _locked(path: Path) -> IO[bytes]:
-    file = path.open("ab")
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise StateInUseError(f"{path}: another process keeps its alerts' state here; give each its own") from error
-    return file
+    while True:
+        file = path.open("ab")
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.close()
+                message = f"{path}: another process keeps its alerts' state here; give each its own"
+                raise StateInUseError(message) from error
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # who held it has deleted it meanwhile
+
+
+def _unlock(path: Path, owner: IO[bytes]) -> None:
+    """Delete the lock while it is held: whoever waits for it sees that, and makes another one."""
+    with contextlib.suppress(OSError):
+        is_ours = not os.fstat(owner.fileno()).st_size  # else it is another's, who chose the same name
+        if os.name != "posix":
+            owner.close()  # an open file cannot be deleted there
+        if is_ours:
+            path.unlink()
+    owner.close()
 
 
 def _sync_folder(folder: Path) -> None:

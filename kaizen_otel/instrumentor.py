@@ -61,6 +61,8 @@ def _no_settings(given: object) -> SettingsError:
     message = f"argument: settings must be Settings, not {shown(given)}"
     if isinstance(given, str) and given.strip().lower() in PRESETS:
         message += f"; did you mean preset={given.strip().lower()!r}?"
+    elif isinstance(given, str):
+        message += f"; a preset is an argument of its own: preset={' or '.join(map(repr, PRESETS))}"
     else:
         message += "; each field is an argument of its own, such as console=True"
     return SettingsError(message, key="settings", where="argument")

@@ -87,7 +87,7 @@ def add_otlp_spans(provider: TracerProvider, settings: Settings, fence: Fence) -
     try:
         queue = otlp_span_queue(*own_delivery(settings, "traces", fence), fence)
     except ValueError as error:
-        raise SettingsError(str(error)) from error
+        raise _no_endpoint("TRACES", error) from error
     provider.add_span_processor(QueueSpanProcessor(queue))
     return queue
 
@@ -103,7 +103,16 @@ def build_own_events(settings: Settings, fence: Fence) -> OwnLogs | None:
     try:
         return build_own_logs(resource_of(settings), settings, fence)
     except ValueError as error:
-        raise SettingsError(str(error)) from error
+        raise _no_endpoint("LOGS", error) from error
+
+
+def _no_endpoint(signal: str, error: ValueError) -> SettingsError:
+    """The error of an OTLP endpoint that cannot be used, by the variable that names it."""
+    own = f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"
+    variable = own if os.environ.get(own) else _ENDPOINTS[0]
+    where = f"environment variable {variable}"
+    message = f"{where}, or another of OTEL_EXPORTER_OTLP_*: {error}; allowed: an address such as http://localhost:4318"
+    return SettingsError(message, key=variable, where=where)
 
 
 def build_own_metrics(settings: Settings, own: OwnMetrics | None = None) -> OwnMetrics | None:

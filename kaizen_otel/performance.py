@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_otel.realtime import attach, detach
+from kaizen_otel.settings import SettingsError
+from kaizen_otel.settings.origins import given_by_somebody
 from kaizen_processors.ledger import ACTIVE_WITHIN_NS
 from kaizen_processors.recent import RecentExecutions
 from kaizen_processors.resources import ResourceMeter
@@ -169,6 +172,26 @@ def _store(path: Path, settings: Settings, windows: Windows, clock: Clock) -> St
     store = Store(path, windows, StoreOptions(max_bytes=settings.store_max_bytes, clock=clock))
     end_with_process(store)
     return store
+
+
+def refuse_foreign_store(settings: Settings) -> None:
+    """Refuse a file of somebody else's that somebody named; one that only a preset names is told of by the store.
+
+    Raises:
+        SettingsError: it is one.
+    """
+    path = settings.store
+    if path is None or not given_by_somebody(settings, "store"):
+        return
+    import sqlite3  # noqa: PLC0415 - loaded when used
+
+    from kaizen_processors.store.header import Whose, look_at  # noqa: PLC0415 - loaded when used
+
+    with suppress(OSError, sqlite3.Error):  # what is wrong for the moment, the store copes with
+        if look_at(path, 0.0).whose is Whose.OTHERS:
+            where = settings.origins["store"].where
+            why = "it is something else's, and is left as it is; allowed: a file of its own"
+            raise SettingsError(f"{where}: store cannot be {path}: {why}", key="store", where=where)
 
 
 def _shortlist(recent: RecentExecutions, store: Store, telemetry: Telemetry) -> Shortlist:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_otel.alert_handlers import OWN_CHANNELS, registered
-from kaizen_otel.settings import SettingsError
+from kaizen_otel.settings import SettingsError, Source
 from kaizen_processors.alerts import (
     DEFAULT_RULES,
     AlertmanagerChannel,
@@ -66,16 +67,15 @@ class RuleDesk:
         self._store = telemetry.performance.store
         self._office: Office | None = None
         settings, clock = telemetry.settings, telemetry.clock
-        try:
+        with refused(settings, "alert_rules"):
             given = _rule_set(settings)
-            self._made = self._channels(settings)
+        self._made = self._channels(settings)
+        with refused(settings, "trace_url_template"):
             options = EvaluatorOptions(
                 trace_url_template=settings.trace_url_template,
                 clock=clock,
                 leads=always if self._store is None else self._in_office,
             )
-        except (ValueError, OSError) as error:
-            raise SettingsError(f"alerts: {error}", where="alerts") from error
         self._state = _state(settings)
         desk = telemetry.performance
         shared = tuple if desk.shortlist is None else desk.shortlist.of_all
@@ -88,7 +88,7 @@ class RuleDesk:
         except RuleError as error:
             if self._state is not None:
                 self._state.close()
-            raise SettingsError(f"alerts: {error}", where="alerts") from error
+            raise _unknown_channels(settings, error) from error
         self._silences = [self.evaluator.silence(silence, keep=False) for silence in given.silences]
         self._budgets: tuple[Budget, ...] = ()
         self._book: BudgetBook | None = None
@@ -109,13 +109,14 @@ class RuleDesk:
         Raises:
             SettingsError: they cannot be used; everything is as it was.
         """
-        try:
+        with refused(after, "alert_rules"):
             given = _rule_set(after)
-            made = self._channels(after)
-            handlers = [_channel_of(handler) for handler in registered()]
+        made = self._channels(after)
+        handlers = [_channel_of(handler) for handler in registered()]
+        try:
             checked_rules(given.rules, channels_by_name((*made.values(), *handlers)))
-        except ValueError as error:
-            raise SettingsError(f"alerts: {error}", where="alerts") from error
+        except RuleError as error:
+            raise _unknown_channels(after, error) from error
         changed = {name for name in {*self._made, *made} if _described(before, name) != _described(after, name)}
         for name in changed & set(self._made):
             self.evaluator.remove_channel(name)
@@ -186,7 +187,9 @@ class RuleDesk:
     def _channels(self, settings: Settings) -> dict[str, Channel]:
         telemetry = self._telemetry
         events = EventChannel("events", telemetry.providers.events.emit, clock=telemetry.clock)
-        return channels_by_name([events, *_further_channels(settings, telemetry.clock)])
+        further = _further_channels(settings, telemetry.clock)
+        with refused(settings, "notification_channels"):
+            return channels_by_name([events, *further])
 
 
 def check_rules(settings: Settings) -> tuple[int, list[str]]:
@@ -229,11 +232,33 @@ def _further_channels(settings: Settings, clock: Clock) -> list[Channel]:
     """All that the settings describe."""
     channels: list[Channel] = []
     if settings.alertmanager_url is not None:
-        channels.append(AlertmanagerChannel("alertmanager", settings.alertmanager_url, clock=clock))
+        with refused(settings, "alertmanager_url"):
+            channels.append(AlertmanagerChannel("alertmanager", settings.alertmanager_url, clock=clock))
     if settings.notification_channels is not None:
-        where = settings.origins["notification_channels"].where
-        channels += channels_from(settings.notification_channels, where=where)
+        with refused(settings, "notification_channels"):
+            channels += channels_from(settings.notification_channels, where="notification_channels")
     return channels
+
+
+@contextmanager
+def refused(settings: Settings, name: str) -> Iterator[None]:
+    """Let what cannot be used be told of by the name of the setting, and where that stands."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        where, said = settings.origins[name].where, str(error)
+        if not said.startswith(where):  # else it names its place itself
+            said = f"{where}: {said}" if said.startswith(name) else f"{where}: {name} cannot be used: {said}"
+        raise SettingsError(said, key=name, where=where) from error
+
+
+def _unknown_channels(settings: Settings, error: RuleError) -> SettingsError:
+    """By the setting `alert_channels`, where that names them: all rules would say the same."""
+    unknown = {text.partition(": channels: ")[2] for text in error.problems}
+    name = "alert_channels" if any(text.split("'")[1] in settings.alert_channels for text in unknown) else "alert_rules"
+    where = settings.origins[name].where
+    shown = "\n".join(sorted(unknown)) if name == "alert_channels" else str(error)
+    return SettingsError(f"{where}: {name} cannot be used: {shown}", key=name, where=where)
 
 
 def _described(settings: Settings, channel: str) -> object:
@@ -257,7 +282,9 @@ def _rule_set(settings: Settings) -> RuleSet:
     elif given == "production":
         found = RuleSet(rules=production_rules(limit))
     elif isinstance(given, Mapping):
-        found = rules_from(dict(given), constants=constants, where=settings.origins["alert_rules"].where)
+        source, where = settings.origins["alert_rules"]
+        where = where if source is Source.DICTIONARY else f"{where}: alert_rules"
+        found = rules_from(dict(given), constants=constants, where=where)
     else:
         found = read_rules(given, constants=constants)
     usual = settings.alert_channels

@@ -25,7 +25,7 @@ from kaizen_otel.invocations.extent import extent_of_all
 from kaizen_otel.invocations.running import RunningInvocations
 from kaizen_otel.invocations.scope import SilentScope, current_scope
 from kaizen_otel.otel_logs import SCOPE_NAME
-from kaizen_otel.performance import PerformanceDesk
+from kaizen_otel.performance import PerformanceDesk, refuse_foreign_store
 from kaizen_otel.providers import Providers
 from kaizen_otel.quality import QualityDesk
 from kaizen_otel.self_alerts import SelfAlerts
@@ -82,6 +82,7 @@ class Telemetry:
     def __init__(self, settings: Settings) -> None:
         """Build every part; raises `SettingsError` for what cannot work."""
         check_paths(settings)
+        refuse_foreign_store(settings)
         self.settings = settings = with_absolute_paths(settings)
         self.after_fork_in_child()
         begin_anew_in_children(self)

@@ -108,9 +108,13 @@ def _constants(given: Sequence[str]) -> dict[str, float]:
     for one in given:
         name, _, text = one.partition("=")
         try:
-            found |= checked_constants({name.strip(): float(text)})
+            number = float(text)
+        except ValueError:
+            _fail(f"--constant cannot be {one!r}; allowed: NAME=NUMBER, such as budget_limit=100", _BAD_INPUT)
+        try:
+            found |= checked_constants({name.strip(): number})
         except ValueError as error:
-            _fail(f"--constant {one!r}: {error}; allowed: NAME=NUMBER, such as budget_limit=100", _BAD_INPUT)
+            _fail(f"--constant {one!r}: {error}", _BAD_INPUT)
     return found
 
 

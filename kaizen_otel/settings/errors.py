@@ -104,15 +104,21 @@ def wrong_value(
     return SettingsError(f"{where}: {key} cannot be {given}{because}; allowed: {allowed}", key=key, where=where)
 
 
-def unknown_key(key: object, known: Iterable[str], *, where: str, what: str = "setting") -> SettingsError:
-    """Build the error of a key that nobody reads: the closest known one first, then all of them."""
+def unknown_key(
+    key: object, known: Iterable[str], *, where: str, what: str = "setting", hint: str | None = None
+) -> SettingsError:
+    """Build the error of a key that nobody reads: the hint, or the closest known one, first, then all of them."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a failure pays for its import
 
     names = sorted(known)
     close = get_close_matches(key, names, n=1, cutoff=0.6) if isinstance(key, str) else []
-    hint = f" Did you mean {close[0]}?" if close else ""
+    if close and (hint is None or close[0].startswith(f"{key}_")):
+        hint = f"Did you mean {close[0]}?"
+    elif hint is not None:
+        hint = f"{hint}."
+    said = "" if hint is None else f" {hint}"
     return SettingsError(
-        f"{where}: unknown {what} {shown(key)}.{hint} Known: {', '.join(names)}", key=str_or_shown(key), where=where
+        f"{where}: unknown {what} {shown(key)}.{said} Known: {', '.join(names)}", key=str_or_shown(key), where=where
     )
 
 

@@ -191,7 +191,9 @@ class Duration(Number):
     """A length of time, kept in seconds: a number of seconds, or a text like `7d`."""
 
     def _allowed(self) -> str:
-        return f"seconds from {self._least:g} to {self._most:g}, or a duration such as 500ms, 30s, 15m, 12h, 7d, 2w"
+        return (
+            f"seconds from {self._least:.12g} to {self._most:.12g}, or a duration such as 500ms, 30s, 15m, 12h, 7d, 2w"
+        )
 
     def _check(self, value: Any) -> float:
         if isinstance(value, str):

@@ -49,7 +49,20 @@ def check_paths(settings: Settings) -> None:
             where = settings.origins[name].where
             message = f"{where}: {name} cannot be {path}: there is no folder {path.absolute().parent}"
             refusals.note(SettingsError(message, key=name, where=where))
+    for name in (*_IN_A_FOLDER, "spool"):
+        path = getattr(settings, name)
+        if path is not None and given_by_somebody(settings, name):
+            _refuse_other_kinds(settings, name, path, refusals)
     refusals.raise_all()
+
+
+def _refuse_other_kinds(settings: Settings, name: str, path: Path, refusals: Refusals) -> None:
+    """A folder where a file is to be made, or the other way round."""
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - as above
+    if is_folder if name != "spool" else (os.path.lexists(path) and not is_folder):
+        where = settings.origins[name].where
+        is_what = "it is a folder; allowed: a file" if is_folder else "it is a file; allowed: a folder"
+        refusals.note(SettingsError(f"{where}: {name} cannot be {path}: {is_what}", key=name, where=where))
 
 
 def _paths(settings: Settings) -> Iterator[tuple[str, Path]]:

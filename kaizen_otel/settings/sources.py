@@ -13,7 +13,7 @@ from kaizen_otel.settings.levels import MonitoringLevel
 from kaizen_otel.settings.model import DEFAULTS, KINDS, SECRETS, Settings, checked
 from kaizen_otel.settings.origins import Origin, Source
 from kaizen_otel.settings.presets import preset_values
-from kaizen_otel.settings.spec_dictionaries import from_kaizen_config
+from kaizen_otel.settings.spec_dictionaries import KAIZEN_KEYS, from_kaizen_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -123,6 +123,15 @@ def _switches_on(name: str, value: Any) -> bool:
     return value is True and KINDS[name].on is not None
 
 
+def _where_it_belongs(name: str) -> str | None:
+    """Where a name that is unknown here would be understood."""
+    if name in KINDS and not KINDS[name].from_text:
+        return f"{name} is given in Python only: instrument({name}=…)"
+    if name in KAIZEN_KEYS:
+        return f"{name} is a key of Kaizen(config=…)"
+    return None
+
+
 def _refused(error: SettingsError) -> _Reading:
     def read() -> _Value:
         raise error
@@ -171,7 +180,8 @@ def _from_file(
         if name == "preset":
             preset = (value, place)
         elif name not in KINDS or not KINDS[name].from_text:
-            values.append(_refused(unknown_key(name, [*VARIABLES.values(), "preset"], where=place)))
+            known = [*VARIABLES.values(), "preset"]
+            values.append(_refused(unknown_key(name, known, where=place, hint=_where_it_belongs(name))))
         else:
             values.append(partial(_value, name, _beside(path, name, value), Origin(Source.FILE, place)))
     return preset, values
@@ -192,7 +202,8 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[_Reading]:
             continue
         if variable not in VARIABLES:
             known = [*VARIABLES, CONFIG_VARIABLE, PRESET_VARIABLE]
-            yield _refused(unknown_key(variable, known, where="environment", what="variable"))
+            field = _where_it_belongs(variable.removeprefix(PREFIX).lower())
+            yield _refused(unknown_key(variable, known, where="environment", what="variable", hint=field))
             continue
         yield from _from_variable(VARIABLES[variable], env, variable)
 

@@ -92,7 +92,10 @@ def test_channels_change_with_the_dictionary(kaizen_offline: ModelServer) -> Non
     [
         ({"rules": [{"name": "a", "condition": "eror_rate > 1"}]}, "unknown name `eror_rate`"),
         ({"rules": [{**SLOW[0], "auto_mitigation": True}]}, "`auto_mitigation` is not available yet"),
-        ({"channels": ["pagerduty"]}, "channels: 'pagerduty' is unknown; allowed: events"),
+        (
+            {"channels": ["pagerduty"]},
+            "['alerting']['channels']: alert_channels cannot be used: 'pagerduty' is unknown; allowed: events",
+        ),
         ({"notification_channels": {"slack": {"webhook_url": "x"}}}, "or a handler with this name"),
         ({"escalation_policy": "production_alerts"}, "let Alertmanager escalate"),
     ],

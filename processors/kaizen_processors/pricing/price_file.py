@@ -74,7 +74,7 @@ class _Reader:
             self._problem(root, "`prices` is missing: a list of entries")
             return Overrides()
         entries = [(node, self._entry(node)) for node in self._items(top["prices"], "prices")]
-        if not entries:
+        if not entries and isinstance(top["prices"], SequenceNode):
             self._problem(top["prices"], "`prices` needs at least one entry")
         self._refuse_hidden(entries)
         version = self._text(top["version"], "version") if "version" in top else None

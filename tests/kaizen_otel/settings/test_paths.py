@@ -59,10 +59,27 @@ def test_tables_show_the_absolute_path(tmp_path: Path) -> None:
 def test_a_file_that_somebody_named_and_that_cannot_be_opened_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "folder").mkdir()
-    assert refusal(file="folder") == f"argument: file cannot be {tmp_path}/folder: Is a directory"
-    monkeypatch.setenv("KAIZEN_OTEL_FILE", "folder")
+    (tmp_path / "loop").symlink_to("loop")
+    assert refusal(file="loop") == f"argument: file cannot be {tmp_path}/loop: Too many levels of symbolic links"
+    monkeypatch.setenv("KAIZEN_OTEL_FILE", "loop")
     assert refusal().startswith("environment variable KAIZEN_OTEL_FILE: file cannot be ")
+
+
+@pytest.mark.parametrize("name", ["file", "store", "alert_state", "spool"])
+def test_a_folder_is_no_file_and_a_file_no_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "notes").write_text("mine", encoding="utf-8")
+    wrong, why = ("notes", "a file; allowed: a folder") if name == "spool" else ("folder", "a folder; allowed: a file")
+    assert refusal(**{name: wrong, "alerting": True}) == f"argument: {name} cannot be {wrong}: it is {why}"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["folder", "notes"]
+
+
+def test_a_file_of_somebody_else_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine", encoding="utf-8")
+    assert refusal(store="notes").startswith(
+        "argument: store cannot be notes: it is something else's, and is left as it"
+    )
+    assert [one.read_text("utf-8") for one in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_file_that_only_a_preset_asks_for_costs_one_warning(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
@@ -99,7 +116,7 @@ def test_two_settings_cannot_name_one_path(other: str, tmp_path: Path) -> None:
 def test_a_dictionary_of_kaizens_names_a_bad_file_and_the_rest_of_it_counts(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder").symlink_to("folder")
     kaizen_otel.instrument()
     telemetry = active()
     assert telemetry is not None
@@ -108,7 +125,7 @@ def test_a_dictionary_of_kaizens_names_a_bad_file_and_the_rest_of_it_counts(
     )
     assert telemetry.settings.monitoring_level == "basic"
     (said,) = [record.getMessage() for record in caplog.records if "ignores this" in record.getMessage()]
-    assert f"file cannot be {tmp_path}/folder: Is a directory" in said
+    assert f"file cannot be {tmp_path}/folder: Too many levels of symbolic links" in said
 
 
 def test_a_bad_price_file_is_told_by_the_settings_name(tmp_path: Path) -> None:

@@ -24,7 +24,11 @@ def test_a_preset_given_as_the_settings_is_understood() -> None:
     assert said == "argument: settings must be Settings, not 'development'; did you mean preset='development'?"
 
 
-@pytest.mark.parametrize("given", ["no preset", {"console": True}, True, 1, Settings])
+def test_what_may_have_been_meant_for_a_preset_is_told_how_to_give_one() -> None:
+    assert refusal("prod").endswith("; a preset is an argument of its own: preset='development' or 'production'")
+
+
+@pytest.mark.parametrize("given", [{"console": True}, True, 1, Settings])
 def test_what_is_no_settings_is_refused(given: Any) -> None:
     said = refusal(given)
     assert said.startswith("argument: settings must be Settings, not ")

@@ -42,7 +42,7 @@ class JsonPost:
         """Check; nothing is opened before the first request."""
         parts = urlsplit(url) if isinstance(url, str) and url.isprintable() and " " not in url else urlsplit("")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("url is no address; allowed: http(s)://host…")
+            raise ValueError("it is no address; allowed: http(s)://host…")
         for name, value in headers.items():
             if not _HEADER.fullmatch(name) or not isinstance(value, str) or not value.isprintable():
                 raise ValueError(f"headers: {name!r:.60} is no header; allowed: a name, and one line of text")

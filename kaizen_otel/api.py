@@ -84,7 +84,7 @@ def host_metrics() -> str:
     telemetry = active()
     if telemetry is None:
         return "# kaizen-otel: nothing is watched here\n"
-    host = telemetry.providers.host
+    host = telemetry.metrics.host
     if host is None:
         return "# kaizen-otel: metrics are not kept for this; set host_metrics\n"
     with telemetry.fence("host_metrics.text"):

@@ -50,7 +50,7 @@ class HostDesk:
         Raises:
             SettingsError: the port is taken, and by none of the other workers.
         """
-        host = self._telemetry.providers.host
+        host = self._telemetry.metrics.host
         if host is None or self._store is None:
             return
         settings = self._telemetry.settings
@@ -66,14 +66,14 @@ class HostDesk:
             return
         with telemetry.fence("host.card"):
             store.put_blob(CARD, self._card().pack())
-        host = telemetry.providers.host
+        host = telemetry.metrics.host
         if host is not None:
             with telemetry.fence("host_metrics.tell"):
                 host.tell()
 
     def _tick(self) -> None:
         self.tell()
-        host = self._telemetry.providers.host
+        host = self._telemetry.metrics.host
         if host is not None:
             host.listen()
 

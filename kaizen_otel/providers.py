@@ -14,24 +14,20 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import metrics, trace
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from kaizen_otel._version import __version__
 from kaizen_otel.local_outputs import LocalOutputs
+from kaizen_otel.metrics_desk import MetricsDesk
 from kaizen_otel.otel_logs import SCOPE_NAME, EventLog
 from kaizen_otel.outputs import (
     add_otlp_spans,
     build_own_events,
-    build_own_metrics,
     build_own_traces,
     otlp_wanted,
-    resource_of,
 )
-from kaizen_otel.recorders import Recorders
 from kaizen_otel.settings import SettingsError
-from kaizen_processors.meters import Instruments
 from kaizen_processors.pipeline import PipelineSpanProcessor
 from kaizen_processors.self_meters import QueueReading
 from kaizen_processors.values import type_name
@@ -44,20 +40,16 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Tracer
 
-    from kaizen_otel.host_sum import HostMetrics
     from kaizen_otel.otel_logs import OwnLogs
-    from kaizen_otel.own_metrics import OwnMetrics
     from kaizen_otel.self_alerts import SelfAlerts
     from kaizen_otel.settings import Settings
     from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
-    from kaizen_processors.host_metrics.twin import TwinInstruments
     from kaizen_processors.ledger import Ledger
     from kaizen_processors.pipeline import Pipeline
 
-# One processor and one set of instruments for each provider, for that provider's life: neither can be taken off again.
+# One processor for each provider, for that provider's life: it cannot be taken off again.
 _shells: weakref.WeakKeyDictionary[Any, PipelineSpanProcessor] = weakref.WeakKeyDictionary()
-_instruments: weakref.WeakKeyDictionary[Any, dict[int, Instruments]] = weakref.WeakKeyDictionary()
 
 # What we made ourselves. A global provider cannot be taken back: one of an earlier instrumentation has ended with it.
 _ours: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -82,20 +74,16 @@ class Providers:
             one for signal in ("traces", "logs") for one in _wrapped_exporters(signal) if one.queue.ended
         )
         self._watched: weakref.WeakSet[DeliveryQueue[Any]] = weakref.WeakSet()
-        self._own_metrics: OwnMetrics | None = None
         self._alerts: SelfAlerts | None = None
-        self.recorders = Recorders(fence, deferred=settings.deferred_histograms)
         self._joined: Any = None
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
         self._own_logs: OwnLogs | None = None
-        self.instruments: Instruments | TwinInstruments | None = None  # None when metrics are off
-        self._main_instruments: Instruments | None = None  # those of the provider that exports
-        self.host: HostMetrics | None = None  # where metrics are kept for the host's sum
+        self.metrics = MetricsDesk(settings, fence, ledger, self)
         self._local = LocalOutputs(pipeline)
         self._local.configure(settings)
         if not self.disabled:
             self._find_tracer()
-            self._find_meter()
+            self.metrics.find()
             if settings.logger_provider is None:
                 self._own_logs = build_own_events(settings, fence)
         own_logger_provider = None if self._own_logs is None else self._own_logs.provider
@@ -176,93 +164,23 @@ class Providers:
             ways.append(self._span_queue.put)
         return ways if self._local.file is None else [*ways, self._local.file.on_span]
 
-    # -- metrics --------------------------------------------------------------------------------------------------
-
-    def _find_meter(self) -> None:
-        settings = self._settings
-        if not settings.metrics:
-            self._stop_measuring()
-            return
-        provider = settings.meter_provider
-        found = metrics.get_meter_provider()
-        theirs = isinstance(found, MeterProvider) and found not in _ours
-        if provider is None and theirs and not settings.serves_own_metrics:
-            provider = found  # it may have any exporter; an endpoint of ours needs a reader of its own
-        if provider is None:
-            own = self._own_metrics = build_own_metrics(settings, self._own_metrics)
-            if own is not None:
-                provider = own.provider
-                _ours.add(provider)
-                if (settings.set_global or otlp_wanted(settings, "METRICS")) and not isinstance(found, MeterProvider):
-                    metrics.set_meter_provider(own.provider)
-        if provider is None:
-            # The API's own provider: a placeholder whose instruments become real when the application sets one.
-            provider = metrics.get_meter_provider()
-        made = _instruments.setdefault(provider, {})
-        instruments = made.get(settings.conventions)
-        if instruments is None:
-            meter = provider.get_meter(SCOPE_NAME, __version__, self._schema_url)
-            instruments = made[settings.conventions] = Instruments(meter, settings.conventions)
-        if self._main_instruments is not None and self._main_instruments is not instruments:
-            self._main_instruments.disarm()
-        self._main_instruments = instruments
-        self._keep_for_host()
-        self._arm_instruments()
-
-    def _keep_for_host(self) -> None:
-        settings = self._settings
-        if not settings.keeps_host_metrics or self.host is not None:
-            return
-        from kaizen_otel.host_sum import HostMetrics  # noqa: PLC0415 - loaded when used
-
-        self.host = HostMetrics(settings, self._ledger, self._fence, resource_of(settings), self._schema_url)
-        self.host.worker.on_anew = self._arm_instruments  # a forked child has other ones
-
-    @property
-    def prometheus_port(self) -> int | None:
-        """The port that our Prometheus endpoint listens on, if there is one."""
-        if self.host is not None and self.host.prometheus_port is not None:
-            return self.host.prometheus_port
-        return None if self._own_metrics is None else self._own_metrics.prometheus_port
-
     @property
     def joined_resource(self) -> Resource | None:
         """What the application's own tracer provider says it is."""
         return getattr(self._joined, "resource", None)
 
-    def _arm_instruments(self) -> None:
-        settings = self._settings
-        self.recorders.configure(deferred=settings.deferred_histograms)
-        main, host = self._main_instruments, self.host
-        if main is None:
-            return
-        for instruments in (main, None if host is None else host.worker.instruments):
-            if instruments is not None:
-                instruments.arm(self._ledger, settings.environment or "")
-                instruments.about_telemetry.arm(self)
-        self.instruments = main if host is None else host.beside(main)
-
-    def _stop_measuring(self) -> None:
-        """Record and report no metrics, until the settings ask for some again."""
-        host = self.host
-        for instruments in (self._main_instruments, None if host is None else host.worker.instruments):
-            if instruments is not None:
-                instruments.disarm()
-        self._main_instruments = self.instruments = None
-
     # -- later settings -------------------------------------------------------------------------------------------
 
     def cannot_change(self, before: Settings, wanted: Settings) -> list[SettingsError]:
         """What later settings ask for that what is open already does not allow; `key` names the field."""
-        own = self._own_metrics
-        pushes = own is not None and own.pushes
+        pushes = self.metrics.own is not None and self.metrics.own.pushes
         exports = pushes or bool(self._own_queues())
-        served = self.prometheus_port is not None
+        port = self.metrics.prometheus_port
         opened = {
             "otlp": (exports and not otlp_wanted(wanted), "telemetry leaves by OTLP already"),
             "metrics_interval_s": (pushes, "metrics are exported at another interval already"),
-            "prometheus_port": (served, f"metrics are served on port {self.prometheus_port} already"),
-            "prometheus_host": (served, f"metrics are served on port {self.prometheus_port} already"),
+            "prometheus_port": (port is not None, f"metrics are served on port {port} already"),
+            "prometheus_host": (port is not None, f"metrics are served on port {port} already"),
         }
         return [
             _too_late(wanted, name, why)
@@ -278,20 +196,6 @@ class Providers:
         """
         self._settings = settings
         self._local.configure(settings)
-
-    def reconfigure_metrics(self, before: Settings, settings: Settings) -> None:
-        """Record what later settings ask for, and let it leave the ways that they add.
-
-        Raises:
-            SettingsError: the endpoint cannot listen where it should.
-        """
-        self._settings = settings
-        if not self.disabled and any(
-            getattr(settings, name) != getattr(before, name)
-            for name in ("metrics", "otlp", "prometheus_port", "keeps_host_metrics")
-        ):
-            self._find_meter()
-        self._arm_instruments()
 
     def reconfigure_exports(self, settings: Settings) -> None:
         """Export spans and events by OTLP when later settings ask for it.
@@ -392,7 +296,7 @@ class Providers:
 
     def flush(self, timeout_s: float) -> bool:
         """Flush our own providers, and the exporters that the application wrapped; its providers are its own."""
-        self.recorders.drain()
+        self.metrics.recorders.drain()
         done = True
         deadline_s = time.monotonic() + timeout_s
         for exporter in self._wrapped_in_use():
@@ -406,8 +310,8 @@ class Providers:
                     left_s = max(0.0, deadline_s - time.monotonic())
                     flushed = provider.force_flush(int(left_s * 1_000)) is not False
                 done = done and flushed
-        if self._own_metrics is not None:
-            done = self._own_metrics.flush(max(0.0, deadline_s - time.monotonic())) and done
+        if self.metrics.own is not None:
+            done = self.metrics.own.flush(max(0.0, deadline_s - time.monotonic())) and done
         return done
 
     def last_deliveries(self, timeout_s: float, *, final: bool) -> list[Callable[[], object]]:
@@ -421,8 +325,8 @@ class Providers:
             for provider in (self._own_tracer_provider, own_logger)
             if provider is not None
         ]
-        if self._own_metrics is not None:
-            jobs.append(partial(self._own_metrics.flush, timeout_s))
+        if self.metrics.own is not None:
+            jobs.append(partial(self.metrics.own.flush, timeout_s))
         jobs += [partial(exporter.force_flush, int(timeout_s * 1_000)) for exporter in self._wrapped_in_use()]
         if final:
             jobs += [partial(queue.shutdown, timeout_s) for _, queue in self._queues()]
@@ -434,15 +338,14 @@ class Providers:
             shell = None if provider is None else _shells.get(provider)
             if shell is not None:
                 shell.disarm()
-        self.recorders.shutdown()
+        self.metrics.recorders.shutdown()
         own_logger = None if self._own_logs is None else self._own_logs.provider
         self._deliver_last(self._settings.exit_timeout_s)
-        for ours in (self._own_tracer_provider, self.host, own_logger):
+        for ours in (self._own_tracer_provider, self.metrics.host, own_logger):
             if ours is not None:
                 with self._fence("provider.shutdown"):
                     ours.shutdown()
-        if self._main_instruments is not None:
-            self._main_instruments.disarm()
+        self.metrics.disarm()
         self.tracer = None
 
     def _deliver_last(self, timeout_s: float) -> None:
@@ -451,14 +354,14 @@ class Providers:
         queues = [queue for _, queue in self._own_queues()]
         for queue in queues:
             queue.hasten()
-        if self._own_metrics is not None:
-            self._own_metrics.hasten()
+        if self.metrics.own is not None:
+            self.metrics.own.hasten()
         for queue in queues:
             with self._fence("provider.shutdown"):
                 queue.shutdown(max(0.0, deadline_s - time.monotonic()))
-        if self._own_metrics is not None:
+        if self.metrics.own is not None:
             with self._fence("provider.shutdown"):
-                self._own_metrics.close(max(0.0, deadline_s - time.monotonic()))
+                self.metrics.own.close(max(0.0, deadline_s - time.monotonic()))
 
     def _tracer_of(self, provider: Any) -> Tracer | None:
         if isinstance(provider, trace.NoOpTracerProvider):

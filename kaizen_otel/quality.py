@@ -164,10 +164,10 @@ class QualityDesk:
         self._announce(evaluation, given.agent_name, given.execution_id, span_context)
 
     def _measure(self, agent_name: str, evaluation: str, score: float, span_context: SpanContext | None) -> None:
-        instruments = self._telemetry.providers.instruments
+        instruments = self._telemetry.metrics.instruments
         if instruments is not None:
             labels = {k.AGENT_NAME: agent_name, k.EVALUATION: evaluation}
-            recorder = self._telemetry.providers.recorders.of(self._telemetry.settings_desk.extent_of(agent_name))
+            recorder = self._telemetry.metrics.recorders.of(self._telemetry.settings_desk.extent_of(agent_name))
             recorder.run(instruments.quality_score.record, score, labels, _context_of(span_context))
 
     def _announce(

@@ -162,10 +162,10 @@ def _calls_of(metrics: ExecutionMetrics) -> list[tuple[Usage, Price]]:
 
 
 def _measure(telemetry: Telemetry, agent_name: str, model: str, duration_ns: int) -> None:
-    instruments = telemetry.providers.instruments
+    instruments = telemetry.metrics.instruments
     if instruments is not None and telemetry.settings.durations:
         labels: dict[str, str | int] = {k.AGENT_NAME: agent_name, k.MODEL: model}
-        recorder = telemetry.providers.recorders.of(telemetry.settings_desk.extent_of(agent_name))
+        recorder = telemetry.metrics.recorders.of(telemetry.settings_desk.extent_of(agent_name))
         recorder.run(instruments.execution_duration.record, duration_ns / 1e9, labels, None)
 
 

@@ -107,7 +107,7 @@ class SettingsDesk:
             (lambda: telemetry.configure_rules(before), ("alerting", *RULE_SETTINGS)),
             (lambda: telemetry.providers.reconfigure_outputs(telemetry.settings), ("file",)),
             (lambda: telemetry.providers.reconfigure_exports(telemetry.settings), ("otlp",)),
-            (lambda: telemetry.providers.reconfigure_metrics(before, telemetry.settings), ("prometheus_port",)),
+            (lambda: telemetry.metrics.reconfigure(before, telemetry.settings), ("prometheus_port",)),
             (telemetry.host.share_metrics, ("prometheus_port",)),
         )
         for step, names in steps:

@@ -96,6 +96,7 @@ class Telemetry:
         self.read_settings()
         self.emitter = EMITTERS[settings.conventions](self)
         self.providers = Providers(settings, self.fence, self.pipeline, self.ledger)
+        self.metrics = self.providers.metrics
         self.alerts = SelfAlerts(lambda: self.providers.events, self.clock, self.fence)
         self.pipeline.on_disabled = self.alerts.observer_disabled
         self.providers.watch_delivery(self.alerts)
@@ -253,7 +254,7 @@ class Telemetry:
             "instrumented": True,
             "export": self.providers.export_owner,
             "delivery": self.providers.delivery(),
-            "prometheus_port": self.providers.prometheus_port,
+            "prometheus_port": self.metrics.prometheus_port,
             "failures": self.fence.counts(),
             "disabled_observers": self.providers.disabled_observers(),
             "evaluations_dropped": self.quality.stats(),

@@ -92,10 +92,10 @@ class Emitter(McpEmitter, TaskEmitter):
 
     def call_metrics(self, call: CallInvocation, record: CallRecord) -> None:
         """Duration, and tokens in and out: now, or when the recorder gets to it."""
-        instruments = self._telemetry.providers.instruments
+        instruments = self._telemetry.metrics.instruments
         if instruments is not None:
             # Nothing that is handed over changes any more; the labels are made where they are used.
-            self._telemetry.providers.recorders.of(call.recorded).run(
+            self._telemetry.metrics.recorders.of(call.recorded).run(
                 self._client_metrics, instruments.client, record, call.request, call.response_model, context_of(call)
             )
 
@@ -186,13 +186,13 @@ class Emitter(McpEmitter, TaskEmitter):
 
     def agent_metrics(self, agent: AgentInvocation, record: ExecutionRecord, duration_ns: int) -> None:
         """Duration of the execution, under our name and the conventions'."""
-        instruments = self._telemetry.providers.instruments
+        instruments = self._telemetry.metrics.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
         seconds = duration_ns / _NS
         context = context_of(agent)
         ours = {k.AGENT_NAME: record.agent_name, k.MODEL: record.model}
-        recorder = self._telemetry.providers.recorders.of(agent.recorded)
+        recorder = self._telemetry.metrics.recorders.of(agent.recorded)
         recorder.run(instruments.execution_duration.record, seconds, ours, context)
         labels: dict[str, str | int] = {g.GEN_AI_AGENT_NAME: record.agent_name}
         if agent.own_sums is not None and len(agent.own_sums.models) == 1:
@@ -233,7 +233,7 @@ class Emitter(McpEmitter, TaskEmitter):
 
     def workflow_metrics(self, workflow: WorkflowInvocation, duration_ns: int) -> None:
         """Duration of the workflow."""
-        instruments = self._telemetry.providers.instruments
+        instruments = self._telemetry.metrics.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
         labels: dict[str, str | int] = {}
@@ -241,7 +241,7 @@ class Emitter(McpEmitter, TaskEmitter):
             labels[g.GEN_AI_WORKFLOW_NAME] = workflow.name
         if workflow.failure is not None:
             labels[g.ERROR_TYPE] = workflow.failure.error_type
-        recorder = self._telemetry.providers.recorders.of(workflow.recorded)
+        recorder = self._telemetry.metrics.recorders.of(workflow.recorded)
         recorder.run(instruments.invoke_workflow_duration.record, duration_ns / _NS, labels, context_of(workflow))
 
     def node_start(self, node_class: str, node_key: str) -> Attributes:
@@ -270,7 +270,7 @@ class Emitter(McpEmitter, TaskEmitter):
 
     def tool_metrics(self, tool: ToolInvocation, duration_ns: int) -> None:
         """Duration of the tool call."""
-        instruments = self._telemetry.providers.instruments
+        instruments = self._telemetry.metrics.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
         labels: dict[str, str | int] = {g.GEN_AI_TOOL_NAME: tool.tool_name, g.GEN_AI_TOOL_TYPE: tool.tool_type}
@@ -278,7 +278,7 @@ class Emitter(McpEmitter, TaskEmitter):
             labels[g.GEN_AI_AGENT_NAME] = tool.agent_name
         if tool.failure is not None:
             labels[g.ERROR_TYPE] = tool.failure.error_type
-        recorder = self._telemetry.providers.recorders.of(tool.recorded)
+        recorder = self._telemetry.metrics.recorders.of(tool.recorded)
         recorder.run(instruments.execute_tool_duration.record, duration_ns / _NS, labels, context_of(tool))
 
     # -- stores ---------------------------------------------------------------------------------------------------

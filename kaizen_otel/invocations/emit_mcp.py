@@ -59,23 +59,23 @@ class McpEmitter:
 
     def mcp_metrics(self, call: McpInvocation, duration_ns: int) -> None:
         """Duration of the request; of a tool call, too, whose span is the tool's."""
-        instruments = self._telemetry.providers.instruments
+        instruments = self._telemetry.metrics.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
         spanned = call.tool if call.tool is not None else call
         context = None if spanned.span is INVALID_SPAN else call.context()
         labels = self._labels(call.request, call.failure)
-        recorder = self._telemetry.providers.recorders.of(call.recorded)
+        recorder = self._telemetry.metrics.recorders.of(call.recorded)
         recorder.run(instruments.mcp_client_duration.record, duration_ns / _NS, labels, context)
 
     def mcp_server_metrics(self, call: McpServerInvocation, duration_ns: int) -> None:
         """Duration of the request, from its arrival."""
-        instruments = self._telemetry.providers.instruments
+        instruments = self._telemetry.metrics.instruments
         if instruments is None or not self._telemetry.settings.durations:
             return
         context = None if call.span is INVALID_SPAN else call.context()
         labels = self._labels(call.request, call.failure)
-        recorder = self._telemetry.providers.recorders.of(call.recorded)
+        recorder = self._telemetry.metrics.recorders.of(call.recorded)
         recorder.run(instruments.mcp_server_duration.record, duration_ns / _NS, labels, context)
 
     def _labels(self, request: McpRequest, failure: Failure | None) -> dict[str, str | int]:

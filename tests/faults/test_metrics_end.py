@@ -54,7 +54,7 @@ def test_a_flush_that_metrics_do_not_pass_is_false(deaf: str, monkeypatch: pytes
     try:
         telemetry = active()
         assert telemetry is not None
-        own = telemetry.providers._own_metrics
+        own = telemetry.metrics.own
         assert own is not None
         own.provider.get_meter("test").create_counter("c").add(1)  # where nothing was counted a flush is true
         assert kaizen_otel.flush(0.2) is False

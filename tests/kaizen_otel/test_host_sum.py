@@ -56,7 +56,7 @@ def telemetry() -> Telemetry:
 
 
 def host() -> HostMetrics:
-    found = telemetry().providers.host
+    found = telemetry().metrics.host
     assert found is not None
     return found
 
@@ -98,12 +98,12 @@ def test_names_and_labels_are_those_of_the_official_exporter(
     given: dict[str, Any] = {"prometheus_port": 0, "conventions": conventions, "environment": "test"}
     kaizen_otel.instrument(**given)
     run_agent()
-    official = samples(scrape(telemetry().providers.prometheus_port))
+    official = samples(scrape(telemetry().metrics.prometheus_port))
     kaizen_otel.uninstrument()
 
     kaizen_otel.instrument(**given, store=tmp_path / "desk.db")
     run_agent()
-    ours = samples(scrape(telemetry().providers.prometheus_port))
+    ours = samples(scrape(telemetry().metrics.prometheus_port))
 
     assert len(kaizen_offline.requests) == 2
     assert {one for one in ours if one[0] != "target_info"} == {one for one in official if one[0] != "target_info"}
@@ -135,7 +135,7 @@ def test_without_an_endpoint_or_a_wish_nothing_is_kept(kaizen_offline: ModelServ
     run_agent()
 
     assert len(kaizen_offline.requests) == 1
-    assert telemetry().providers.host is None
+    assert telemetry().metrics.host is None
     assert kaizen_otel.host_metrics() == "# kaizen-otel: metrics are not kept for this; set host_metrics\n"
 
 
@@ -162,7 +162,7 @@ def test_the_applications_own_metrics_are_what_they_were(
     }
     assert theirs["kaizen.execution.duration"] == [1]
     assert theirs["gen_ai.client.token.usage"] == [1, 1]
-    page = samples(scrape(telemetry().providers.prometheus_port))
+    page = samples(scrape(telemetry().metrics.prometheus_port))
     assert page["kaizen_execution_duration_seconds_count", "agent_name=qa", "model=gpt-4o"] == 1
     assert sum(value for one, value in page.items() if one[0] == "gen_ai_client_token_usage_count") == 2
 

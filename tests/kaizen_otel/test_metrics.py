@@ -223,7 +223,7 @@ def prometheus() -> Iterator[str]:
     kaizen_otel.instrument(prometheus_port=0, environment="test")
     telemetry = active()
     assert telemetry is not None
-    port = telemetry.providers.prometheus_port
+    port = telemetry.metrics.prometheus_port
     yield f"http://localhost:{port}/metrics"
     kaizen_otel.uninstrument()
 

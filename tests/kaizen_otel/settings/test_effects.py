@@ -239,7 +239,7 @@ def prometheus(asked: object) -> Callable[[], None]:
 
 
 def page(host: str = "localhost") -> str:
-    port = telemetry().providers.prometheus_port
+    port = telemetry().metrics.prometheus_port
     with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=30) as answer:
         return str(answer.read(), "utf-8")
 

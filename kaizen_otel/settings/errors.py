@@ -18,22 +18,26 @@ class SettingsError(ValueError):
     Attributes:
         key: the setting or dictionary key, as the user wrote it; `None` when the source as a whole is at fault.
         where: the argument, environment variable, dictionary path or `file:line` at fault.
-        problems: one error for each mistake; this one alone where there is one. `key` and `where` are the first's.
     """
 
     def __init__(self, message: str, *, key: str | None = None, where: str | None = None) -> None:
         super().__init__(message)
         self.key = key
         self.where = where
-        self.problems: tuple[SettingsError, ...] = (self,)
+        self._problems: tuple[SettingsError, ...] = ()
+
+    @property
+    def problems(self) -> tuple[SettingsError, ...]:
+        """One error for each mistake; this one alone where there is one."""
+        return self._problems or (self,)
 
     @classmethod
     def of_all(cls, problems: Sequence[SettingsError]) -> SettingsError:
-        """Give one error that shows all of these, each on a line of its own."""
+        """Give one error that shows all of these, each on a line of its own; `key` and `where` are the first's."""
         if len(problems) == 1:
             return problems[0]
         whole = cls("\n".join(map(str, problems)), key=problems[0].key, where=problems[0].where)
-        whole.problems = tuple(problems)
+        whole._problems = tuple(problems)
         return whole
 
 

@@ -91,9 +91,9 @@ class _Gathered:
             if origin.source >= self._source(name):
                 try:
                     self._values[name] = self._details(name) if _switches_on(name, value) else value
+                    self._origins[name] = origin
                 except SettingsError as error:
                     refusals.note(error)
-                self._origins[name] = origin
 
     def settings(self) -> Settings:
         self._raise_level()

@@ -29,6 +29,8 @@ _NUMBER: Final = re.compile(r"[0-9][0-9_]*(\.[0-9_]*)?([eE][+-]?[0-9]{1,3})?|\.[
 _NUMBER_LIKE: Final = re.compile(r"(?<![A-Za-z0-9_.])[0-9.](?:[eE][+-](?=[0-9])|[A-Za-z0-9_.])*")
 """What Python's tokenizer begins to read as a number; it takes `1and` for two words, with a warning."""
 
+_WORD: Final = re.compile(r"(?<![A-Za-z0-9_.])[A-Za-z_][A-Za-z0-9_]*(?![A-Za-z0-9_.(])")
+_OPERATOR_WORDS: Final = frozenset({"and", "or", "not"})
 _ASSIGNED: Final = re.compile(r"(?<![<>=!])=(?!=)")
 _CONSTANT_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HINTS: Final = {
@@ -104,8 +106,9 @@ class Parser:
 
     def parse(self) -> ex.Logical:
         """Give the checked tree. Raises `ConditionError`."""
-        for error in self._forbidden_characters():
-            self._errors.append(error)
+        self._errors += self._forbidden_characters()
+        if self._errors:
+            self._errors += self._unknown_words()
         self._raise_errors()
         # In parentheses: leading blanks are no indentation then. Positions are one further.
         try:
@@ -153,6 +156,13 @@ class Parser:
             if not _NUMBER.fullmatch(number.group()):
                 yield self._refused("only decimal numbers are allowed", number.start(), len(number.group()))
         yield from self._stray_parentheses()
+
+    def _unknown_words(self) -> Iterator[ConditionError]:
+        """Names that nobody knows in what cannot be read; between quotes they are none."""
+        if '"' not in self._text and "'" not in self._text:
+            for word in _WORD.finditer(self._text):
+                if word.group() not in _OPERATOR_WORDS and not self._knows(word.group()):
+                    yield self._unknown(word.group(), word.start(), len(word.group()))
 
     def _stray_parentheses(self) -> Iterator[ConditionError]:
         depth = 0
@@ -238,10 +248,16 @@ class Parser:
             return ex.Name(node.id)
         if node.id in self._constants:
             return ex.Number(self._constants[node.id])
+        raise self._unknown(node.id, *self._place(node))
+
+    def _knows(self, name: str) -> bool:
+        return name in MEASURES or name in self._constants
+
+    def _unknown(self, name: str, position: int, length: int) -> ConditionError:
         known = sorted((*MEASURES, *self._constants))
-        close = get_close_matches(node.id.lower(), known, n=1, cutoff=0.6)
+        close = get_close_matches(name.lower(), known, n=1, cutoff=0.6)
         hint = f"did you mean `{close[0]}`?" if close else ""
-        raise self._refused(f"unknown name `{node.id}`", *self._place(node), hint=hint, allowed=", ".join(known))
+        return self._refused(f"unknown name `{name}`", position, length, hint=hint, allowed=", ".join(known))
 
     def _each(self, read: Callable[[ast.AST, int], Tree], nodes: Iterable[ast.AST], depth: int) -> tuple[Tree, ...]:
         """Read all of these, so that every one that is wrong is told of."""

@@ -209,6 +209,15 @@ def test_all_problems_are_shown_at_once_in_the_order_of_the_file(tmp_path: Path)
     ]
 
 
+def test_what_cannot_be_read_hides_no_unknown_name() -> None:
+    with pytest.raises(RuleError) as caught:
+        rules_from({"rules": [{"name": "a", "condition": "eror_rate > 5% and max(executions) > 1 or limit.x > 1"}]})
+    assert [problem.splitlines()[0].partition("condition: ")[2] for problem in caught.value.problems] == [
+        "`%` is not allowed: write a percentage as a fraction, 0.05 for 5 %",
+        "unknown name `eror_rate`: did you mean `error_rate`?",
+    ]
+
+
 def test_a_bomb_of_aliases_is_refused(tmp_path: Path) -> None:
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]

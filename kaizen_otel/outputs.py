@@ -126,8 +126,6 @@ def build_own_metrics(settings: Settings, own: OwnMetrics | None = None) -> OwnM
         SettingsError: the Prometheus endpoint cannot listen where it should, and not just a preset asked for it.
     """
     ways: list[MetricWay] = []
-    if otlp_wanted(settings, "METRICS") and not (own is not None and own.pushes):
-        ways.append(_otlp_metrics(settings))
     served = own is not None and own.prometheus_port is not None
     if settings.prometheus_port is not None and settings.serves_own_metrics and not served:
         try:
@@ -135,6 +133,8 @@ def build_own_metrics(settings: Settings, own: OwnMetrics | None = None) -> OwnM
         except SettingsError as error:
             warn = partial(_logger.warning, "%s: metrics are served nowhere")
             raise_where_asked_for(settings, "prometheus_port", error, warn)
+    if otlp_wanted(settings, "METRICS") and not (own is not None and own.pushes):
+        ways.append(_otlp_metrics(settings))
     if own is None:
         return OwnMetrics(ways, resource_of(settings), settings.exit_timeout_s) if ways else None
     for way in ways:

@@ -28,6 +28,7 @@ from kaizen_otel.outputs import (
     otlp_wanted,
 )
 from kaizen_otel.settings import SettingsError
+from kaizen_otel.settings.describe import as_text
 from kaizen_processors.pipeline import PipelineSpanProcessor
 from kaizen_processors.self_meters import QueueReading
 from kaizen_processors.values import type_name
@@ -372,13 +373,9 @@ class Providers:
 
 def _too_late(wanted: Settings, name: str, why: str) -> SettingsError:
     where = wanted.origins[name].where
-    value = getattr(wanted, name)
-    return SettingsError(
-        f"{where}: {name} cannot become {value} any more: {why}; allowed: say it before, to instrument(), as "
-        f"KAIZEN_OTEL_{name.upper()}, or in a settings file",
-        key=name,
-        where=where,
-    )
+    change = f"{where}: {name} cannot become {as_text(getattr(wanted, name))} any more: {why}"
+    how = f"say it before, to instrument(), as KAIZEN_OTEL_{name.upper()}, or in a settings file"
+    return SettingsError(f"{change}; allowed: {how}", key=name, where=where)
 
 
 def _export_one(exporter: Any, span: ReadableSpan) -> None:

@@ -116,8 +116,8 @@ class SettingsDesk:
                 step()
             except SettingsError as error:
                 self._refuse(error.problems)
-                wanted = restored(wanted, before, names)
-        telemetry.settings = wanted
+                telemetry.settings = wanted = restored(wanted, before, names)
+                step()  # the rest of it
         telemetry.content.configure(wanted)
         telemetry.performance.configure(wanted)
         telemetry.read_settings()

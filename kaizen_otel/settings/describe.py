@@ -31,20 +31,21 @@ def rows(settings: Settings) -> list[tuple[str, str, str]]:
 
 def _row(settings: Settings, name: str) -> tuple[str, str, str]:
     value = getattr(settings, name)
-    text = f"<{len(value)} hidden>" if name in SECRETS and value else _shown(value)
+    text = f"<{len(value)} hidden>" if name in SECRETS and value else as_text(value)
     in_force = getattr(settings, _IN_FORCE.get(name, name))
     if value != in_force:
         text += f" (off at level {settings.monitoring_level})"
     return name, text, settings.origins[name].where
 
 
-def _shown(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A value as people read it: `none`, `true`, a path as an absolute one."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return ", ".join(_shown(item) for item in value) or "none"
+        return ", ".join(as_text(item) for item in value) or "none"
     if isinstance(value, str | Path):
         text = str(value.absolute() if isinstance(value, Path) else value)
         return text if text.isprintable() else repr(text)[1:-1]  # a value is one line, whatever is in it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,8 +104,8 @@ EXPORTED = {
     [
         (SERVED, {"exporters": {"prometheus": {"port": 9464}}}, "prometheus_port cannot become 9464"),
         (SERVED, {"exporters": {"prometheus": {"port": 0, "host": "::1"}}}, "prometheus_host cannot become ::1"),
-        (EXPORTED, {"exporters": {"otlp": False}}, "otlp cannot become False"),
-        (EXPORTED, {"metrics_collection": {"collection_interval": 7}}, "metrics_interval_s cannot become 7.0"),
+        (EXPORTED, {"exporters": {"otlp": False}}, "otlp cannot become false"),
+        (EXPORTED, {"metrics_collection": {"collection_interval": 7}}, "metrics_interval_s cannot become 7"),
     ],
 )
 def test_what_comes_too_late_is_refused_and_says_where_to_say_it(
@@ -125,6 +126,31 @@ def test_what_comes_too_late_is_refused_and_says_where_to_say_it(
     (said,) = warnings(caplog)
     assert f": {refused} any more: " in said
     assert " already; allowed: say it before, to instrument(), as KAIZEN_OTEL_" in said
+
+
+@pytest.mark.telemetry_fails
+def test_an_endpoint_that_cannot_listen_costs_no_other_output(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opentelemetry.trace.set_tracer_provider", lambda _: None)
+    monkeypatch.setattr("opentelemetry.metrics.set_meter_provider", lambda _: None)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("KAIZEN_OTEL_EXIT_TIMEOUT_S", "0.1")
+    kaizen_otel.instrument(config={"exporters": {"otlp": False}})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        prometheus = {"port": port, "host": "127.0.0.1"}
+        settings = apply({"exporters": {"prometheus": prometheus, "file": {"path": "a.jsonl"}, "otlp": True}})
+    assert (settings.prometheus_port, settings.file, settings.otlp) == (None, tmp_path / "a.jsonl", True)
+    telemetry = active()
+    assert telemetry is not None
+    assert telemetry.metrics.own is not None
+    assert telemetry.metrics.own.pushes
+    (said,) = [message for message in warnings(caplog) if "ignores this" in message]
+    place = "Kaizen(config=…)['exporters']['prometheus']['port']: prometheus_port: cannot listen on 127.0.0.1:"
+    assert f"{place}{port} (Address already in use); allowed: another prometheus_port, 0 for any free one" in said
+    kaizen_otel.uninstrument()
+    caplog.clear()
 
 
 def test_the_rules_and_channels_of_several_kaizens_hold_side_by_side(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.clock import LONGEST_WAIT_S, SYSTEM_CLOCK
 from kaizen_processors.export.accounts import DropReason
 from kaizen_processors.export.batch import SealedBatch
 from kaizen_processors.export.sender import Outcome, Verdict
@@ -140,7 +140,7 @@ class Courier:
         with backlog.lock:
             if backlog.ended or (backlog.sealed and not self._waiting()):
                 return
-            backlog.courier_wake.wait(left_s)
+            backlog.courier_wake.wait(None if left_s is None else min(left_s, LONGEST_WAIT_S))
 
     # -- what an attempt means ------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from opentelemetry.context import attach, set_value
 
-from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.clock import LONGEST_WAIT_S, SYSTEM_CLOCK
 from kaizen_processors.export.backlog import Backlog
 from kaizen_processors.export.courier import Courier
 from kaizen_processors.export.endings import end_with_process, time_left_s
@@ -39,6 +39,9 @@ Item = TypeVar("Item")
 _SPOOL_RESERVE_S: Final = 0.4
 _SPOOL_RESERVE_PART: Final = 0.25
 _PAUSE_S: Final = 0.02
+_REST_S: Final = 0.01
+_LONGEST_REST_S: Final = 1.0
+_YOUNG_S: Final = 5.0
 
 # Not a `threading.local`: made before gevent patches a process, it would be one and the same for all greenlets.
 _delivering: set[int] = set()
@@ -117,6 +120,7 @@ class DeliveryQueue(Generic[Item]):
         self._packing: threading.Thread | None = None
         self._sending: threading.Thread | None = None
         self._running = False
+        self._deaths = Backoff(_REST_S, cap_s=_LONGEST_REST_S, uniform=lambda _, longest_s: longest_s)
         self._drops_told = 0
         if ended:
             self._backlog.end()
@@ -226,7 +230,7 @@ class DeliveryQueue(Generic[Item]):
         backlog.end()
         for thread in (self._packing, self._sending):
             if thread is not None:
-                thread.join(max(0.0, deadline_s - time.monotonic()))
+                thread.join(min(max(0.0, deadline_s - time.monotonic()), LONGEST_WAIT_S))
         if self._sending is None or not self._sending.is_alive():
             self._sender.close()
         if self._spool is not None:
@@ -293,10 +297,14 @@ class DeliveryQueue(Generic[Item]):
     def _guarded(self, run: Callable[[], None], backlog: Backlog[Any]) -> None:
         _delivering.add(threading.get_ident())
         _suppress_instrumentation()
+        began_s = time.monotonic()
         try:
             run()
         except BaseException as error:  # noqa: BLE001 - counted; the next put or flush starts another thread
             self._fence.caught("delivery.thread", error)
+            if time.monotonic() - began_s > _YOUNG_S:
+                self._deaths.succeeded()
+            self._rest(backlog, self._deaths.next_s())
         finally:
             with backlog.lock:
                 # Said by the thread itself: `is_alive` still holds for a moment after its last word.
@@ -309,6 +317,13 @@ class DeliveryQueue(Generic[Item]):
             if backlog.ended and run == self._courier.run:
                 self._sender.close()
             _delivering.discard(threading.get_ident())
+
+    @staticmethod
+    def _rest(backlog: Backlog[Any], delay_s: float) -> None:
+        """Let a moment pass before a successor begins: threads that die one after the other must not take a core."""
+        with backlog.lock:
+            if not backlog.ended:
+                backlog.courier_wake.wait(delay_s)
 
 
 def _alive(thread: threading.Thread | None) -> bool:

@@ -16,6 +16,7 @@ from kaizen_processors.export.settings import DeliverySettings
 from tests.processors.delivery.backend import CLOSE, HANG, RESET, Backend, Reply, unused_url
 from tests.processors.delivery.support import sender_to
 
+CENTURY_S = 100 * 365 * 86_400.0
 NOW_S = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC).timestamp()
 
 
@@ -54,7 +55,10 @@ def test_a_body_that_is_no_protobuf_does_not_spoil_a_success() -> None:
         ("3", 3.0),
         (" 3600 ", 3600.0),
         (format_datetime(datetime(2026, 11, 23, 8, 1, 0, tzinfo=UTC), usegmt=True), 60.0),
-        (format_datetime(datetime(2026, 11, 23, 7, 0, 0, tzinfo=UTC), usegmt=True), 0.0),
+        (format_datetime(datetime(2026, 11, 23, 7, 0, 0, tzinfo=UTC), usegmt=True), None),
+        ("0", None),
+        ("9" * 400, CENTURY_S),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", CENTURY_S),
         ("soon", None),
         ("-1", None),
         ("1.5", None),

@@ -112,6 +112,11 @@ def test_a_hanging_endpoint_holds_the_exit_up_for_two_seconds_whatever_the_numbe
         assert float(run(EXIT, tmp_path, url)) < 3.0
 
 
+def test_it_holds_a_child_of_multiprocessing_up_no_longer(tmp_path: Path) -> None:
+    with backend_of("http", hangs=True) as (url, _):
+        assert float(run(EXIT, tmp_path, url, "child")) < 3.0
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_process_that_can_start_no_thread_still_delivers(transport: str, tmp_path: Path) -> None:
     with backend_of(transport) as (url, taken):

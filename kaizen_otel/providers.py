@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from kaizen_otel.own_metrics import OwnMetrics
     from kaizen_otel.self_alerts import SelfAlerts
     from kaizen_otel.settings import Settings
+    from kaizen_processors.export.accounts import DeliveryCounts
     from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
     from kaizen_processors.host_metrics.twin import TwinInstruments
@@ -276,7 +277,7 @@ class Providers:
     # -- what became of it ----------------------------------------------------------------------------------------
 
     def delivery(self) -> dict[str, Any]:
-        """What became of every span and event that was handed to a queue of ours, by signal.
+        """What became of every span and event that was handed to a queue of ours, and of our metrics, by signal.
 
         The queues of exporters that the application wrapped are among them.
         """
@@ -284,7 +285,8 @@ class Providers:
         for signal, queue in self._queues():
             counts = queue.counts()
             found[signal] = found[signal] + counts if signal in found else counts
-        return found
+        exports = self.metric_exports()
+        return found if exports is None else {**found, "metrics": exports[1]}
 
     def watch_delivery(self, alerts: SelfAlerts) -> None:
         """Have it told when items begin to be dropped, in queues that are made later, too."""
@@ -300,6 +302,11 @@ class Providers:
     def queues(self) -> list[QueueReading]:
         """The figures of our queues, for the metrics about telemetry."""
         return [self._reading(signal, queue) for signal, queue in self._queues()]
+
+    def metric_exports(self) -> tuple[str, DeliveryCounts] | None:
+        """How our own metrics leave by OTLP, and what became of their points; None where they do not."""
+        exporter = None if self._own_metrics is None else self._own_metrics.exporter
+        return None if exporter is None else (exporter.component_type, exporter.counts())
 
     def failures(self) -> Mapping[str, int]:
         """Telemetry failures so far, by cause."""

@@ -12,6 +12,7 @@ import weakref
 from typing import Final, Protocol
 
 _IMPORT_WAIT_S: Final = 2.0
+_FORK_WAIT_S: Final = 0.25
 
 
 class Forked(Protocol):
@@ -82,6 +83,43 @@ class _Importing:
 
 importing: Final = _Importing()
 """`with importing:` around an import that a thread of ours does when it is needed."""
+
+
+class CallInFlight:
+    """A call that a fork must not meet in its middle: `with in_flight:` around it, one at a time.
+
+    A fork waits for it, but once only for each call, and a quarter of a second at most.
+    """
+
+    def __init__(self) -> None:
+        """No call yet."""
+        self.after_fork_in_child()
+        begin_anew_in_children(self)
+        keep_still_for_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """No call is in flight here."""
+        self._calling = threading.Lock()
+        self._hangs = False
+        self._still = False
+
+    def before_fork(self) -> None:
+        """Let the call end first."""
+        self._still = self._calling.acquire(timeout=0 if self._hangs else _FORK_WAIT_S)
+        self._hangs = not self._still
+
+    def after_fork_in_parent(self) -> None:
+        """Let calls go on."""
+        if self._still:
+            self._still = False
+            self._calling.release()
+
+    def __enter__(self) -> None:
+        self._calling.acquire()
+        self._hangs = False
+
+    def __exit__(self, *_: object) -> None:
+        self._calling.release()
 
 
 def _before_fork() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 if TYPE_CHECKING:
@@ -155,7 +156,15 @@ class Backend:
 
 
 def item_names(path: str, body: bytes) -> list[str]:
-    """Names of the spans, or bodies of the log records, in a request."""
+    """Names of the spans or metrics, or bodies of the log records, in a request."""
+    if path.endswith("/v1/metrics"):
+        metrics = ExportMetricsServiceRequest.FromString(body)
+        return [
+            one.name
+            for resource in metrics.resource_metrics
+            for scope in resource.scope_metrics
+            for one in scope.metrics
+        ]
     if path.endswith("/v1/logs"):
         logs = ExportLogsServiceRequest.FromString(body)
         return [

@@ -58,7 +58,7 @@ def test_a_batch_that_always_ends_the_sender_is_given_up() -> None:
 def test_threads_that_die_one_after_the_other_take_no_core() -> None:
     with queue_to(DyingSender(SystemExit(1), 4)) as queue:
         rests: list[float] = []
-        queue._rest = lambda _, delay_s: rests.append(delay_s)  # type: ignore[method-assign]
+        queue._rest = lambda backlog, delay_s: rests.append(delay_s)  # type: ignore[method-assign]  # noqa: ARG005
         fill(queue, 5)
         deadline_s = time.monotonic() + 10
         while not queue.force_flush(0.05):

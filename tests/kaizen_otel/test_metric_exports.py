@@ -88,6 +88,8 @@ def test_interfaces_that_show_what_was_dropped_show_metrics_too(refusing: Backen
 
 
 class Broken(MetricExporter):
+    stopped = False
+
     def export(self, *_: Any, **__: Any) -> MetricExportResult:
         raise RuntimeError("broken")
 
@@ -97,6 +99,7 @@ class Broken(MetricExporter):
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
         del timeout_millis
+        self.stopped = True
 
 
 def some_metrics() -> MetricsData:
@@ -114,3 +117,19 @@ def test_an_exporter_that_raises_has_failed_and_after_the_end_points_are_too_lat
     exporter.end()
     assert exporter.export(some_metrics()) is MetricExportResult.FAILURE
     assert exporter.counts() == DeliveryCounts(put=2, dropped={"failed": 1, "shutdown": 1})
+
+
+def test_a_forked_child_connects_anew_and_leaves_its_parents_connection_alone() -> None:
+    made: list[Broken] = []
+
+    def make() -> Broken:
+        made.append(Broken())
+        return made[-1]
+
+    exporter = StoppableExporter(make, "broken")
+    exporter.export(some_metrics())
+    exporter.after_fork_in_child()
+    assert exporter.counts() == DeliveryCounts()
+    exporter.export(some_metrics())
+    exporter.end()
+    assert [one.stopped for one in made] == [False, True]

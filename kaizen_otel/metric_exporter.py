@@ -10,14 +10,13 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult
 
 from kaizen_processors.export.accounts import Accounts, DeliveryCounts, DropReason
 from kaizen_processors.forking import CallInFlight, begin_anew_in_children
+from kaizen_processors.saying import say
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.metrics.export import MetricsData
-
-_logger = logging.getLogger("kaizen_otel")
 
 _EXPORTERS_LOGS: Final = (
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
@@ -146,14 +145,11 @@ class StoppableExporter(MetricExporter):
         if self._ending or self._told:
             return
         self._told = True
-        try:
-            _logger.warning(
-                "metrics were not delivered (%s); each further export is tried, this is said once, the counts go on. "
-                "`kaizen-otel doctor` says more",
-                cause,
-            )
-        except Exception:  # noqa: BLE001 - a handler of the application's: the thread of the reader must live
-            return
+        say(
+            "metrics were not delivered (%s); each further export is tried, this is said once, the counts go on. "
+            "`kaizen-otel doctor` says more",
+            cause,
+        )
 
     def _is_foreign(self, record: logging.LogRecord) -> bool:
         del record  # it is made on the thread that exports

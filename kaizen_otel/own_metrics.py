@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from kaizen_otel.forked_providers import begin_sums_anew
 from kaizen_processors.export.endings import end_with_process, time_left_s
 from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.saying import say
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class OwnMetrics:
             return True
         delivered = self._exporter.end() and in_time
         if not delivered:
-            _logger.warning("the last metrics were not delivered: the backend did not take them in time")
+            say("the last metrics were not delivered: the backend did not take them in time")
         return delivered
 
     def close(self, timeout_s: float | None = None) -> None:

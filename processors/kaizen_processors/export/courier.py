@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +9,7 @@ from kaizen_processors.clock import LONGEST_WAIT_S, SYSTEM_CLOCK
 from kaizen_processors.export.accounts import DropReason
 from kaizen_processors.export.batch import SealedBatch
 from kaizen_processors.export.sender import Outcome, Verdict
+from kaizen_processors.saying import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from kaizen_processors.export.sender import Sender
     from kaizen_processors.export.spool import Spool
     from kaizen_processors.fence import Fence
-
-_logger = logging.getLogger("kaizen_otel")
 
 MAX_FAILURES: Final = 5
 """So often may our own sender fail on a batch (not the network: the code) before the batch is given up."""
@@ -239,4 +237,4 @@ class Courier:
     def _tell(self, cause: str, message: str, *values: object) -> None:
         if cause not in self._told:
             self._told.add(cause)
-            _logger.warning("%s; this is said once, the counts go on", message % values)
+            say(f"{message}; this is said once, the counts go on", *values)

@@ -7,7 +7,6 @@ Spooled is what `write` has taken: it survives `kill -9`, and with `fsync` a pow
 
 from __future__ import annotations
 
-import logging
 import os
 import struct
 import threading
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kaizen_processors.export.batch import GZIP, PLAIN, ZSTD
 from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.saying import say
 
 try:
     import fcntl
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kaizen_processors.export.batch import Signal
-
-_logger = logging.getLogger("kaizen_otel")
 
 _MAGIC: Final = b"KZSPOOL1"
 _FRAME: Final = struct.Struct(">IIIB")
@@ -139,7 +137,7 @@ class Spool:
                 self.errors += 1
                 if not self._warned:
                     self._warned = True
-                    _logger.warning("the spool cannot be written (%s); this is said once", error.strerror)
+                    say("the spool cannot be written (%s); this is said once", error.strerror)
                 return False
             return True
 
@@ -303,7 +301,7 @@ class Spool:
     def _set_aside(self, path: Path) -> None:
         self.corrupt_segments += 1
         path.rename(path.with_suffix(_BAD))
-        _logger.warning("a spool segment is corrupt and set aside: %s", path.with_suffix(_BAD).name)
+        say("a spool segment is corrupt and set aside: %s", path.with_suffix(_BAD).name)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -63,6 +63,8 @@ class Courier:
         self._replay: list[SealedBatch] = []
         self._look_ns = 0
         self._spool_again_ns = 0
+        if spool is not None:
+            spool.on_expired = self._expired
         self._told: set[str] = set()
 
     def run(self) -> None:
@@ -233,6 +235,10 @@ class Courier:
             self._replay.remove(batch)
         if not self._replay:
             self._look_ns = 0
+
+    def _expired(self, items: int) -> None:
+        with self._backlog.lock:
+            self._backlog.accounts.drop_replayed(items, DropReason.EXPIRED)
 
     def _tell(self, cause: str, message: str, *values: object) -> None:
         if cause not in self._told:

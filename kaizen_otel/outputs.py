@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.trace.export import SpanExporter
 
     from kaizen_otel.otel_logs import OwnLogs
     from kaizen_otel.settings import Settings
     from kaizen_processors.export.console import ConsoleTree
     from kaizen_processors.export.delivery import DeliveryQueue
+    from kaizen_processors.export.otlp_file import OtlpJsonFileExporter
     from kaizen_processors.fence import Fence
 
 _logger = logging.getLogger("kaizen_otel")
@@ -146,7 +146,7 @@ def build_own_metrics(settings: Settings) -> OwnMetrics | None:
     )
 
 
-def local_outputs(settings: Settings) -> Iterator[Observer]:
+def local_outputs(settings: Settings, fence: Fence) -> Iterator[Observer]:
     """Console and file: they watch ended spans in this process, on whatever provider those are made.
 
     Raises:
@@ -156,19 +156,19 @@ def local_outputs(settings: Settings) -> Iterator[Observer]:
         from kaizen_processors.export.console import ConsoleTree  # noqa: PLC0415 - rich is loaded when used
 
         yield ConsoleOutput(ConsoleTree(width=settings.console_width))
-    file = _file_output(settings)
+    file = _file_output(settings, fence)
     if file is not None:
         yield file
 
 
-def _file_output(settings: Settings) -> FileOutput | None:
+def _file_output(settings: Settings, fence: Fence) -> FileOutput | None:
     path = settings.file
     if path is None:
         return None
     from kaizen_processors.export.otlp_file import OtlpJsonFileExporter  # noqa: PLC0415 - loaded when used
 
     try:
-        return FileOutput(OtlpJsonFileExporter(path))
+        return FileOutput(OtlpJsonFileExporter(path, fence=fence))
     except OSError as error:
         where = settings.origins["file"].where
         reason = error.strerror or type(error).__name__
@@ -205,8 +205,10 @@ class FileOutput(Observer):
     A child of `multiprocessing` leaves by `os._exit`, where no `atexit` writes the last batch: `end_with_process` does.
     """
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: OtlpJsonFileExporter) -> None:
         """Write with this exporter."""
+        self._exporter = exporter
+        self._dropped_told = 0
         self._batches = BatchSpanProcessor(
             exporter, max_queue_size=FILE_QUEUE_SPANS, schedule_delay_millis=FILE_INTERVAL_MS
         )
@@ -220,8 +222,13 @@ class FileOutput(Observer):
         self._batches.on_end(span)
 
     def flush(self, timeout_s: float) -> bool:
-        """Write out what is queued."""
-        return bool(self._batches.force_flush(int(timeout_s * 1_000)))
+        """Write out what is queued; False when that takes longer, or when spans were lost since the flush before."""
+        from kaizen_processors.export.passing import in_time  # noqa: PLC0415 - loaded when used
+
+        flushed: list[bool] = []
+        in_time(lambda: flushed.append(self._batches.force_flush()), timeout_s)
+        told, self._dropped_told = self._dropped_told, self._exporter.dropped
+        return flushed == [True] and self._dropped_told == told
 
     def shutdown(self) -> None:
         """Write out what is queued and close the file."""

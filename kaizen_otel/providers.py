@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 import time
 import weakref
 from functools import partial
@@ -30,6 +29,7 @@ from kaizen_otel.outputs import (
     otlp_wanted,
     resource_of,
 )
+from kaizen_otel.wrapped import export_one, flush_wrapped_of, wrapped_exporters
 from kaizen_processors.meters import Instruments
 from kaizen_processors.pipeline import PipelineSpanProcessor
 from kaizen_processors.recording import DeferredRecorder, DirectRecorder
@@ -81,7 +81,7 @@ class Providers:
         self._own_tracer_provider: TracerProvider | None = None
         self._span_queue: DeliveryQueue[ReadableSpan] | None = None
         self._ended_before = weakref.WeakSet(
-            one for signal in ("traces", "logs") for one in _wrapped_exporters(signal) if one.queue.ended
+            one for signal in ("traces", "logs") for one in wrapped_exporters(signal) if one.queue.ended
         )
         self._watched: weakref.WeakSet[DeliveryQueue[Any]] = weakref.WeakSet()
         self._own_metrics: OwnMetrics | None = None
@@ -93,7 +93,7 @@ class Providers:
         self.instruments: Instruments | TwinInstruments | None = None  # None when metrics are off
         self._main_instruments: Instruments | None = None  # those of the provider that exports
         self.host: HostMetrics | None = None  # where metrics are kept for the host's sum
-        for observer in local_outputs(settings):
+        for observer in local_outputs(settings, fence):
             pipeline.add(observer)
         if not self.disabled:
             self._find_tracer()
@@ -162,7 +162,7 @@ class Providers:
             shell = PipelineSpanProcessor(self._fence)
             provider.add_span_processor(shell)
             _shells[provider] = shell
-        shell.arm(self._pipeline)
+        shell.arm(self._pipeline, partial(flush_wrapped_of, weakref.ref(provider)))
 
     def ways_out_of_our_own(self) -> list[Callable[[ReadableSpan], object]]:
         """Where a span can be handed over without passing the pipeline: our queue, wrapped exporters, our file.
@@ -172,7 +172,7 @@ class Providers:
         ways: list[Callable[[ReadableSpan], object]] = []
         if self._joined is not None:
             ways += [
-                partial(_export_one, exporter) for exporter in self._wrapped_in_use() if exporter.signal == "traces"
+                partial(export_one, exporter) for exporter in self._wrapped_in_use() if exporter.signal == "traces"
             ]
         elif self._span_queue is not None:
             ways.append(self._span_queue.put)
@@ -258,7 +258,7 @@ class Providers:
             origins=settings.origins,
         )
         try:
-            for observer in local_outputs(fresh):
+            for observer in local_outputs(fresh, self._fence):
                 self._pipeline.add(observer)
         finally:
             self._find_again(before)
@@ -327,11 +327,11 @@ class Providers:
 
     def _wrapped(self, signal: str) -> list[Any]:
         """The wrapped exporters of a signal; what ended before this instrumentation began is not its business."""
-        return [one for one in _wrapped_exporters(signal) if one not in self._ended_before]
+        return [one for one in wrapped_exporters(signal) if one not in self._ended_before]
 
     def _wrapped_in_use(self) -> list[Any]:
         """Those that have not ended; the others have told whoever ended them."""
-        return [one for signal in ("traces", "logs") for one in _wrapped_exporters(signal) if not one.queue.ended]
+        return [one for signal in ("traces", "logs") for one in wrapped_exporters(signal) if not one.queue.ended]
 
     def _own_queues(self) -> list[tuple[str, DeliveryQueue[Any]]]:
         own = (("traces", self._span_queue), ("logs", None if self._own_logs is None else self._own_logs.queue))
@@ -429,12 +429,3 @@ class Providers:
             return None  # its spans are the ones around: no attributes need to be made for them
         tracer: Tracer = provider.get_tracer(SCOPE_NAME, __version__, self._schema_url)
         return tracer
-
-
-def _export_one(exporter: Any, span: ReadableSpan) -> None:
-    exporter.export([span])
-
-
-def _wrapped_exporters(signal: str) -> list[Any]:
-    wrapping = sys.modules.get("kaizen_processors.export.wrapping")  # not loaded: nothing was wrapped
-    return [] if wrapping is None else wrapping.wrapped_exporters(signal)

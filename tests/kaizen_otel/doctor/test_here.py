@@ -77,6 +77,13 @@ def test_each_value_that_cannot_be_is_told_and_the_others_hold() -> None:
         ({"TIMEOUT": "soon"}, "variables.timeout", "error", "no time"),
         ({"CERTIFICATE": "/nowhere/ca.pem"}, "variables.file", "error", "there is no file /nowhere/ca.pem"),
         ({"HEADERS": "hunter2"}, "variables.headers", "error", "without “=”"),
+        ({"HEADERS": "x=hunter2%0Ab", "ENDPOINT": "http://localhost:9"}, "variables.headers", "error", "header 'x'"),
+        (
+            {"HEADERS": "x=hunter2%E2%82%AC", "PROTOCOL": "grpc", "ENDPOINT": "http://localhost:9"},
+            "variables.headers",
+            "error",
+            "(printable ASCII can)",
+        ),
     ],
 )
 def test_contradictions_are_told_once(env: dict[str, str], check: str, level: str, says: str) -> None:
@@ -85,6 +92,7 @@ def test_contradictions_are_told_once(env: dict[str, str], check: str, level: st
     assert (found["level"], says in found["message"]) == (level, True)
     assert found["remedy"]
     assert "hunter2" not in seen.text
+    run(**{f"OTEL_EXPORTER_OTLP_{name}": value for name, value in env.items()})  # for people, too: it ends in order
 
 
 def test_a_name_of_grpcs_own_is_left_to_grpc() -> None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.export.retry import retry_after_s
 from kaizen_processors.forking import begin_anew_in_children, importing
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
+    from kaizen_processors.clock import Clock
     from kaizen_processors.export.batch import Signal
     from kaizen_processors.export.endpoint import OtlpEndpoint
 
@@ -29,6 +31,9 @@ _PAYLOAD_TOO_LARGE: Final = 413
 _BAD_REQUEST: Final = 400
 _TOO_LARGE_WORDS: Final = b"too large"
 _MAX_ANSWER_BYTES: Final = 64 * 1024
+_IDLE_NS: Final = 30 * 10**9
+"""A connection that was not used for so long is not used again: firewalls and load balancers forget it without a word,
+and a request over it would wait for an answer until its time is up, which at the end of a process is too late."""
 USER_AGENT: Final = "kaizen-otel"
 
 
@@ -80,15 +85,18 @@ class OtlpHttpSender:
     Args:
         endpoint: Where to send.
         signal: `traces` or `logs`.
+        clock: Says for how long a connection has not been used.
     """
 
     component_type: ClassVar[str] = "otlp_http"
     """How OpenTelemetry's conventions name exporters of this kind, before the signal's word."""
 
-    def __init__(self, endpoint: OtlpEndpoint, signal: Signal) -> None:
+    def __init__(self, endpoint: OtlpEndpoint, signal: Signal, clock: Clock = SYSTEM_CLOCK) -> None:
         """Prepare; nothing is opened before the first request."""
         self._endpoint = endpoint
         self._signal = signal
+        self._clock = clock
+        self._used_ns = 0
         self.after_fork_in_child()
         begin_anew_in_children(self)
 
@@ -148,6 +156,10 @@ class OtlpHttpSender:
             pool.clear()
 
     def _connections(self) -> Any:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._used_ns > _IDLE_NS:
+            self.close()
+        self._used_ns = now_ns
         with self._lock:
             if self._pool is None:
                 self._pool = pool_for(self._endpoint)

@@ -57,6 +57,7 @@ class Backend:
         self.max_bytes = max_bytes
         self.taken: list[str] = []
         self.requests: list[dict[str, str]] = []
+        self.connections = 0
         self.sizes: list[int] = []
         self.broken: list[str] = []
         self.keep = keep
@@ -86,6 +87,7 @@ class Backend:
                 """A client that went away is part of the tests."""
 
             def finish_request(self, request: Any, client_address: Any) -> None:
+                backend.connections += 1
                 # Shaken hands on the connection's own thread: a client that refuses our certificate stops nobody else.
                 with request if tls is None else tls.wrap_socket(request, server_side=True) as connection:
                     super().finish_request(connection, client_address)

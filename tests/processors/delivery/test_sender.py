@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
+from kaizen_otel.testing import SteppingClock
 from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.retry import Backoff, retry_after_s
 from kaizen_processors.export.sender import OtlpHttpSender, Verdict, classify
@@ -99,6 +100,20 @@ def test_a_broken_answer_is_tried_again(fault: str) -> None:
         outcome = sender.send(b"", "")
         assert (outcome.verdict, outcome.unreachable) == (Verdict.RETRY, False)
         assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        sender.close()
+
+
+def test_a_connection_that_was_not_used_for_long_is_not_used_again() -> None:
+    clock = SteppingClock(step_ns=0)
+    with Backend() as backend:
+        sender = OtlpHttpSender(OtlpEndpoint(f"{backend.url}/v1/traces"), "traces", clock)
+        for idle_s in (0.0, 29.0, 29.0):
+            clock.advance(idle_s)
+            assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        assert backend.connections == 1
+        clock.advance(31.0)  # whoever is between us and the backend may have forgotten it without a word
+        assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        assert backend.connections == 2
         sender.close()
 
 

@@ -94,6 +94,8 @@ class DeliveryQueue(Generic[Item]):
         self._on_first_drop: Callable[[str], None] | None = None
         self._cutter = OtlpCutter(signal, self._settings) if cutter is None else cutter
         self._gather = gather
+        self._beginning = threading.RLock()
+        self._inherited = False
         self._begin()
         begin_anew_in_children(self)
         end_with_process(self)
@@ -101,12 +103,11 @@ class DeliveryQueue(Generic[Item]):
     def after_fork_in_child(self) -> None:
         """Begin empty: what the parent holds is the parent's to deliver. What had ended stays ended."""
         _delivering.clear()  # the parent's threads are not here, but their numbers may be given again
+        self._beginning = threading.RLock()  # reentrant: the garbage collector may end an abandoned span in there
         self._begin()
         self._inherited = True
 
     def _begin(self) -> None:
-        self._inherited = False
-        self._beginning = threading.Lock()
         settings = self._settings
         ended = self._backlog.closing if hasattr(self, "_backlog") else False
         made = self._new_backoff
@@ -183,6 +184,7 @@ class DeliveryQueue(Generic[Item]):
             since the flush before.
         """
         deadline_s = time.monotonic() + timeout_s
+        self._begin_if_inherited()
         self._call_in()
         backlog = self._backlog
         with backlog.lock:
@@ -212,6 +214,7 @@ class DeliveryQueue(Generic[Item]):
         Returns:
             True when everything that was pending has been exported or spooled.
         """
+        self._begin_if_inherited()
         self._call_in()
         settings, backlog = self._settings, self._backlog
         limit_s = time_left_s(settings.shutdown_s if timeout_s is None else timeout_s, settings.shutdown_s)
@@ -269,11 +272,7 @@ class DeliveryQueue(Generic[Item]):
 
     def _run(self) -> bool:
         """Have both threads run; also when one has died. False when one cannot start."""
-        if self._inherited:
-            with self._beginning:
-                if self._inherited:
-                    # With locks of now: workers of gunicorn have gevent patch `threading` after they were forked.
-                    self._begin()
+        self._begin_if_inherited()
         with self._backlog.lock:
             if self._running or self._backlog.ended:
                 return self._running
@@ -287,6 +286,15 @@ class DeliveryQueue(Generic[Item]):
                 return False
             self._running = True
             return True
+
+    def _begin_if_inherited(self) -> None:
+        """Begin once more where the child first uses the queue; whoever comes meanwhile waits for it."""
+        if self._inherited:
+            with self._beginning:
+                if self._inherited:
+                    # With locks of now: workers of gunicorn have gevent patch `threading` after they were forked.
+                    self._begin()
+                    self._inherited = False
 
     def _started(self, name: str, run: Callable[[], None]) -> threading.Thread:
         # Started under the backlog's lock, which is the first thing it takes: it is known before it can end.

@@ -136,16 +136,19 @@ class OtlpHttpSender:
                 redirect=False,
                 preload_content=False,
             )
-            try:
-                body = response.read(_MAX_ANSWER_BYTES, decode_content=True)
-                whole = len(body) < _MAX_ANSWER_BYTES
-            finally:
-                # A connection whose answer was not read to its end cannot be used again.
-                response.release_conn() if response.length_remaining in {0, None} else response.close()
         except (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError) as error:
             return Outcome(Verdict.RETRY, type_name(error), unreachable=True)
         except (HTTPError, OSError) as error:
             return Outcome(Verdict.RETRY, type_name(error))
+        try:
+            body = response.read(_MAX_ANSWER_BYTES, decode_content=True)
+            whole = len(body) < _MAX_ANSWER_BYTES
+        except (HTTPError, OSError):
+            # The status is there, and it decides: what was taken must not be sent again for an answer that breaks off.
+            body, whole = b"", False
+            response.close()
+        # A connection whose answer was not read to its end cannot be used again.
+        response.release_conn() if response.length_remaining in {0, None} else response.close()
         return classify(response.status, response.headers.get("retry-after"), body if whole else b"", self._signal)
 
     def close(self) -> None:

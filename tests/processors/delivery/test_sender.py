@@ -103,6 +103,18 @@ def test_a_broken_answer_is_tried_again(fault: str) -> None:
         sender.close()
 
 
+@pytest.mark.parametrize(
+    ("status", "verdict"), [(200, Verdict.DELIVERED), (403, Verdict.REFUSED), (503, Verdict.RETRY)]
+)
+def test_the_status_decides_where_the_rest_of_an_answer_cannot_be_read(status: int, verdict: Verdict) -> None:
+    unreadable = Reply(status, {"content-encoding": "gzip"}, b"no gzip")
+    with Backend(unreadable, Reply()) as backend:
+        sender = sender_to(backend.url)
+        assert sender.send(b"", "").verdict is verdict
+        assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        sender.close()
+
+
 def test_a_connection_that_was_not_used_for_long_is_not_used_again() -> None:
     clock = SteppingClock(step_ns=0)
     with Backend() as backend:

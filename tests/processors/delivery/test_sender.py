@@ -115,6 +115,15 @@ def test_the_status_decides_where_the_rest_of_an_answer_cannot_be_read(status: i
         sender.close()
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed_and_credentials_go_nowhere_else(status: int) -> None:
+    with Backend() as elsewhere, Backend(Reply(status, {"location": f"{elsewhere.url}/v1/traces"})) as backend:
+        sender = OtlpHttpSender(OtlpEndpoint(f"{backend.url}/v1/traces", {"authorization": "Bearer t"}), "traces")
+        assert sender.send(b"", "").verdict is Verdict.REFUSED
+        sender.close()
+        assert elsewhere.requests == []
+
+
 def test_a_connection_that_was_not_used_for_long_is_not_used_again() -> None:
     clock = SteppingClock(step_ns=0)
     with Backend() as backend:

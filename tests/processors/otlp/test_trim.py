@@ -16,6 +16,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from kaizen_processors.export.otlp import EncodedBatch, encode_logs, encode_spans
 from kaizen_processors.export.otlp.trim import _drop_largest, _parts, trimmed
+from kaizen_processors.export.otlp.values import MAX_TEXT_CHARS
 from tests.processors.otlp.oracle import decoded_logs, decoded_spans
 from tests.processors.otlp.strategies import log_records, spans
 
@@ -71,6 +72,20 @@ def test_the_longest_texts_are_cut_to_one_length_and_say_so() -> None:
     assert "…[truncated " in kept["prompt"]
     assert "…[truncated " in kept["answer"]
     assert kept["b"] == "x" * 200
+
+
+def test_a_text_that_was_cut_before_says_how_much_is_missing_of_the_whole() -> None:
+    whole = MAX_TEXT_CHARS + 5
+    large = span(attributes={"text": "x" * whole, "list": ("x" * whole,), "bool": True})
+    once = encode_spans([large]).payload
+    assert len(once) < 2 * MAX_TEXT_CHARS + 1_000
+    (got,) = decoded_spans(EncodedBatch(trimmed(once, "traces", 6_000), 1))
+    said = texts(got.attributes)["text"]
+    kept = said.index("…")
+    assert said == "x" * kept + f"…[truncated {whole - kept} characters]"
+    assert got.dropped_attributes_count == 0
+    (record,) = decoded_logs(encode_logs([log("y" * whole)]))
+    assert record.body.string_value.endswith("y…[truncated 53 characters]")
 
 
 def test_texts_in_events_links_lists_and_maps_are_cut_like_those_of_the_span() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kaizen_processors.export.otlp.messages import item_lists, parsed
-from kaizen_processors.redaction.copying import cut
+from kaizen_processors.redaction.copying import cut_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,7 +64,7 @@ class _Text(NamedTuple):
             setattr(self.owner, self.field, whole[:kept_bytes])
             return
         start = whole.encode()[: kept_bytes - _MARK_BYTES].decode(errors="ignore")
-        setattr(self.owner, self.field, cut(start, len(start), len(whole)))
+        setattr(self.owner, self.field, cut_again(whole, len(start)))
 
 
 def _cut_texts(texts: list[_Text], excess: int) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import SpanProcessor
 
+from kaizen_processors.clock import LONGEST_WAIT_S
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
@@ -259,8 +260,9 @@ class PipelineSpanProcessor(SpanProcessor):
         pipeline, flush_others = self._pipeline, self._flush_others
         if pipeline is None:
             return True
-        deadline_s = time.monotonic() + timeout_millis / 1_000
-        done = pipeline.flush(timeout_millis / 1_000)
+        timeout_s = min(timeout_millis / 1_000, LONGEST_WAIT_S)
+        deadline_s = time.monotonic() + timeout_s
+        done = pipeline.flush(timeout_s)
         if flush_others is None:
             return done
         flushed = False

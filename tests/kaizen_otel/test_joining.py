@@ -132,6 +132,21 @@ def test_the_flush_of_a_joined_provider_tells_the_truth_of_its_wrapped_exporters
 
 
 @pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("forever", [float("inf"), 1e15])
+def test_who_flushes_for_ever_waits_until_everything_is_written(forever: float, tmp_path: Path) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    wrapped = kaizen_otel.wrap_exporter(InMemorySpanExporter())
+    provider.add_span_processor(BatchSpanProcessor(wrapped))
+    kaizen_otel.instrument(tracer_provider=provider, file=tmp_path / "run.jsonl")
+    _call()
+    assert kaizen_otel.flush(forever)
+    assert wrapped.force_flush(forever)  # type: ignore[arg-type]
+    shell = provider._active_span_processor._span_processors[-1]
+    assert shell.force_flush(forever)  # type: ignore[arg-type]
+    provider.shutdown()
+
+
+@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("final", [False, True])
 def test_what_a_wrapped_exporter_holds_is_delivered_before_a_kill(final: bool) -> None:
     exporter = InMemorySpanExporter()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.metrics.export import MetricsData
 
+_logger = logging.getLogger("kaizen_otel")
+
 _EXPORTERS_LOGS: Final = (
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
@@ -153,7 +155,7 @@ class StoppableExporter(MetricExporter):
 
     def _is_foreign(self, record: logging.LogRecord) -> bool:
         del record  # it is made on the thread that exports
-        return not getattr(self._here, "exporting", False)
+        return not getattr(self._here, "exporting", False) or _logger.isEnabledFor(logging.DEBUG)
 
 
 def _points_of(data: MetricsData) -> int:

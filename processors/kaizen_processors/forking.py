@@ -133,8 +133,14 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    failed: list[Exception] = []
     for one in list(_forked):
-        one.after_fork_in_child()
+        try:
+            one.after_fork_in_child()
+        except Exception as error:  # noqa: BLE001 - the others must begin anew even so
+            failed.append(error)
+    if failed:
+        raise failed[0]  # Python says it on stderr, and the child goes on
 
 
 # What was registered last runs first before a fork. `logging` holds its lock over a fork, and whoever imports a module

@@ -37,7 +37,7 @@ def tapped(
     on_log: Callable[[EmittedLog], None],
     schema_urls: Collection[str] = tuple(GEN_AI_SCHEMA_URLS.values()),
 ) -> Iterator[None]:
-    """Give every ended span, collection (of an in-memory reader, or exported by us) and log record to these, meanwhile."""
+    """Give every ended span, collection (of an in-memory reader, or exported by us) and log record to these."""
 
     def instrumented(scope: InstrumentationScope | None) -> bool:
         return scope is not None and is_ours(scope) and scope.schema_url in schema_urls

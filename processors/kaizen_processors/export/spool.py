@@ -312,7 +312,7 @@ class Spool:
                 return
             payload = os.pread(descriptor, length, at + _FRAME.size) if length <= _MAX_PAYLOAD else b""
             sound = zlib.crc32(payload, zlib.crc32(head[8:])) == checksum and encoding < len(_ENCODINGS)
-            if not sound or not items:
+            if not sound or not items or length > _MAX_PAYLOAD:
                 self._set_aside(path)
                 return
             yield SpoolRecord(payload, _ENCODINGS[encoding], items)

@@ -141,15 +141,22 @@ class OtlpHttpSender:
         except (HTTPError, OSError) as error:
             return Outcome(Verdict.RETRY, type_name(error))
         try:
-            body = response.read(_MAX_ANSWER_BYTES, decode_content=True)
-            whole = len(body) < _MAX_ANSWER_BYTES
+            body = self._body_of(response, limit_s)
         except (HTTPError, OSError):
-            # The status is there, and it decides: what was taken must not be sent again for an answer that breaks off.
-            body, whole = b"", False
-            response.close()
+            body = None
         # A connection whose answer was not read to its end cannot be used again.
-        response.release_conn() if response.length_remaining in {0, None} else response.close()
-        return classify(response.status, response.headers.get("retry-after"), body if whole else b"", self._signal)
+        response.close() if body is None else response.release_conn()
+        # The status is there, and it decides: what was taken must not be sent again for an answer that breaks off.
+        return classify(response.status, response.headers.get("retry-after"), body or b"", self._signal)
+
+    def _body_of(self, response: Any, limit_s: float) -> bytes | None:
+        """All of an answer; None for one that is too long, or takes longer than it may, be it byte by byte."""
+        body, until_ns = b"", self._clock.monotonic_ns() + int(limit_s * 1e9)
+        while piece := response.read1(_MAX_ANSWER_BYTES, decode_content=True):
+            body += piece
+            if len(body) >= _MAX_ANSWER_BYTES or self._clock.monotonic_ns() > until_ns:
+                return None
+        return body
 
     def close(self) -> None:
         """Close all connections; a later `send` opens new ones."""

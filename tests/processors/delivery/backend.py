@@ -35,6 +35,8 @@ class Reply:
     body: bytes = b""
     delay_s: float = 0.0
     """How long the answer takes."""
+    drip_s: float = 0.0
+    """How long each byte of its body takes."""
 
 
 class Backend:
@@ -58,6 +60,7 @@ class Backend:
         self.taken: list[str] = []
         self.requests: list[dict[str, str]] = []
         self.connections = 0
+        self.dripped = 0
         self.sizes: list[int] = []
         self.broken: list[str] = []
         self.keep = keep
@@ -154,7 +157,13 @@ class Backend:
                 handler.send_header(name, value)
             handler.send_header("content-length", str(len(reply.body)))
             handler.end_headers()
-            handler.wfile.write(reply.body)
+            self._drip(handler, reply) if reply.drip_s else handler.wfile.write(reply.body)
+
+    def _drip(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
+        for byte in reply.body:
+            handler.wfile.write(bytes([byte]))  # raises, and ends the connection, when nobody reads any more
+            self.dripped += 1
+            self._stopped.wait(reply.drip_s)
 
 
 def item_names(path: str, body: bytes) -> list[str]:

@@ -115,6 +115,15 @@ def test_the_status_decides_where_the_rest_of_an_answer_cannot_be_read(status: i
         sender.close()
 
 
+def test_an_answer_that_drips_is_read_no_longer_than_one_that_is_silent() -> None:
+    with Backend(Reply(200, body=b"x" * 200, drip_s=0.02), Reply()) as backend:
+        sender = sender_to(backend.url, timeout_s=0.2)
+        assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        assert backend.dripped < 200
+        assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        sender.close()
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed_and_credentials_go_nowhere_else(status: int) -> None:
     with Backend() as elsewhere, Backend(Reply(status, {"location": f"{elsewhere.url}/v1/traces"})) as backend:

@@ -55,6 +55,8 @@ class Fault:
     """The spans are made in so many children of `multiprocessing`."""
     restarts: bool = False
     """The backend is a real Collector, killed and started again twice."""
+    odd: str | None = None
+    """What is odd about one of the spans (`delivery_app.ODD`)."""
     killed: bool = False
     """The application is killed after its flush; ours has a spool, and a second process follows."""
 
@@ -71,6 +73,9 @@ FAULTS = (
     Fault("accepts, never answers", 50, 0, Reply(HANG)),
     Fault("nobody listens", 50, 0),
     Fault("nobody listens, then kill -9; ours has a spool", 10_000, 2_000, killed=True),
+    Fault("503 to the end, 6,000 spans at once", 6_000, 0, Reply(503)),
+    Fault("none, half a character in the name of one span of 500", 500, 0, Reply(), odd="name"),
+    Fault("none, 70 MB of text in one span of 500", 500, 0, Reply(), odd="text"),
     Fault("none, 8 children of multiprocessing", 400, 0, Reply(), children=8),
 )
 
@@ -107,6 +112,7 @@ def restart(collectors: Collectors, done: threading.Event) -> None:
 def command(kind: str, url: str, fault: Fault, spool: Path) -> list[str]:
     made = [sys.executable, "-m", "benchmarks.delivery_app", kind, url, str(fault.spans), str(fault.rate)]
     made += ["--children", str(fault.children)] if fault.children else []
+    made += ["--odd", fault.odd] if fault.odd else []
     return made + (["--hold", "--spool", str(spool)] if fault.killed else [])
 
 

@@ -1,6 +1,6 @@
 """The application that `benchmarks.delivery` runs in a process of its own; it prints what it saw as one line of JSON.
 
-Run: python -m benchmarks.delivery_app KIND URL SPANS RATE [--spool FOLDER] [--children N] [--hold]
+Run: python -m benchmarks.delivery_app KIND URL SPANS RATE [--spool FOLDER] [--children N] [--odd WHAT] [--hold]
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FLUSH_S = 2.0
 ATTRIBUTES: dict[str, Any] = {f"key{number}": f"value {number}" for number in range(20)}
+ODD = ("name", "text")
+"""Half a character at the end of its name; a text of 70 MB."""
 SHORT_SLEEP_S = 0.005
 
 
@@ -34,6 +36,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("rate", type=float, help="spans a second; 0: at once")
     parser.add_argument("--spool")
     parser.add_argument("--children", type=int, default=0, help="make the spans in so many children")
+    parser.add_argument("--odd", choices=ODD, help="what is odd about the span in the middle")
     parser.add_argument("--hold", action="store_true", help="do not end before standard input does")
     return parser.parse_args()
 
@@ -54,12 +57,15 @@ def processor_of(kind: str, url: str, spool_folder: str | None) -> SpanProcessor
     return BatchSpanProcessor(OTLPSpanExporter(f"{url}/v1/traces"))
 
 
-def make(tracer: Tracer, first: int, spans: int, rate: float) -> list[int]:
+def make(tracer: Tracer, first: int, spans: int, rate: float, odd: str | None = None) -> list[int]:
     """Make the spans; gives the nanoseconds that each of them took the application."""
     taken, began = [], time.perf_counter()
     for number in range(spans):
+        odd_now = odd if number == spans // 2 else None
+        end = "\ud83d" if odd_now == "name" else ""
+        more = {"text": "x" * 70_000_000} if odd_now == "text" else {}
         start = time.perf_counter_ns()
-        with tracer.start_as_current_span(f"s{first + number}", attributes=ATTRIBUTES):
+        with tracer.start_as_current_span(f"s{first + number}{end}", attributes={**ATTRIBUTES, **more}):
             pass
         taken.append(time.perf_counter_ns() - start)
         ahead_s = (number + 1) / rate - (time.perf_counter() - began) if rate else 0.0
@@ -100,7 +106,7 @@ def main() -> None:
     if asked.children:
         in_children(tracer, asked.spans, asked.children)
     else:
-        taken = sorted(make(tracer, 0, asked.spans, asked.rate)) or taken
+        taken = sorted(make(tracer, 0, asked.spans, asked.rate, asked.odd)) or taken
     start = time.perf_counter()
     said = provider.force_flush(int(FLUSH_S * 1_000))
     result = {

@@ -8,6 +8,7 @@ from opentelemetry.trace import Span, SpanContext
 
 from kaizen_otel.invocations.values import bounded_text
 from kaizen_otel.patches.switch import active
+from kaizen_processors.clock import LONGEST_WAIT_S
 from kaizen_processors.quality.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def flush(timeout_s: float = 30.0) -> bool:
     False when something is left after `timeout_s`, or was dropped since the flush before.
     """
     telemetry = active()
-    return True if telemetry is None else telemetry.flush(timeout_s)
+    return True if telemetry is None else telemetry.flush(min(timeout_s, LONGEST_WAIT_S))
 
 
 def stats() -> dict[str, Any]:

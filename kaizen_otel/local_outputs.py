@@ -14,10 +14,11 @@ from kaizen_processors.pipeline import Observer
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.trace.export import SpanExporter
 
     from kaizen_otel.settings import Settings
     from kaizen_processors.export.console import ConsoleTree
+    from kaizen_processors.export.otlp_file import OtlpJsonFileExporter
+    from kaizen_processors.fence import Fence
     from kaizen_processors.pipeline import Pipeline
 
 _logger = logging.getLogger("kaizen_otel")
@@ -34,11 +35,13 @@ class LocalOutputs:
 
     Args:
         pipeline: where they watch.
+        fence: counts what a file fails at.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, fence: Fence) -> None:
         """Have none yet."""
         self._pipeline = pipeline
+        self._fence = fence
         self._console: ConsoleOutput | None = None
         self._file: FileOutput | None = None
         self._opened: tuple[object, object] = ((False, None), None)  # what the settings said of each
@@ -56,7 +59,7 @@ class LocalOutputs:
             self._console = fresh
             self._opened = asked[0], file
         if file != asked[1]:
-            opened = _file_output(settings)
+            opened = _file_output(settings, self._fence)
             self._exchange(self._file, opened)
             self._file = opened
             self._opened = asked
@@ -83,14 +86,14 @@ def _console_output(settings: Settings) -> ConsoleOutput | None:
     return ConsoleOutput(ConsoleTree(width=settings.console_width))
 
 
-def _file_output(settings: Settings) -> FileOutput | None:
+def _file_output(settings: Settings, fence: Fence) -> FileOutput | None:
     path = settings.file
     if path is None:
         return None
     from kaizen_processors.export.otlp_file import OtlpJsonFileExporter  # noqa: PLC0415 - loaded when used
 
     try:
-        return FileOutput(OtlpJsonFileExporter(path))
+        return FileOutput(OtlpJsonFileExporter(path, fence=fence))
     except OSError as error:
         where = settings.origins["file"].where
         refusal = SettingsError(
@@ -127,8 +130,10 @@ class FileOutput(Observer):
     A child of `multiprocessing` leaves by `os._exit`, where no `atexit` writes the last batch: `end_with_process` does.
     """
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: OtlpJsonFileExporter) -> None:
         """Write with this exporter."""
+        self._exporter = exporter
+        self._dropped_told = 0
         self._batches = BatchSpanProcessor(
             exporter, max_queue_size=FILE_QUEUE_SPANS, schedule_delay_millis=FILE_INTERVAL_MS
         )
@@ -142,8 +147,13 @@ class FileOutput(Observer):
         self._batches.on_end(span)
 
     def flush(self, timeout_s: float) -> bool:
-        """Write out what is queued."""
-        return bool(self._batches.force_flush(int(timeout_s * 1_000)))
+        """Write out what is queued; False when that takes longer, or when spans were lost since the flush before."""
+        from kaizen_processors.export.passing import in_time  # noqa: PLC0415 - loaded when used
+
+        flushed: list[bool] = []
+        in_time(lambda: flushed.append(self._batches.force_flush()), timeout_s)
+        told, self._dropped_told = self._dropped_told, self._exporter.dropped
+        return flushed == [True] and self._dropped_told == told
 
     def shutdown(self) -> None:
         """Write out what is queued and close the file."""

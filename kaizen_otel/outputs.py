@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import socket
-import uuid
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 
+from kaizen_otel.forked_providers import Instances
+from kaizen_otel.metric_exporter import StoppableExporter
 from kaizen_otel.otel_logs import application_has_logs, build_own_logs
-from kaizen_otel.own_metrics import MetricWay, OwnMetrics, StoppableExporter
+from kaizen_otel.own_metrics import MetricWay, OwnMetrics
 from kaizen_otel.settings import SettingsError
 from kaizen_otel.settings.origins import raise_where_asked_for
 from kaizen_processors.chance import OwnIdGenerator
@@ -39,6 +39,9 @@ _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
 )
+
+
+_instances = Instances()
 
 
 def otlp_wanted(settings: Settings, signal: str = "TRACES", environment: Mapping[str, str] | None = None) -> bool:
@@ -150,14 +153,7 @@ def resource_of(settings: Settings) -> Resource:
         given[SERVICE_NAME] = settings.service_name
     if settings.environment is not None:
         given[DEPLOYMENT_ENVIRONMENT_NAME] = settings.environment
-    defaults = {SERVICE_INSTANCE_ID: _instance_id(os.getpid())}
-    return Resource.create({**defaults, **given, "process.runtime.version": platform.python_version()})
-
-
-@lru_cache(maxsize=1)
-def _instance_id(pid: int) -> str:
-    """One for all signals of a process, and another one in a child of it."""
-    return f"{socket.gethostname()}-{pid}-{uuid.uuid4().hex[:8]}"
+    return _instances.named(Resource.create({**given, "process.runtime.version": platform.python_version()}))
 
 
 def otlp_protocol(signal: str) -> str:
@@ -166,13 +162,15 @@ def otlp_protocol(signal: str) -> str:
     return (os.environ.get(name) or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf").strip().lower()
 
 
-def _otlp_metric_exporter() -> Any:
-    if otlp_protocol("METRICS") == "grpc":
+def _otlp_metric_exporter(protocol: str) -> Any:
+    if protocol == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415 - 100 ms of import
             OTLPMetricExporter as GrpcMetricExporter,
         )
 
-        return GrpcMetricExporter()
+        # Else a channel in a forked child finds its parent's connection (see kaizen_processors.export.grpc_sender).
+        own_connection: Any = (("grpc.use_local_subchannel_pool", 1),)
+        return GrpcMetricExporter(channel_options=own_connection)
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - loaded when used
         OTLPMetricExporter,
     )
@@ -182,7 +180,9 @@ def _otlp_metric_exporter() -> Any:
 
 def _otlp_metrics(settings: Settings) -> MetricWay:
     interval_s = settings.metrics_interval_s
-    exporter = StoppableExporter(_otlp_metric_exporter())
+    protocol = otlp_protocol("METRICS")
+    kind = "otlp_grpc_metric_exporter" if protocol == "grpc" else "otlp_http_metric_exporter"
+    exporter = StoppableExporter(partial(_otlp_metric_exporter, protocol), kind)
     reader = PeriodicExportingMetricReader(
         exporter,
         export_interval_millis=None if interval_s is None else interval_s * 1_000,

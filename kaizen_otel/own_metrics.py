@@ -9,98 +9,24 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult
 
+from kaizen_otel.forked_providers import begin_sums_anew
 from kaizen_processors.export.endings import end_with_process, time_left_s
 from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.saying import say
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+    from opentelemetry.sdk.metrics.export import MetricReader
     from opentelemetry.sdk.resources import Resource
+
+    from kaizen_otel.metric_exporter import StoppableExporter
 
 _logger = logging.getLogger("kaizen_otel")
 
-_EXPORTERS_LOGS: Final = (
-    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
-    "opentelemetry.exporter.otlp.proto.grpc.exporter",
-)
-"""Where the official exporters tell of each retry (1.43 to 1.45)."""
-
 _LAST_MOMENT_S: Final = 0.05
-
-
-class StoppableExporter(MetricExporter):
-    """An exporter that says what became of its exports, can be stopped once and for all, and then says no more.
-
-    Args:
-        exporter: the official one.
-    """
-
-    def __init__(self, exporter: Any) -> None:
-        """Take the place of `exporter` before a reader."""
-        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)  # noqa: SLF001 - no other way
-        self._exporter = exporter
-        self._stopped = False
-        self._here = threading.local()
-        self._running = 0
-        self._failed_before = 0
-        self._ending = False
-        self.failed = 0
-        """Exports that the backend did not take."""
-
-    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        """Export; what is raised is a failure."""
-        self._here.exporting = True
-        self._running += 1  # under the reader's lock: one at a time
-        result = MetricExportResult.FAILURE
-        try:
-            if not self._stopped:
-                result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
-        except Exception as error:
-            if not self._ending:
-                raise
-            _logger.debug("the last metrics were not exported (%s)", type_name(error))
-        finally:
-            if result is not MetricExportResult.SUCCESS:
-                self.failed += 1
-            self._running -= 1
-            self._here.exporting = False
-        return result
-
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Nothing waits here."""
-        return bool(self._exporter.force_flush(timeout_millis=timeout_millis))
-
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Retry no more."""
-        del kwargs  # the reader gives a `timeout` in a unit of its own
-        if not self._stopped:
-            self._stopped = True
-            self._exporter.shutdown(timeout_millis=timeout_millis)
-
-    def begin_end(self) -> None:
-        """From now on the exporter's own lines about this export are left out: the end says one of ours."""
-        if not self._ending:
-            self._ending = True
-            self._failed_before = self.failed
-            for name in _EXPORTERS_LOGS:
-                logging.getLogger(name).addFilter(self._is_foreign)
-
-    def end(self) -> bool:
-        """Stop; True when nothing is under way, and nothing failed since the end began."""
-        delivered = not self._running and self.failed == self._failed_before
-        self.shutdown()
-        if not self._running:  # else it has a last word to say, which nobody needs
-            for name in _EXPORTERS_LOGS:
-                logging.getLogger(name).removeFilter(self._is_foreign)
-        return delivered
-
-    def _is_foreign(self, record: logging.LogRecord) -> bool:
-        del record  # it is made on the thread that exports
-        return not getattr(self._here, "exporting", False)
 
 
 class MetricWay(NamedTuple):
@@ -124,12 +50,14 @@ class OwnMetrics:
 
     def __init__(self, ways: Sequence[MetricWay], resource: Resource, exit_timeout_s: float) -> None:
         """Make the provider."""
-        self.provider = MeterProvider([way.reader for way in ways], resource=resource, shutdown_on_exit=False)
+        first = [way.reader for way in ways]
+        self.provider = MeterProvider(first, resource=resource, shutdown_on_exit=False)
+        self._readers = first
         self._added: list[MetricReader] = []  # the provider (SDK 1.43 to 1.45) flushes and ends only its first ones
         self._exporter: StoppableExporter | None = None
         self._exit_timeout_s = exit_timeout_s
         self._server: Any = None
-        self.after_fork_in_child()
+        self._begin()
         begin_anew_in_children(self)
         for way in ways:
             self._hold(way)
@@ -153,10 +81,19 @@ class OwnMetrics:
         return self._exporter is not None
 
     def after_fork_in_child(self) -> None:
-        """Forget the thread of the parent's end."""
+        """Count from nothing: what the parent counted is the parent's to export. Forget the thread of its end."""
+        begin_sums_anew(self.provider, [*self._readers, *self._added])
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._last: threading.Thread | None = None
         self._done = False
+
+    @property
+    def exporter(self) -> StoppableExporter | None:
+        """The way out of the reader that pushes; None where Prometheus fetches."""
+        return self._exporter
 
     @property
     def prometheus_port(self) -> int | None:
@@ -213,7 +150,7 @@ class OwnMetrics:
             return True
         delivered = self._exporter.end() and in_time
         if not delivered:
-            _logger.warning("the last metrics were not delivered: the backend did not take them in time")
+            say("the last metrics were not delivered: the backend did not take them in time")
         return delivered
 
     def close(self, timeout_s: float | None = None) -> None:

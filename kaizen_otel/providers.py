@@ -8,7 +8,6 @@ processor, once for the provider's life, and no exporter.
 from __future__ import annotations
 
 import os
-import sys
 import time
 import weakref
 from functools import partial
@@ -29,6 +28,7 @@ from kaizen_otel.outputs import (
 )
 from kaizen_otel.settings import SettingsError
 from kaizen_otel.settings.describe import as_text
+from kaizen_otel.wrapped import export_one, flush_wrapped_of, wrapped_exporters
 from kaizen_processors.pipeline import PipelineSpanProcessor
 from kaizen_processors.self_meters import QueueReading
 from kaizen_processors.values import type_name
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from kaizen_otel.otel_logs import OwnLogs
     from kaizen_otel.self_alerts import SelfAlerts
     from kaizen_otel.settings import Settings
+    from kaizen_processors.export.accounts import DeliveryCounts
     from kaizen_processors.export.delivery import DeliveryQueue
     from kaizen_processors.fence import Fence
     from kaizen_processors.ledger import Ledger
@@ -72,7 +73,7 @@ class Providers:
         self._own_tracer_provider: TracerProvider | None = None
         self._span_queue: DeliveryQueue[ReadableSpan] | None = None
         self._ended_before = weakref.WeakSet(
-            one for signal in ("traces", "logs") for one in _wrapped_exporters(signal) if one.queue.ended
+            one for signal in ("traces", "logs") for one in wrapped_exporters(signal) if one.queue.ended
         )
         self._watched: weakref.WeakSet[DeliveryQueue[Any]] = weakref.WeakSet()
         self._alerts: SelfAlerts | None = None
@@ -80,7 +81,7 @@ class Providers:
         self.disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
         self._own_logs: OwnLogs | None = None
         self.metrics = MetricsDesk(settings, fence, ledger, self)
-        self._local = LocalOutputs(pipeline)
+        self._local = LocalOutputs(pipeline, fence)
         self._local.configure(settings)
         if not self.disabled:
             self._find_tracer()
@@ -149,7 +150,7 @@ class Providers:
             shell = PipelineSpanProcessor(self._fence)
             provider.add_span_processor(shell)
             _shells[provider] = shell
-        shell.arm(self._pipeline)
+        shell.arm(self._pipeline, partial(flush_wrapped_of, weakref.ref(provider)))
 
     def ways_out_of_our_own(self) -> list[Callable[[ReadableSpan], object]]:
         """Where a span can be handed over without passing the pipeline: our queue, wrapped exporters, our file.
@@ -159,7 +160,7 @@ class Providers:
         ways: list[Callable[[ReadableSpan], object]] = []
         if self._joined is not None:
             ways += [
-                partial(_export_one, exporter) for exporter in self._wrapped_in_use() if exporter.signal == "traces"
+                partial(export_one, exporter) for exporter in self._wrapped_in_use() if exporter.signal == "traces"
             ]
         elif self._span_queue is not None:
             ways.append(self._span_queue.put)
@@ -224,7 +225,7 @@ class Providers:
     # -- what became of it ----------------------------------------------------------------------------------------
 
     def delivery(self) -> dict[str, Any]:
-        """What became of every span and event that was handed to a queue of ours, by signal.
+        """What became of every span and event that was handed to a queue of ours, and of our metrics, by signal.
 
         The queues of exporters that the application wrapped are among them.
         """
@@ -232,7 +233,8 @@ class Providers:
         for signal, queue in self._queues():
             counts = queue.counts()
             found[signal] = found[signal] + counts if signal in found else counts
-        return found
+        exports = self.metric_exports()
+        return found if exports is None else {**found, "metrics": exports[1]}
 
     def watch_delivery(self, alerts: SelfAlerts) -> None:
         """Have it told when items begin to be dropped, in queues that are made later, too."""
@@ -248,6 +250,11 @@ class Providers:
     def queues(self) -> list[QueueReading]:
         """The figures of our queues, for the metrics about telemetry."""
         return [self._reading(signal, queue) for signal, queue in self._queues()]
+
+    def metric_exports(self) -> tuple[str, DeliveryCounts] | None:
+        """How our own metrics leave by OTLP, and what became of their points; None where they do not."""
+        exporter = None if self.metrics.own is None else self.metrics.own.exporter
+        return None if exporter is None else (exporter.component_type, exporter.counts())
 
     def failures(self) -> Mapping[str, int]:
         """Telemetry failures so far, by cause."""
@@ -268,11 +275,11 @@ class Providers:
 
     def _wrapped(self, signal: str) -> list[Any]:
         """The wrapped exporters of a signal; what ended before this instrumentation began is not its business."""
-        return [one for one in _wrapped_exporters(signal) if one not in self._ended_before]
+        return [one for one in wrapped_exporters(signal) if one not in self._ended_before]
 
     def _wrapped_in_use(self) -> list[Any]:
         """Those that have not ended; the others have told whoever ended them."""
-        return [one for signal in ("traces", "logs") for one in _wrapped_exporters(signal) if not one.queue.ended]
+        return [one for signal in ("traces", "logs") for one in wrapped_exporters(signal) if not one.queue.ended]
 
     def _own_queues(self) -> list[tuple[str, DeliveryQueue[Any]]]:
         own = (("traces", self._span_queue), ("logs", None if self._own_logs is None else self._own_logs.queue))
@@ -376,12 +383,3 @@ def _too_late(wanted: Settings, name: str, why: str) -> SettingsError:
     change = f"{where}: {name} cannot become {as_text(getattr(wanted, name))} any more: {why}"
     how = f"say it before, to instrument(), as KAIZEN_OTEL_{name.upper()}, or in a settings file"
     return SettingsError(f"{change}; allowed: {how}", key=name, where=where)
-
-
-def _export_one(exporter: Any, span: ReadableSpan) -> None:
-    exporter.export([span])
-
-
-def _wrapped_exporters(signal: str) -> list[Any]:
-    wrapping = sys.modules.get("kaizen_processors.export.wrapping")  # not loaded: nothing was wrapped
-    return [] if wrapping is None else wrapping.wrapped_exporters(signal)

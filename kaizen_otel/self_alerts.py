@@ -6,7 +6,6 @@ a thread, which lives no longer than there are notes, makes the events.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from opentelemetry.context import Context
 
 from kaizen_processors.export.accounts import DropReason
 from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.saying import say
 from kaizen_semconv import attributes as k
 from kaizen_semconv import events, gen_ai
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from kaizen_otel.otel_logs import EventLog
     from kaizen_processors.clock import Clock
     from kaizen_processors.fence import Fence
-
-_logger = logging.getLogger("kaizen_otel")
 
 _PATIENCE_S: Final = 5.0
 _TELLS_ITSELF: Final = frozenset(DropReason) - {DropReason.QUEUE_FULL, DropReason.SHUTDOWN}
@@ -117,7 +115,7 @@ class SelfAlerts:
                 note = self._notes.popleft()
             with self._fence("self_alerts.emit"):
                 if not note.logged:
-                    _logger.warning("%s", note.sentence)
+                    say("%s", note.sentence)
                 self._event_log().emit(
                     note.event,
                     note.attributes,

@@ -109,8 +109,8 @@ def _print(report: Report, errors: int, warnings: int) -> None:
 
 def _with_remedies(findings: Sequence[Finding]) -> Iterator[tuple[Finding, str]]:
     """Each finding with what to do about it; about several in a row that is said once, below the last of them."""
-    remedies = [found.remedy for found in findings]
-    for found, following in zip(findings, [*remedies[1:], ""], strict=True):
+    following_ones = [*(found.remedy for found in findings[1:]), ""][: len(findings)]
+    for found, following in zip(findings, following_ones, strict=True):
         yield found, "" if found.remedy == following else found.remedy
 
 

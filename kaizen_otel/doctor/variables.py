@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from opentelemetry.util.re import parse_env_headers
+
 from kaizen_otel.doctor.findings import Finding, error, info, ok, warning
 from kaizen_otel.settings import Settings, SettingsError
 from kaizen_otel.settings.sources import CONFIG_VARIABLE, PREFIX, PRESET_VARIABLE, VARIABLES
+from kaizen_processors.export.endpoint import OtlpEndpoint
+from kaizen_processors.export.grpc_endpoint import GrpcEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -232,10 +236,22 @@ def _transport(env: Mapping[str, str], signal: str) -> Iterator[Finding]:
                 f"{variable} is set, and the endpoint is http://",
                 "Write https:// in the endpoint: as it is, nothing is encrypted and nobody is verified.",
             )
+    yield from _headers(env, signal, protocol.lower())
+
+
+def _headers(env: Mapping[str, str], signal: str, protocol: str) -> Iterator[Finding]:
     headers, variable = otlp_value(env, signal, "HEADERS")
     if headers and not all("=" in pair for pair in headers.split(",") if pair.strip()):
         remedy = "Write them as name=value,name=value; a comma or space in a value as %2C, %20."
         yield error("variables.headers", f"{variable} holds a pair without “=”", remedy)
+    elif headers:
+        try:
+            if protocol == "grpc":
+                GrpcEndpoint("doctor", insecure=True, headers=parse_env_headers(headers, liberal=True))
+            else:
+                OtlpEndpoint("http://doctor", headers=parse_env_headers(headers, liberal=True))
+        except ValueError as refused:
+            yield error("variables.headers", f"{variable}: {refused}", "Correct it: the application does not start so.")
 
 
 def _timeout(text: str, variable: str) -> Iterator[Finding]:

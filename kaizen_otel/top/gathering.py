@@ -50,7 +50,7 @@ def frame_of(reader: StoreReader, window_s: float, by: By, sort: str) -> Frame:
         rows=in_order(rows, by, sort),
         firing=[_firing(one) for one in reader.alerts()],
         budgets=reader.budgets(),
-        delivery=_delivery(current),
+        delivery=delivery_of(current),
         failures=sum(card.failures for card in current),
     )
 
@@ -127,7 +127,8 @@ def _firing(alert: dict[str, Any]) -> Firing:
     )
 
 
-def _delivery(cards: Iterable[WorkerCard]) -> list[Delivery]:
+def delivery_of(cards: Iterable[WorkerCard]) -> list[Delivery]:
+    """What became of the telemetry of these workers together, by signal."""
     sums: dict[str, dict[str, int]] = {}
     for card in cards:
         for signal, counts in card.delivery.items():

@@ -7,10 +7,14 @@ duration. Tests inject their own `Clock`.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from kaizen_processors.fence import Fence
+
+
+LONGEST_WAIT_S: Final = 86_400.0
+"""Nothing waits longer at once: platforms bound it (49 days on Windows), and none can wait for ever in figures."""
 
 
 class Clock(Protocol):

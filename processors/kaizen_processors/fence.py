@@ -7,17 +7,15 @@ counted by cause, logged once per cause, and goes no further. Process-ending exc
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING
 
 from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.saying import say
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-_logger = logging.getLogger("kaizen_otel")
 
 _MAX_CAUSES = 256
 """Causes counted apart; further ones share the name `other`, so that a fence never grows without bound."""
@@ -79,15 +77,12 @@ class Fence:
 
 def _log_once(where: str, error: BaseException) -> None:
     # Only the type is logged, with the traceback: the message of a foreign exception may raise or carry content.
-    try:
-        _logger.warning(
-            "telemetry failed at %s (%s); the application is not affected, further failures are only counted",
-            where,
-            type_name(error),
-            exc_info=error if _logger.isEnabledFor(logging.DEBUG) else None,
-        )
-    except Exception:  # noqa: BLE001 - a logging handler of the application's raised: nothing is left to report to
-        return
+    say(
+        "telemetry failed at %s (%s); the application is not affected, further failures are only counted",
+        where,
+        type_name(error),
+        error=error,
+    )
 
 
 class Guard:

@@ -12,6 +12,7 @@ import weakref
 from typing import Final, Protocol
 
 _IMPORT_WAIT_S: Final = 2.0
+_FORK_WAIT_S: Final = 0.25
 
 
 class Forked(Protocol):
@@ -84,6 +85,43 @@ importing: Final = _Importing()
 """`with importing:` around an import that a thread of ours does when it is needed."""
 
 
+class CallInFlight:
+    """A call that a fork must not meet in its middle: `with in_flight:` around it, one at a time.
+
+    A fork waits for it, but once only for each call, and a quarter of a second at most.
+    """
+
+    def __init__(self) -> None:
+        """No call yet."""
+        self.after_fork_in_child()
+        begin_anew_in_children(self)
+        keep_still_for_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """No call is in flight here."""
+        self._calling = threading.Lock()
+        self._hangs = False
+        self._still = False
+
+    def before_fork(self) -> None:
+        """Let the call end first."""
+        self._still = self._calling.acquire(timeout=0 if self._hangs else _FORK_WAIT_S)
+        self._hangs = not self._still
+
+    def after_fork_in_parent(self) -> None:
+        """Let calls go on."""
+        if self._still:
+            self._still = False
+            self._calling.release()
+
+    def __enter__(self) -> None:
+        self._calling.acquire()
+        self._hangs = False
+
+    def __exit__(self, *_: object) -> None:
+        self._calling.release()
+
+
 def _before_fork() -> None:
     for one in list(_still):
         one.before_fork()
@@ -95,8 +133,14 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    failed: list[Exception] = []
     for one in list(_forked):
-        one.after_fork_in_child()
+        try:
+            one.after_fork_in_child()
+        except Exception as error:  # noqa: BLE001 - the others must begin anew even so
+            failed.append(error)
+    if failed:
+        raise failed[0]  # Python says it on stderr, and the child goes on
 
 
 # What was registered last runs first before a fork. `logging` holds its lock over a fork, and whoever imports a module

@@ -11,10 +11,12 @@ is said aloud.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import SpanProcessor
 
+from kaizen_processors.clock import LONGEST_WAIT_S
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
@@ -218,14 +220,22 @@ class PipelineSpanProcessor(SpanProcessor):
         """Start disarmed."""
         self._fence = fence
         self._pipeline: Pipeline | None = None
+        self._flush_others: Callable[[float], bool] | None = None
 
-    def arm(self, pipeline: Pipeline) -> None:
-        """Let ended spans through to this pipeline."""
+    def arm(self, pipeline: Pipeline, flush_others: Callable[[float], bool] | None = None) -> None:
+        """Let ended spans through to this pipeline.
+
+        Args:
+            pipeline: where they go.
+            flush_others: flushes within so many seconds what the provider's other processors say of falsely that it is
+                flushed; `True` when it is.
+        """
         self._pipeline = pipeline
+        self._flush_others = flush_others
 
     def disarm(self) -> None:
         """Stop watching."""
-        self._pipeline = None
+        self._pipeline = self._flush_others = None
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Remember in whose run a span of another library starts."""
@@ -246,6 +256,16 @@ class PipelineSpanProcessor(SpanProcessor):
             pipeline.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flush the observers within the deadline."""
-        pipeline = self._pipeline
-        return pipeline.flush(timeout_millis / 1_000) if pipeline is not None else True
+        """Flush the observers within the deadline, and what others do not flush."""
+        pipeline, flush_others = self._pipeline, self._flush_others
+        if pipeline is None:
+            return True
+        timeout_s = min(timeout_millis / 1_000, LONGEST_WAIT_S)
+        deadline_s = time.monotonic() + timeout_s
+        done = pipeline.flush(timeout_s)
+        if flush_others is None:
+            return done
+        flushed = False
+        with self._fence("exporter.flush"):
+            flushed = flush_others(max(0.0, deadline_s - time.monotonic()))
+        return done and flushed

@@ -51,6 +51,10 @@ class Health(Protocol):
         """Our queues, those of wrapped exporters among them."""
         ...
 
+    def metric_exports(self) -> tuple[str, DeliveryCounts] | None:
+        """The component type of the exporter of our own metrics, and what became of their points; None without one."""
+        ...
+
     def failures(self) -> Mapping[str, int]:
         """Telemetry failures by cause (`where:ExceptionName`)."""
         ...
@@ -73,6 +77,7 @@ class SelfInstruments:
         ):
             self._make(exported, _exported(signal))
             self._make(size, _queue_size(signal))
+        self._make(m.OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED, _points_exported)
         self._make(m.KAIZEN_TELEMETRY_DROPPED, _dropped)
         self._make(m.KAIZEN_TELEMETRY_SPOOLED, _each(lambda queue: queue.counts.spooled))
         self._make(m.KAIZEN_TELEMETRY_REPLAYED, _each(lambda queue: queue.counts.replayed))
@@ -108,14 +113,23 @@ class SelfInstruments:
 def _exported(signal: str) -> Read:
     def read(health: Health) -> Iterable[Observation]:
         for kind, counts in _together(_of(health, signal), _component_type):
-            labels = {official.OTEL_COMPONENT_NAME: f"{kind}/0", official.OTEL_COMPONENT_TYPE: kind}
-            # An export from disk ends when the backend has taken it, so what was only spooled is not in here.
-            yield Observation(counts.exported + counts.replayed, labels)
-            for reason, items in sorted(_dropped_by_reason(counts).items()):
-                if reason not in _BEFORE_EXPORT:
-                    yield Observation(items, {**labels, official.ERROR_TYPE: reason})
+            yield from _ends_of_exports(kind, counts)
 
     return read
+
+
+def _points_exported(health: Health) -> Iterable[Observation]:
+    exports = health.metric_exports()
+    return [] if exports is None else _ends_of_exports(*exports)
+
+
+def _ends_of_exports(kind: str, counts: DeliveryCounts) -> Iterable[Observation]:
+    labels = {official.OTEL_COMPONENT_NAME: f"{kind}/0", official.OTEL_COMPONENT_TYPE: kind}
+    # An export from disk ends when the backend has taken it, so what was only spooled is not in here.
+    yield Observation(counts.exported + counts.replayed, labels)
+    for reason, items in sorted(_dropped_by_reason(counts).items()):
+        if reason not in _BEFORE_EXPORT:
+            yield Observation(items, {**labels, official.ERROR_TYPE: reason})
 
 
 def _queue_size(signal: str) -> Read:

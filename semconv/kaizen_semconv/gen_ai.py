@@ -412,3 +412,9 @@ class OtelComponentType(StrEnum):
 
     OTLP_GRPC_LOG_EXPORTER = "otlp_grpc_log_exporter"
     """OTLP log record exporter over gRPC."""
+
+    OTLP_HTTP_METRIC_EXPORTER = "otlp_http_metric_exporter"
+    """OTLP metric exporter over HTTP with binary protobuf."""
+
+    OTLP_GRPC_METRIC_EXPORTER = "otlp_grpc_metric_exporter"
+    """OTLP metric exporter over gRPC."""

@@ -42,6 +42,7 @@ __all__ = [
     "MCP_CLIENT_OPERATION_DURATION",
     "MCP_SERVER_OPERATION_DURATION",
     "OTEL_SDK_EXPORTER_LOG_EXPORTED",
+    "OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED",
     "OTEL_SDK_EXPORTER_SPAN_EXPORTED",
     "OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE",
     "OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE",
@@ -559,6 +560,17 @@ OTEL_SDK_EXPORTER_LOG_EXPORTED: Final = MetricDefinition(
     versions=(41, 42),
 )
 
+OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED: Final = MetricDefinition(
+    name="otel.sdk.exporter.metric_data_point.exported",
+    unit="{data_point}",
+    instrument=Instrument.OBSERVABLE_COUNTER,
+    description="Data points of metrics whose export has ended, well or (with `error.type`) not.",
+    attributes=("error.type", "otel.component.name", "otel.component.type"),
+    boundaries=(),
+    value_type="int",
+    versions=(41, 42),
+)
+
 OTEL_SDK_EXPORTER_SPAN_EXPORTED: Final = MetricDefinition(
     name="otel.sdk.exporter.span.exported",
     unit="{span}",
@@ -626,6 +638,7 @@ ALL: Final = (
     MCP_CLIENT_OPERATION_DURATION,
     MCP_SERVER_OPERATION_DURATION,
     OTEL_SDK_EXPORTER_LOG_EXPORTED,
+    OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED,
     OTEL_SDK_EXPORTER_SPAN_EXPORTED,
     OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
     OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,

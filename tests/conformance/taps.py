@@ -15,6 +15,7 @@ from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor
 
+from kaizen_otel.metric_exporter import StoppableExporter
 from kaizen_otel.pending import PendingSpans
 from kaizen_semconv import GEN_AI_SCHEMA_URLS
 from tests.conformance.checker import is_ours
@@ -36,7 +37,7 @@ def tapped(
     on_log: Callable[[EmittedLog], None],
     schema_urls: Collection[str] = tuple(GEN_AI_SCHEMA_URLS.values()),
 ) -> Iterator[None]:
-    """Give every ended span, collection of an in-memory reader, and log record to these, while the context lasts."""
+    """Give every ended span, collection (of an in-memory reader, or exported by us) and log record to these."""
 
     def instrumented(scope: InstrumentationScope | None) -> bool:
         return scope is not None and is_ours(scope) and scope.schema_url in schema_urls
@@ -62,6 +63,7 @@ def tapped(
         _tap(PendingSpans, "_send", placeholder_made),
         _tap(SynchronousMultiLogRecordProcessor, "on_emit", log_emitted),
         _tap(InMemoryMetricReader, "_receive_metrics", metrics_collected),
+        _tap(StoppableExporter, "export", metrics_collected),
     ):
         yield
 

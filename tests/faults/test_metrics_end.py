@@ -11,7 +11,8 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.resources import Resource
 
 import kaizen_otel
-from kaizen_otel.own_metrics import MetricWay, OwnMetrics, StoppableExporter
+from kaizen_otel.metric_exporter import StoppableExporter
+from kaizen_otel.own_metrics import MetricWay, OwnMetrics
 from kaizen_otel.patches.switch import active
 from tests.faults.support import EXIT_S, running
 from tests.processors.delivery.backend import HANG, Backend, Reply, unused_url
@@ -86,7 +87,7 @@ class Waiting(MetricExporter):
 
 def test_the_end_stops_an_exporter_that_still_tries_once() -> None:
     exporter = Waiting()
-    stoppable = StoppableExporter(exporter)
+    stoppable = StoppableExporter(lambda: exporter, "waiting")
     reader = PeriodicExportingMetricReader(stoppable, export_interval_millis=86_400_000)
     metrics = OwnMetrics([MetricWay(reader, exporter=stoppable)], Resource.get_empty(), 300.0)
     metrics.provider.get_meter("test").create_counter("c").add(1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -104,6 +104,46 @@ def test_what_a_wrapped_exporter_delivers_is_in_the_stats_and_part_of_a_flush() 
     _call()
     provider.shutdown()
     assert kaizen_otel.flush()  # what has ended has told its owner
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("processor", [SimpleSpanProcessor, BatchSpanProcessor])
+def test_the_flush_of_a_joined_provider_tells_the_truth_of_its_wrapped_exporters(processor: Any) -> None:
+    soon = DeliverySettings(retry_base_s=0.01, retry_cap_s=0.01)
+    failing, elsewhere = Failing(), Failing()
+    provider, another = (TracerProvider(shutdown_on_exit=False) for _ in range(2))
+    provider.add_span_processor(processor(kaizen_otel.wrap_exporter(failing, soon)))
+    another.add_span_processor(processor(kaizen_otel.wrap_exporter(elsewhere, soon)))
+    kaizen_otel.instrument(tracer_provider=provider)
+    elsewhere.fails = True
+    another.get_tracer("application").start_span("of another provider").end()
+    _call()
+    assert provider.force_flush()
+    failing.fails = True
+    _call()
+    assert not provider.force_flush()
+    failing.fails = False
+    _call()
+    assert provider.force_flush()
+    kaizen_otel.uninstrument()
+    assert provider.force_flush()
+    provider.shutdown()
+    another.shutdown()
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("forever", [float("inf"), 1e15])
+def test_who_flushes_for_ever_waits_until_everything_is_written(forever: float, tmp_path: Path) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    wrapped = kaizen_otel.wrap_exporter(InMemorySpanExporter())
+    provider.add_span_processor(BatchSpanProcessor(wrapped))
+    kaizen_otel.instrument(tracer_provider=provider, file=tmp_path / "run.jsonl")
+    _call()
+    assert kaizen_otel.flush(forever)
+    assert wrapped.force_flush(forever)  # type: ignore[arg-type]
+    shell = provider._active_span_processor._span_processors[-1]
+    assert shell.force_flush(forever)  # type: ignore[arg-type]
+    provider.shutdown()
 
 
 @pytest.mark.usefixtures("clean")

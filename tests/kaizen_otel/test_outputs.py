@@ -152,6 +152,27 @@ def test_the_console_stamps_log_records_by_default(
     assert not hasattr(logging.makeLogRecord({}), "kaizenAgentName")
 
 
+@pytest.mark.telemetry_fails
+def test_a_flush_of_a_file_that_cannot_be_written_is_false_and_the_failure_counted(
+    kaizen_offline: ModelServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    kaizen_otel.instrument(file=path)
+    try:
+        path.unlink()
+        path.mkdir()
+        _run_agent()
+        assert not kaizen_otel.flush()
+        assert kaizen_otel.stats()["failures"] == {"otlp_file.write:IsADirectoryError": 1}
+        path.rmdir()
+        _run_agent()
+        assert kaizen_otel.flush()
+    finally:
+        kaizen_otel.uninstrument()
+    assert path.read_text("utf-8").count("invoke_agent qa")
+    assert len(kaizen_offline.requests) == 2
+
+
 def test_a_file_can_be_opened_again(kaizen_offline: ModelServer, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.sdk.resources import Resource
+
 import kaizen_otel
 from kaizen_otel import Settings, outputs
+from kaizen_otel.forked_providers import Instances, instance_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,4 +59,20 @@ def test_the_variables_of_opentelemetry_name_them_too(tmp_path: Path, monkeypatc
 def test_all_signals_of_a_process_are_of_one_instance() -> None:
     settings = Settings(service_name="desk")
     assert outputs.resource_of(settings) == outputs.resource_of(settings)
-    assert outputs._instance_id(1) != outputs._instance_id(2)
+    assert instance_id(1) != instance_id(2)
+
+
+def test_an_instance_that_somebody_named_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=pod-7")
+    assert resource_of(tmp_path / "run.jsonl")["service.instance.id"] == "pod-7"
+
+
+def test_a_forked_child_is_another_instance_in_all_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    instances = Instances()
+    named = [instances.named(Resource(given)) for given in ({}, {}, {"service.instance.id": "pod-7"})]
+    before = {one.attributes["service.instance.id"] for one in named}
+    assert len(before) == 2
+    monkeypatch.setattr("os.getpid", lambda: 4242)
+    instances.after_fork_in_child()  # what SDKs before 1.45 leave to us
+    (now,) = {str(one.attributes["service.instance.id"]) for one in named}
+    assert "-4242-" in now

@@ -105,6 +105,7 @@ def test_what_was_written_comes_back_in_its_order(segments: list[list[SpoolRecor
 @settings(max_examples=300)
 @given(SEGMENTS, st.integers(0, 3), DAMAGES)
 @example([[SpoolRecord(b"x", "", 1)], [SpoolRecord(b"y", "", 1)]], 0, cut(0.0))
+@example([[SpoolRecord(b"", "", 1), SpoolRecord(b"", "", 1)]], 0, overwritten(8 / 34, b"\x05"))  # a length beyond all
 def test_damage_costs_what_was_damaged_and_nothing_else(
     segments: list[list[SpoolRecord]], which: int, damage: Damage
 ) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kaizen_processors.content.cache import FragmentCache, fingerprint
 from kaizen_processors.content.parts import SYSTEM_ROLES, Json, PartReader, omitted
 from kaizen_processors.content.policy import OVERHEAD_BYTES, ContentMode
-from kaizen_processors.redaction.copying import Copier, CopyLimits, JsonValue, cut
+from kaizen_processors.redaction.copying import CUT_MARK_CHARS, Copier, CopyLimits, JsonValue, cut_again
 from kaizen_processors.values import entries_of, entry_of, is_sequence, size_of, text_of
 from kaizen_semconv import gen_ai
 
@@ -29,8 +28,6 @@ _MAX_TOOLS = 128
 _KNOWN_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _SHRINK: Final = 0.9
 _SHORTEST_CUT_CHARS = 16
-_CUT_MARK = re.compile(r"…\[truncated ([0-9]+) characters\]\Z")
-_CUT_MARK_CHARS = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +209,7 @@ def _fitted(
     value = read(PartReader(Copier(limits, texts or policy.redactor)))
     encoded = _dumped(value)
     while (size := _size(encoded)) > policy.max_message_bytes:
-        max_chars = int(_longest(value) * policy.max_message_bytes / size * _SHRINK) - _CUT_MARK_CHARS
+        max_chars = int(_longest(value) * policy.max_message_bytes / size * _SHRINK) - CUT_MARK_CHARS
         value = unreadable(value, size) if max_chars < _SHORTEST_CUT_CHARS else _shortened(value, max_chars)
         encoded = _dumped(value)
     return value, encoded
@@ -243,17 +240,10 @@ def _longest(value: JsonValue) -> int:
 
 def _shortened(value: JsonValue, max_chars: int) -> JsonValue:
     if isinstance(value, str):
-        return _cut_again(value, max_chars) if len(value) > max_chars + _CUT_MARK_CHARS else value
+        return cut_again(value, max_chars) if len(value) > max_chars + CUT_MARK_CHARS else value
     if isinstance(value, dict):
         return {key: _shortened(entry, max_chars) for key, entry in value.items()}
     return [_shortened(entry, max_chars) for entry in value] if isinstance(value, list) else value
-
-
-def _cut_again(text: str, max_chars: int) -> str:
-    mark = _CUT_MARK.search(text, max(len(text) - _CUT_MARK_CHARS, 0))
-    if mark is None:
-        return cut(text, max_chars, len(text))
-    return cut(text, max_chars, mark.start() + int(mark[1]))
 
 
 def _assembled(policy: ContentPolicy, fragments: Sequence[Fragment]) -> ContentValue:

@@ -21,6 +21,8 @@ class DropReason(StrEnum):
     """The backend took the batch but not this item (`partial_success`)."""
     TOO_LARGE = "too_large"
     """The item alone was larger than the backend, or we, take."""
+    EXPIRED = "expired"
+    """It was on disk for longer than the spool keeps it."""
     ENCODING = "encoding"
     """The item could not be written as OTLP."""
     SHUTDOWN = "shutdown"

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from kaizen_processors.clock import LONGEST_WAIT_S
 from kaizen_processors.export.accounts import Accounts, DeliveryCounts, DropReason
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class Backlog(Generic[Item]):
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0 or self.ended or self._unsealed_from >= self.accepted:
                     return None
-                self._settled.wait(left_s)
+                self._settled.wait(min(left_s, LONGEST_WAIT_S))
             return self.sealed[0]
 
     def wait_settled(self, target: int, deadline_s: float) -> bool:
@@ -232,7 +233,7 @@ class Backlog(Generic[Item]):
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0 or self.gave_up or self.ended:
                     return False
-                self._settled.wait(left_s)
+                self._settled.wait(min(left_s, LONGEST_WAIT_S))
             return True
 
     def end(self) -> None:

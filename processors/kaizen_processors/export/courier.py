@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.clock import LONGEST_WAIT_S, SYSTEM_CLOCK
 from kaizen_processors.export.accounts import DropReason
 from kaizen_processors.export.batch import SealedBatch
 from kaizen_processors.export.sender import Outcome, Verdict
+from kaizen_processors.saying import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from kaizen_processors.export.sender import Sender
     from kaizen_processors.export.spool import Spool
     from kaizen_processors.fence import Fence
-
-_logger = logging.getLogger("kaizen_otel")
 
 MAX_FAILURES: Final = 5
 """So often may our own sender fail on a batch (not the network: the code) before the batch is given up."""
@@ -65,6 +63,8 @@ class Courier:
         self._replay: list[SealedBatch] = []
         self._look_ns = 0
         self._spool_again_ns = 0
+        if spool is not None:
+            spool.on_expired = self._expired
         self._told: set[str] = set()
 
     def run(self) -> None:
@@ -140,7 +140,7 @@ class Courier:
         with backlog.lock:
             if backlog.ended or (backlog.sealed and not self._waiting()):
                 return
-            backlog.courier_wake.wait(left_s)
+            backlog.courier_wake.wait(None if left_s is None else min(left_s, LONGEST_WAIT_S))
 
     # -- what an attempt means ------------------------------------------------------------------------------------
 
@@ -236,7 +236,11 @@ class Courier:
         if not self._replay:
             self._look_ns = 0
 
+    def _expired(self, items: int) -> None:
+        with self._backlog.lock:
+            self._backlog.accounts.drop_replayed(items, DropReason.EXPIRED)
+
     def _tell(self, cause: str, message: str, *values: object) -> None:
         if cause not in self._told:
             self._told.add(cause)
-            _logger.warning("%s; this is said once, the counts go on", message % values)
+            say(f"{message}; this is said once, the counts go on", *values)

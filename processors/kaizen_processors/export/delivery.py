@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from opentelemetry.context import attach, set_value
 
-from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.clock import LONGEST_WAIT_S, SYSTEM_CLOCK
 from kaizen_processors.export.backlog import Backlog
 from kaizen_processors.export.courier import Courier
 from kaizen_processors.export.endings import end_with_process, time_left_s
@@ -39,6 +39,9 @@ Item = TypeVar("Item")
 _SPOOL_RESERVE_S: Final = 0.4
 _SPOOL_RESERVE_PART: Final = 0.25
 _PAUSE_S: Final = 0.02
+_REST_S: Final = 0.01
+_LONGEST_REST_S: Final = 1.0
+_YOUNG_S: Final = 5.0
 
 # Not a `threading.local`: made before gevent patches a process, it would be one and the same for all greenlets.
 _delivering: set[int] = set()
@@ -91,6 +94,8 @@ class DeliveryQueue(Generic[Item]):
         self._on_first_drop: Callable[[str], None] | None = None
         self._cutter = OtlpCutter(signal, self._settings) if cutter is None else cutter
         self._gather = gather
+        self._beginning = threading.RLock()
+        self._inherited = False
         self._begin()
         begin_anew_in_children(self)
         end_with_process(self)
@@ -98,12 +103,11 @@ class DeliveryQueue(Generic[Item]):
     def after_fork_in_child(self) -> None:
         """Begin empty: what the parent holds is the parent's to deliver. What had ended stays ended."""
         _delivering.clear()  # the parent's threads are not here, but their numbers may be given again
+        self._beginning = threading.RLock()  # reentrant: the garbage collector may end an abandoned span in there
         self._begin()
         self._inherited = True
 
     def _begin(self) -> None:
-        self._inherited = False
-        self._beginning = threading.Lock()
         settings = self._settings
         ended = self._backlog.closing if hasattr(self, "_backlog") else False
         made = self._new_backoff
@@ -117,6 +121,7 @@ class DeliveryQueue(Generic[Item]):
         self._packing: threading.Thread | None = None
         self._sending: threading.Thread | None = None
         self._running = False
+        self._deaths = Backoff(_REST_S, cap_s=_LONGEST_REST_S, uniform=lambda _, longest_s: longest_s)
         self._drops_told = 0
         if ended:
             self._backlog.end()
@@ -179,6 +184,7 @@ class DeliveryQueue(Generic[Item]):
             since the flush before.
         """
         deadline_s = time.monotonic() + timeout_s
+        self._begin_if_inherited()
         self._call_in()
         backlog = self._backlog
         with backlog.lock:
@@ -208,6 +214,7 @@ class DeliveryQueue(Generic[Item]):
         Returns:
             True when everything that was pending has been exported or spooled.
         """
+        self._begin_if_inherited()
         self._call_in()
         settings, backlog = self._settings, self._backlog
         limit_s = time_left_s(settings.shutdown_s if timeout_s is None else timeout_s, settings.shutdown_s)
@@ -226,7 +233,7 @@ class DeliveryQueue(Generic[Item]):
         backlog.end()
         for thread in (self._packing, self._sending):
             if thread is not None:
-                thread.join(max(0.0, deadline_s - time.monotonic()))
+                thread.join(min(max(0.0, deadline_s - time.monotonic()), LONGEST_WAIT_S))
         if self._sending is None or not self._sending.is_alive():
             self._sender.close()
         if self._spool is not None:
@@ -265,11 +272,7 @@ class DeliveryQueue(Generic[Item]):
 
     def _run(self) -> bool:
         """Have both threads run; also when one has died. False when one cannot start."""
-        if self._inherited:
-            with self._beginning:
-                if self._inherited:
-                    # With locks of now: workers of gunicorn have gevent patch `threading` after they were forked.
-                    self._begin()
+        self._begin_if_inherited()
         with self._backlog.lock:
             if self._running or self._backlog.ended:
                 return self._running
@@ -284,6 +287,15 @@ class DeliveryQueue(Generic[Item]):
             self._running = True
             return True
 
+    def _begin_if_inherited(self) -> None:
+        """Begin once more where the child first uses the queue; whoever comes meanwhile waits for it."""
+        if self._inherited:
+            with self._beginning:
+                if self._inherited:
+                    # With locks of now: workers of gunicorn have gevent patch `threading` after they were forked.
+                    self._begin()
+                    self._inherited = False
+
     def _started(self, name: str, run: Callable[[], None]) -> threading.Thread:
         # Started under the backlog's lock, which is the first thing it takes: it is known before it can end.
         thread = threading.Thread(target=self._guarded, args=(run, self._backlog), name=name, daemon=True)
@@ -293,10 +305,14 @@ class DeliveryQueue(Generic[Item]):
     def _guarded(self, run: Callable[[], None], backlog: Backlog[Any]) -> None:
         _delivering.add(threading.get_ident())
         _suppress_instrumentation()
+        began_s = time.monotonic()
         try:
             run()
         except BaseException as error:  # noqa: BLE001 - counted; the next put or flush starts another thread
             self._fence.caught("delivery.thread", error)
+            if time.monotonic() - began_s > _YOUNG_S:
+                self._deaths.succeeded()
+            self._rest(backlog, self._deaths.next_s())
         finally:
             with backlog.lock:
                 # Said by the thread itself: `is_alive` still holds for a moment after its last word.
@@ -309,6 +325,13 @@ class DeliveryQueue(Generic[Item]):
             if backlog.ended and run == self._courier.run:
                 self._sender.close()
             _delivering.discard(threading.get_ident())
+
+    @staticmethod
+    def _rest(backlog: Backlog[Any], delay_s: float) -> None:
+        """Let a moment pass before a successor begins: threads that die one after the other must not take a core."""
+        with backlog.lock:
+            if not backlog.ended:
+                backlog.courier_wake.wait(delay_s)
 
 
 def _alive(thread: threading.Thread | None) -> bool:

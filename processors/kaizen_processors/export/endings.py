@@ -52,14 +52,16 @@ _live: weakref.WeakSet[Ending] = weakref.WeakSet()
 
 
 class _Exit:
-    """When the interpreter's exit began, as far as we saw it."""
+    """When the end of the process began, as far as we saw it."""
 
     def __init__(self) -> None:
-        self.began_s: float | None = None
+        self.after_fork_in_child()
         begin_anew_in_children(self)
 
     def after_fork_in_child(self) -> None:
-        self.began_s = None
+        self.began_s: float | None = None
+        self.child_ends = False
+        """A finalizer has told that this child ends; the interpreter's own exit shows by its main thread."""
 
 
 _exit = _Exit()
@@ -84,8 +86,8 @@ def close_with_process(one: Closing) -> None:
 
 
 def time_left_s(wanted_s: float, cap_s: float) -> float:
-    """How long a shutdown may take: `wanted_s`, but at the interpreter's exit `cap_s` for all shutdowns together."""
-    if threading.main_thread().is_alive():
+    """How long a shutdown may take: `wanted_s`, but at the process's end `cap_s` for all shutdowns together."""
+    if threading.main_thread().is_alive() and not _exit.child_ends:
         return wanted_s
     now_s = time.monotonic()
     if _exit.began_s is None:
@@ -112,6 +114,7 @@ def _close(reference: weakref.ref[Closing]) -> None:
 def _end(reference: weakref.ref[Ending]) -> None:
     one = reference()
     if one is not None:
+        _exit.child_ends = True
         one.shutdown()
 
 
@@ -125,6 +128,7 @@ def _end_with_celery_child(signals: Any) -> None:
 
 
 def _celery_child_ends(**_: Any) -> None:
+    _exit.child_ends = True
     _end_all()
 
 

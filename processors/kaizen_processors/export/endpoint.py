@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -22,6 +23,10 @@ _logger = logging.getLogger("kaizen_otel")
 DEFAULT_ENDPOINT: Final = "http://localhost:4318"
 DEFAULT_TIMEOUT_S: Final = 10.0
 DEFAULT_CONNECT_TIMEOUT_S: Final = 3.0
+
+_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""RFC 9110's tokens."""
+_HTTP_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 _COMPRESSIONS: Final = {"gzip": GZIP, "zstd": ZSTD, "none": PLAIN}
 
@@ -54,7 +59,8 @@ class OtlpEndpoint:
         """Check what can be checked without a connection.
 
         Raises:
-            ValueError: The URL is not `http(s)://host…`, a time is not positive, or a compression is unknown.
+            ValueError: The URL is not `http(s)://host…`, a time is not positive, a compression is unknown, or a header
+                cannot be sent.
         """
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -63,6 +69,7 @@ class OtlpEndpoint:
             raise ValueError("timeouts must be greater than 0")
         if self.compression not in _COMPRESSIONS.values():
             raise ValueError(f"unknown compression {self.compression!r}; known: gzip, zstd, none")
+        check_headers(self.headers, _HTTP_VALUE, "Latin-1 without line breaks")
 
     @classmethod
     def from_environment(cls, signal: Signal, environment: Mapping[str, str] | None = None) -> OtlpEndpoint:
@@ -91,6 +98,19 @@ class OtlpEndpoint:
             client_certificate=say("CLIENT_CERTIFICATE"),
             client_key=say("CLIENT_KEY"),
         )
+
+
+def check_headers(headers: Mapping[str, str], valid: re.Pattern[str], allowed: str) -> None:
+    """Refuse what no request could be sent with.
+
+    Raises:
+        ValueError: A name or a value holds what it must not. Values may be secrets and are not shown.
+    """
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"header {name!r}: a name is of letters, digits and !#$%&'*+-.^_`|~")
+        if not valid.fullmatch(value):
+            raise ValueError(f"header {name!r}: its value holds a character that cannot be sent ({allowed} can)")
 
 
 class Variables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from opentelemetry.util.re import parse_env_headers
 
 from kaizen_processors.export.batch import GZIP, PLAIN
-from kaizen_processors.export.endpoint import DEFAULT_TIMEOUT_S, Variables, timeout_of
+from kaizen_processors.export.endpoint import DEFAULT_TIMEOUT_S, Variables, check_headers, timeout_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,8 @@ _logger = logging.getLogger("kaizen_otel")
 DEFAULT_ENDPOINT: Final = "http://localhost:4317"
 
 DEFLATE: Final = "deflate"
+
+_GRPC_VALUE: Final = re.compile(r"[\x20-\x7e]*")
 
 _COMPRESSIONS: Final = {"gzip": GZIP, "deflate": DEFLATE, "none": PLAIN}
 _CREDENTIALS_GROUP: Final = "opentelemetry_otlp_credential_provider"
@@ -61,7 +64,8 @@ class GrpcEndpoint:
         """Check what can be checked without a connection.
 
         Raises:
-            ValueError: There is no target, a time is not positive, a compression is unknown, or a file cannot be read.
+            ValueError: There is no target, a time is not positive, a compression is unknown, a header cannot be sent,
+                or a file cannot be read.
         """
         if not self.target:
             raise ValueError("no gRPC target")
@@ -69,6 +73,7 @@ class GrpcEndpoint:
             raise ValueError("timeouts must be greater than 0")
         if self.compression not in _COMPRESSIONS.values():
             raise ValueError(f"unknown compression {self.compression!r}; known: gzip, deflate, none")
+        check_headers(self.headers, _GRPC_VALUE, "printable ASCII")
         if self.insecure or self.credentials is not None:
             return
         for name in ("certificate", "client_certificate", "client_key"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from kaizen_processors.export.batch import GZIP, decompress
 from kaizen_processors.export.grpc_endpoint import DEFLATE
 from kaizen_processors.export.sender import USER_AGENT, Outcome, Verdict, rejected_items
-from kaizen_processors.forking import begin_anew_in_children, importing, keep_still_for_forks
+from kaizen_processors.forking import CallInFlight, begin_anew_in_children, importing
 
 if TYPE_CHECKING:
     from kaizen_processors.export.batch import Signal
@@ -40,8 +40,6 @@ _OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-_FORK_WAIT_S: Final = 0.25
-
 _of_parents: Final[list[Any]] = []
 """Channels made before a fork: never closed, never collected. Touching one in a child may hang it or end it."""
 
@@ -66,9 +64,9 @@ class OtlpGrpcSender:
         self._endpoint = endpoint
         self._signal = signal
         self._channel: Any = None
+        self._in_flight = CallInFlight()
         self.after_fork_in_child()
         begin_anew_in_children(self)
-        keep_still_for_forks(self)
 
     def after_fork_in_child(self) -> None:
         """Put the parent's channel aside."""
@@ -76,20 +74,6 @@ class OtlpGrpcSender:
             _of_parents.append(self._channel)
         self._channel = None
         self._lock = threading.Lock()
-        self._calling = threading.Lock()
-        self._hangs = False
-        self._still = False
-
-    def before_fork(self) -> None:
-        """Let the call in flight end first."""
-        self._still = self._calling.acquire(timeout=0 if self._hangs else _FORK_WAIT_S)
-        self._hangs = not self._still
-
-    def after_fork_in_parent(self) -> None:
-        """Let calls go on."""
-        if self._still:
-            self._still = False
-            self._calling.release()
 
     def send(self, payload: bytes, encoding: str, timeout_s: float | None = None) -> Outcome:
         """Send one request. Failures of the network or the server are outcomes, not exceptions."""
@@ -101,8 +85,7 @@ class OtlpGrpcSender:
         # What waits is compressed by us; on the wire gRPC compresses by itself, and offers no way around that.
         request = decompress(payload, encoding)
         metadata = tuple((key.lower(), value) for key, value in endpoint.headers.items())
-        with self._calling:
-            self._hangs = False
+        with self._in_flight:
             channel = self._open()
             export = channel.unary_unary(METHODS[self._signal])
             try:

@@ -138,6 +138,14 @@ def _grpc_endpoint(exporter: Any) -> GrpcEndpoint | None:
     )
 
 
+def exporters_of(provider: object) -> Iterator[Any]:
+    """The exporters of a tracer provider's simple and batch processors."""
+    for processor in getattr(getattr(provider, "_active_span_processor", None), "_span_processors", ()):
+        exporter = getattr(processor, "span_exporter", None)
+        if exporter is not None:
+            yield exporter
+
+
 def batches_above(exporter: object) -> Iterator[Any]:
     """The SDK's batch processors that hold items for this exporter, found by their running threads.
 

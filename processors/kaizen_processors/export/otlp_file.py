@@ -93,15 +93,16 @@ class OtlpJsonFileExporter(SpanExporter):
 
     Args:
         path: The file; `.jsonl` by convention.
+        fence: Counts what keeps spans out of the file; by default one of its own.
 
     Raises:
         OSError: The file cannot be opened for appending.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, fence: Fence | None = None) -> None:
         self._file = JsonLinesFile(path)
         self._stopped = False
-        self.fence = Fence()
+        self.fence = Fence() if fence is None else fence
         self.dropped = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from kaizen_processors.clock import LONGEST_WAIT_S
 from kaizen_processors.export.accounts import DropReason
 
 if TYPE_CHECKING:
@@ -143,4 +144,4 @@ class Packer(Generic[Item]):
                 left_s = self._opened_s + self._settings.interval_s - time.monotonic()
                 if backlog.pack_wanted or left_s <= 0 or backlog.flush_wanted:
                     return
-                backlog.packer_wake.wait(left_s)
+                backlog.packer_wake.wait(min(left_s, LONGEST_WAIT_S))

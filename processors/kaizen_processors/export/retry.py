@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kaizen_processors.chance import CHANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_CENTURY_S: Final = 100 * 365 * 86_400.0
 
 
 class Backoff:
@@ -50,6 +53,9 @@ class Backoff:
 def retry_after_s(header: str | None, now_s: float) -> float | None:
     """Seconds that a `Retry-After` header asks for (RFC 9110: seconds or an HTTP date); None without a usable one.
 
+    None, too, for no time at all: zero, or a date that is past, as it is to us when the backend's clock is behind ours.
+    Who took that at its word would ask again thousands of times a second. Beyond a century it is one century.
+
     Args:
         header: The header's value.
         now_s: The wall clock, in seconds since the epoch, that a date is compared with.
@@ -58,11 +64,12 @@ def retry_after_s(header: str | None, now_s: float) -> float | None:
         return None
     text = header.strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), _CENTURY_S) or None
     try:
         at = parsedate_to_datetime(text)
     except ValueError:
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.fromtimestamp(now_s, UTC)).total_seconds())
+    left_s = (at - datetime.fromtimestamp(now_s, UTC)).total_seconds()
+    return min(left_s, _CENTURY_S) if left_s > 0 else None

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.export.retry import retry_after_s
 from kaizen_processors.forking import begin_anew_in_children, importing
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
+    from kaizen_processors.clock import Clock
     from kaizen_processors.export.batch import Signal
     from kaizen_processors.export.endpoint import OtlpEndpoint
 
@@ -29,6 +31,9 @@ _PAYLOAD_TOO_LARGE: Final = 413
 _BAD_REQUEST: Final = 400
 _TOO_LARGE_WORDS: Final = b"too large"
 _MAX_ANSWER_BYTES: Final = 64 * 1024
+_IDLE_NS: Final = 30 * 10**9
+"""A connection that was not used for so long is not used again: firewalls and load balancers forget it without a word,
+and a request over it would wait for an answer until its time is up, which at the end of a process is too late."""
 USER_AGENT: Final = "kaizen-otel"
 
 
@@ -80,15 +85,18 @@ class OtlpHttpSender:
     Args:
         endpoint: Where to send.
         signal: `traces` or `logs`.
+        clock: Says for how long a connection has not been used.
     """
 
     component_type: ClassVar[str] = "otlp_http"
     """How OpenTelemetry's conventions name exporters of this kind, before the signal's word."""
 
-    def __init__(self, endpoint: OtlpEndpoint, signal: Signal) -> None:
+    def __init__(self, endpoint: OtlpEndpoint, signal: Signal, clock: Clock = SYSTEM_CLOCK) -> None:
         """Prepare; nothing is opened before the first request."""
         self._endpoint = endpoint
         self._signal = signal
+        self._clock = clock
+        self._used_ns = 0
         self.after_fork_in_child()
         begin_anew_in_children(self)
 
@@ -128,17 +136,27 @@ class OtlpHttpSender:
                 redirect=False,
                 preload_content=False,
             )
-            try:
-                body = response.read(_MAX_ANSWER_BYTES, decode_content=True)
-                whole = len(body) < _MAX_ANSWER_BYTES
-            finally:
-                # A connection whose answer was not read to its end cannot be used again.
-                response.release_conn() if response.length_remaining in {0, None} else response.close()
         except (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError) as error:
             return Outcome(Verdict.RETRY, type_name(error), unreachable=True)
         except (HTTPError, OSError) as error:
             return Outcome(Verdict.RETRY, type_name(error))
-        return classify(response.status, response.headers.get("retry-after"), body if whole else b"", self._signal)
+        try:
+            body = self._body_of(response, limit_s)
+        except (HTTPError, OSError):
+            body = None
+        # A connection whose answer was not read to its end cannot be used again.
+        response.close() if body is None else response.release_conn()
+        # The status is there, and it decides: what was taken must not be sent again for an answer that breaks off.
+        return classify(response.status, response.headers.get("retry-after"), body or b"", self._signal)
+
+    def _body_of(self, response: Any, limit_s: float) -> bytes | None:
+        """All of an answer; None for one that is too long, or takes longer than it may, be it byte by byte."""
+        body, until_ns = b"", self._clock.monotonic_ns() + int(limit_s * 1e9)
+        while piece := response.read1(_MAX_ANSWER_BYTES, decode_content=True):
+            body += piece
+            if len(body) >= _MAX_ANSWER_BYTES or self._clock.monotonic_ns() > until_ns:
+                return None
+        return body
 
     def close(self) -> None:
         """Close all connections; a later `send` opens new ones."""
@@ -148,6 +166,10 @@ class OtlpHttpSender:
             pool.clear()
 
     def _connections(self) -> Any:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._used_ns > _IDLE_NS:
+            self.close()
+        self._used_ns = now_ns
         with self._lock:
             if self._pool is None:
                 self._pool = pool_for(self._endpoint)

@@ -55,3 +55,6 @@ class DeliverySettings:
         for name in ("interval_s", "shutdown_s", "retry_base_s", "retry_cap_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be greater than 0")
+        for name in ("retry_base_s", "retry_cap_s"):
+            if getattr(self, name) == float("inf"):
+                raise ValueError(f"{name} must be finite")

@@ -7,7 +7,7 @@ Spooled is what `write` has taken: it survives `kill -9`, and with `fsync` a pow
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
 import struct
 import threading
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kaizen_processors.export.batch import GZIP, PLAIN, ZSTD
 from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.saying import say
 
 try:
     import fcntl
@@ -26,11 +27,9 @@ except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kaizen_processors.export.batch import Signal
-
-_logger = logging.getLogger("kaizen_otel")
 
 _MAGIC: Final = b"KZSPOOL1"
 _FRAME: Final = struct.Struct(">IIIB")
@@ -67,7 +66,7 @@ class Spool:
         directory: Made when missing (mode 0700); segments have mode 0600.
         signal: `traces` or `logs`; two signals may share a folder.
         max_bytes: Most bytes of this signal in the folder; when they are reached nothing more is taken in.
-        max_age_s: Older segments are deleted unread, and counted in `expired_segments`.
+        max_age_s: Older segments are deleted, and counted in `expired_segments`; so are those that were set aside.
         segment_bytes: A segment is closed when it measures this much.
         fsync: Whether each batch is forced to the disk before it counts as spooled.
 
@@ -96,6 +95,8 @@ class Spool:
         self._fsync = fsync
         self._descriptor: int | None = None
         self._claim: _Claim | None = None
+        self.on_expired: Callable[[int], object] = lambda _: None
+        """Told the number of items in a segment that is deleted for its age."""
         self._begin()
         begin_anew_in_children(self)
 
@@ -139,7 +140,7 @@ class Spool:
                 self.errors += 1
                 if not self._warned:
                     self._warned = True
-                    _logger.warning("the spool cannot be written (%s); this is said once", error.strerror)
+                    say("the spool cannot be written (%s); this is said once", error.strerror)
                 return False
             return True
 
@@ -241,9 +242,13 @@ class Spool:
         except FileNotFoundError:
             return False
         for name in names:
-            if not (name.startswith(f"{self._signal}-") and name.endswith(_SUFFIX)):
-                continue
             path = self.directory / name
+            if not name.startswith(f"{self._signal}-"):
+                continue
+            if name.endswith(_BAD):
+                self._clear_away(path)
+            if not name.endswith(_SUFFIX):
+                continue
             if path == self._path:
                 self._rotate()  # our own: what comes now begins another one
             if self._try_claim(path):
@@ -262,14 +267,27 @@ class Spool:
         except OSError:
             gone = True
         if not gone and time.time() - os.fstat(descriptor).st_mtime > self._max_age_s:
-            self.expired_segments += 1
-            path.unlink(missing_ok=True)
+            self._expire(path, descriptor)
             gone = True
         if gone:
             os.close(descriptor)
             return False
         self._claim = _Claim(path, descriptor, self._frames(path, descriptor))
         return True
+
+    def _expire(self, path: Path, descriptor: int) -> None:
+        items = sum(record.items for record in self._frames(path, descriptor))
+        path.unlink(missing_ok=True)
+        if not self.expired_segments:
+            say("a spool segment is too old and deleted, with %d items; this is said once, the counts go on", items)
+        self.expired_segments += 1
+        self.on_expired(items)
+
+    def _clear_away(self, path: Path) -> None:
+        """Delete a segment that was set aside, when it is too old, so that it does not take the room for ever."""
+        with contextlib.suppress(OSError):  # another process was here first
+            if time.time() - path.stat().st_mtime > self._max_age_s:
+                path.unlink()
 
     def _forget(self, claim: _Claim) -> None:
         self._claim = None
@@ -294,7 +312,7 @@ class Spool:
                 return
             payload = os.pread(descriptor, length, at + _FRAME.size) if length <= _MAX_PAYLOAD else b""
             sound = zlib.crc32(payload, zlib.crc32(head[8:])) == checksum and encoding < len(_ENCODINGS)
-            if not sound or not items:
+            if not sound or not items or length > _MAX_PAYLOAD:
                 self._set_aside(path)
                 return
             yield SpoolRecord(payload, _ENCODINGS[encoding], items)
@@ -303,7 +321,7 @@ class Spool:
     def _set_aside(self, path: Path) -> None:
         self.corrupt_segments += 1
         path.rename(path.with_suffix(_BAD))
-        _logger.warning("a spool segment is corrupt and set aside: %s", path.with_suffix(_BAD).name)
+        say("a spool segment is corrupt and set aside: %s", path.with_suffix(_BAD).name)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

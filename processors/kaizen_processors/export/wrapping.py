@@ -13,6 +13,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from kaizen_processors.clock import LONGEST_WAIT_S
 from kaizen_processors.export.delivery import DeliveryQueue, on_delivery_thread
 from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.official_exporters import batches_above, endpoint_of
@@ -103,8 +104,9 @@ class _Wrapped(Generic[Item]):
         Returns:
             True only when all of it was delivered (or spooled), and nothing was dropped since the flush before.
         """
-        deadline_s = time.monotonic() + timeout_millis / 1_000
-        done = self.queue.force_flush(timeout_millis / 1_000)
+        timeout_s = min(timeout_millis / 1_000, LONGEST_WAIT_S)
+        deadline_s = time.monotonic() + timeout_s
+        done = self.queue.force_flush(timeout_s)
         if done and self._passing is not None:
             done = self._passing.flush(max(0.0, deadline_s - time.monotonic()))
         return done

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from kaizen_processors.values import (
     entries_of,
@@ -86,9 +86,21 @@ def valid_unicode(text: str) -> str:
     return _SURROGATES.sub("\ufffd", text)
 
 
+_CUT_MARK: Final = re.compile(r"…\[truncated ([0-9]+) characters\]\Z")
+CUT_MARK_CHARS: Final = 48
+"""No note of a cut is longer."""
+
+
 def cut(text: str, max_chars: int, original_chars: int) -> str:
     """Cut `text` to `max_chars` and say how much of the original is missing."""
     return f"{text[:max_chars]}…[truncated {original_chars - max_chars} characters]"
+
+
+def cut_again(text: str, max_chars: int) -> str:
+    """Cut `text` to `max_chars`, and say how much is missing of what there was before it was cut the first time."""
+    mark = _CUT_MARK.search(text, max(0, len(text) - CUT_MARK_CHARS))
+    original_chars = len(text) if mark is None else mark.start() + int(mark[1])
+    return cut(text, max_chars, original_chars)
 
 
 def bounded_copy(value: object, limits: CopyLimits | None = None, policy: TextPolicy = PLAIN) -> JsonValue:

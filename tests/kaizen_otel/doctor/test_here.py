@@ -14,6 +14,7 @@ import pytest
 from kaizen_otel.doctor.findings import Level
 from kaizen_otel.doctor.variables import known_variables
 from kaizen_otel.doctor.versions import check_versions
+from kaizen_otel.worker_card import CARD, WorkerCard
 from kaizen_processors.export.spool import Spool
 from tests.kaizen_otel.doctor.examined import at, examined, run
 from tests.processors.delivery.backend import Backend, Reply, unused_url
@@ -76,6 +77,13 @@ def test_each_value_that_cannot_be_is_told_and_the_others_hold() -> None:
         ({"TIMEOUT": "soon"}, "variables.timeout", "error", "no time"),
         ({"CERTIFICATE": "/nowhere/ca.pem"}, "variables.file", "error", "there is no file /nowhere/ca.pem"),
         ({"HEADERS": "hunter2"}, "variables.headers", "error", "without “=”"),
+        ({"HEADERS": "x=hunter2%0Ab", "ENDPOINT": "http://localhost:9"}, "variables.headers", "error", "header 'x'"),
+        (
+            {"HEADERS": "x=hunter2%E2%82%AC", "PROTOCOL": "grpc", "ENDPOINT": "http://localhost:9"},
+            "variables.headers",
+            "error",
+            "(printable ASCII can)",
+        ),
     ],
 )
 def test_contradictions_are_told_once(env: dict[str, str], check: str, level: str, says: str) -> None:
@@ -84,6 +92,7 @@ def test_contradictions_are_told_once(env: dict[str, str], check: str, level: st
     assert (found["level"], says in found["message"]) == (level, True)
     assert found["remedy"]
     assert "hunter2" not in seen.text
+    run(**{f"OTEL_EXPORTER_OTLP_{name}": value for name, value in env.items()})  # for people, too: it ends in order
 
 
 def test_a_name_of_grpcs_own_is_left_to_grpc() -> None:
@@ -164,6 +173,17 @@ def test_versions_that_do_not_fit_are_told(name: str, version: str | None) -> No
 
 
 # -- this machine -----------------------------------------------------------------------------------------------------
+
+
+def test_what_running_processes_have_dropped_is_told(tmp_path: Path) -> None:
+    host = Host(tmp_path, 2)
+    for worker, failed in zip(host.workers, (3, 4), strict=True):
+        card = WorkerCard("desk", {}, {"metrics": {"dropped": failed}, "traces": {"exported": 9, "dropped": 0}})
+        worker.store.put_blob(CARD, card.pack())
+    host.settle()
+    seen = examined(KAIZEN_OTEL_STORE=str(host.path)).one("delivery")
+    assert (seen["level"], seen["facts"]) == ("warning", {"metrics": 7})
+    assert seen["message"] == "the processes that run have dropped telemetry: 7 metrics"
 
 
 def test_the_store_is_looked_at(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Reply:
     body: bytes = b""
     delay_s: float = 0.0
     """How long the answer takes."""
+    drip_s: float = 0.0
+    """How long each byte of its body takes."""
 
 
 class Backend:
@@ -56,6 +59,8 @@ class Backend:
         self.max_bytes = max_bytes
         self.taken: list[str] = []
         self.requests: list[dict[str, str]] = []
+        self.connections = 0
+        self.dripped = 0
         self.sizes: list[int] = []
         self.broken: list[str] = []
         self.keep = keep
@@ -85,6 +90,7 @@ class Backend:
                 """A client that went away is part of the tests."""
 
             def finish_request(self, request: Any, client_address: Any) -> None:
+                backend.connections += 1
                 # Shaken hands on the connection's own thread: a client that refuses our certificate stops nobody else.
                 with request if tls is None else tls.wrap_socket(request, server_side=True) as connection:
                     super().finish_request(connection, client_address)
@@ -151,11 +157,25 @@ class Backend:
                 handler.send_header(name, value)
             handler.send_header("content-length", str(len(reply.body)))
             handler.end_headers()
-            handler.wfile.write(reply.body)
+            self._drip(handler, reply) if reply.drip_s else handler.wfile.write(reply.body)
+
+    def _drip(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
+        for byte in reply.body:
+            handler.wfile.write(bytes([byte]))  # raises, and ends the connection, when nobody reads any more
+            self.dripped += 1
+            self._stopped.wait(reply.drip_s)
 
 
 def item_names(path: str, body: bytes) -> list[str]:
-    """Names of the spans, or bodies of the log records, in a request."""
+    """Names of the spans or metrics, or bodies of the log records, in a request."""
+    if path.endswith("/v1/metrics"):
+        metrics = ExportMetricsServiceRequest.FromString(body)
+        return [
+            one.name
+            for resource in metrics.resource_metrics
+            for scope in resource.scope_metrics
+            for one in scope.metrics
+        ]
     if path.endswith("/v1/logs"):
         logs = ExportLogsServiceRequest.FromString(body)
         return [

@@ -13,13 +13,17 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from kaizen_processors.export.grpc_sender import METHODS
 from tests.processors.delivery.backend import item_names
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 HANG = "hang"
+SERVICES = {
+    "trace.v1.TraceService": "/v1/traces",
+    "logs.v1.LogsService": "/v1/logs",
+    "metrics.v1.MetricsService": "/v1/metrics",
+}
 
 
 @dataclass
@@ -47,12 +51,13 @@ class GrpcBackend:
         self.default = default or GrpcReply()
         self.taken: list[str] = []
         self.requests: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         options = [] if max_bytes is None else [("grpc.max_receive_message_length", max_bytes)]
         self._pool = ThreadPoolExecutor(8)
         self._server = grpc.server(self._pool, options=[*options, ("grpc.so_reuseport", 0)])
-        for service, path in (("trace.v1.TraceService", "/v1/traces"), ("logs.v1.LogsService", "/v1/logs")):
+        for service, path in SERVICES.items():
             self._server.add_generic_rpc_handlers((self._handler(service, path),))
         where = f"localhost:{port}"
         bound = (
@@ -67,7 +72,6 @@ class GrpcBackend:
         def export(body: bytes, context: Any) -> bytes:
             return self._answer(path, body, context)
 
-        assert any(service in method for method in METHODS.values())
         method = grpc.unary_unary_rpc_method_handler(export)
         return grpc.method_handlers_generic_handler(f"opentelemetry.proto.collector.{service}", {"Export": method})
 
@@ -98,6 +102,7 @@ class GrpcBackend:
             reply = self.script.pop(0) if self.script else self.default
             if reply.code == "OK":
                 self.taken += names
+                self.bodies.append(body)
             self._changed.notify_all()
         if reply.code == HANG:
             self._stopped.wait()

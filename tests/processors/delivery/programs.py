@@ -113,6 +113,7 @@ if __name__ == "__main__":
 
 EXIT = """
 import atexit
+import multiprocessing
 import sys
 import time
 
@@ -135,11 +136,23 @@ logs = otlp_log_queue(endpoint_of(sys.argv[1], "logs"))
 provider, log_provider = TracerProvider(), LoggerProvider()
 provider.add_span_processor(QueueSpanProcessor(queue))
 log_provider.add_log_record_processor(QueueLogRecordProcessor(logs))
-log_provider.get_logger("test").emit(body="s-log")
-for number in range(200):
-    with provider.get_tracer("test").start_as_current_span(f"s{number}"):
-        pass
-atexit.register(lambda: ended.append(time.monotonic()))
+
+
+def work():
+    log_provider.get_logger("test").emit(body="s-log")
+    for number in range(200):
+        with provider.get_tracer("test").start_as_current_span(f"s{number}"):
+            pass
+    ended.append(time.monotonic())
+
+
+if sys.argv[2:] == ["child"]:
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    ended.append(time.monotonic())
+    child.join()
+else:
+    work()
 """
 
 THREADLESS = """

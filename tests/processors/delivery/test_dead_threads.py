@@ -55,6 +55,17 @@ def test_a_batch_that_always_ends_the_sender_is_given_up() -> None:
         assert queue.force_flush(10)
 
 
+def test_threads_that_die_one_after_the_other_take_no_core() -> None:
+    with queue_to(DyingSender(SystemExit(1), 4)) as queue:
+        rests: list[float] = []
+        queue._rest = lambda backlog, delay_s: rests.append(delay_s)  # type: ignore[method-assign]  # noqa: ARG005
+        fill(queue, 5)
+        deadline_s = time.monotonic() + 10
+        while not queue.force_flush(0.05):
+            assert time.monotonic() < deadline_s
+        assert rests == [0.01, 0.02, 0.04, 0.08]
+
+
 def test_an_encoding_thread_that_died_is_replaced_and_its_items_are_counted() -> None:
     with Backend() as backend, queue_to(backend.url) as queue:
         real = queue._packer._new_encoder

@@ -78,9 +78,11 @@ def test_a_certificate_that_is_not_there_is_said_at_the_start() -> None:
         )
 
 
-@pytest.mark.parametrize("given", [{"target": ""}, {"timeout_s": 0.0}, {"compression": "zstd"}])
+@pytest.mark.parametrize(
+    "given", [{"target": ""}, {"timeout_s": 0.0}, {"compression": "zstd"}, {"headers": {"authorization": "größer"}}]
+)
 def test_an_endpoint_that_cannot_work_is_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"target|greater than 0|unknown compression"):
+    with pytest.raises(ValueError, match=r"target|greater than 0|unknown compression|'authorization': its value"):
         GrpcEndpoint(**({"target": "collector:4317"} | given))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,12 @@ from tests.processors.delivery.programs import (
     backend_of,
     run,
 )
+from tests.processors.delivery.support import queue_to, soon, span
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kaizen_processors.export.retry import Backoff
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -112,6 +116,11 @@ def test_a_hanging_endpoint_holds_the_exit_up_for_two_seconds_whatever_the_numbe
         assert float(run(EXIT, tmp_path, url)) < 3.0
 
 
+def test_it_holds_a_child_of_multiprocessing_up_no_longer(tmp_path: Path) -> None:
+    with backend_of("http", hangs=True) as (url, _):
+        assert float(run(EXIT, tmp_path, url, "child")) < 3.0
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_process_that_can_start_no_thread_still_delivers(transport: str, tmp_path: Path) -> None:
     with backend_of(transport) as (url, taken):
@@ -126,3 +135,26 @@ def test_a_process_that_can_start_no_thread_ends_with_a_hanging_endpoint(transpo
         run(THREADLESS, tmp_path, url)
         assert time.monotonic() - began_s < 20
         assert taken == []
+
+
+def test_threads_that_use_a_queue_first_at_once_in_a_child_use_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Backend() as backend, queue_to(backend.url) as queue:
+        queue.after_fork_in_child()
+        in_it, go_on = threading.Event(), threading.Event()
+
+        def slowly() -> Backoff:  # a part of the beginning
+            in_it.set()
+            assert go_on.wait(10)
+            return soon()
+
+        monkeypatch.setattr(queue, "_new_backoff", slowly)
+        threads = [threading.Thread(target=queue.put, args=(span(number),)) for number in range(2)]
+        threads[0].start()
+        assert in_it.wait(10)
+        threads[1].start()
+        threads[1].join(0.05)  # it may not go past the first
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        assert queue.force_flush(10)
+        assert queue.counts().exported == 2

@@ -355,35 +355,6 @@ def test_the_accounts_balance_whatever_the_backend_does(seed: int) -> None:
             assert len(backend.taken) == counts.exported + counts.dropped.get("rejected", 0)
 
 
-class ManualClock:
-    def __init__(self) -> None:
-        self.now_ns = 1
-
-    def time_ns(self) -> int:
-        return self.now_ns
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-
-def test_retry_after_is_honoured_to_any_length() -> None:
-    clock = ManualClock()
-    with (
-        Backend(Reply(429, {"retry-after": "3600"})) as backend,
-        queue_to(backend.url, clock=clock, interval_s=0.01) as queue,
-    ):
-        fill(queue, 10)
-        assert not queue.force_flush(0.1)
-        assert backend.wait_for_requests(1)
-        assert not queue.force_flush(0.1)  # not even a flush makes it hurry
-        clock.now_ns += 3_599 * 10**9
-        assert not queue.force_flush(0.1)
-        assert len(backend.requests) == 1
-        clock.now_ns += 2 * 10**9
-        assert queue.force_flush(10)
-        assert backend.taken == names(0, 10)
-
-
 def test_an_outage_of_three_seconds_at_two_thousand_spans_a_second_loses_nothing() -> None:
     with Backend(default=Reply(503)) as backend, queue_to(backend.url, interval_s=0.2) as queue:
         began_s = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk._logs import LoggerProvider
@@ -39,6 +39,24 @@ def test_spans_of_a_provider_are_delivered(backend: Backend) -> None:
     assert backend.taken == ["inner", "outer"]
     provider.shutdown()
     assert processor.queue.counts().exported == 2
+
+
+def test_spans_of_our_own_requests_are_not_delivered(backend: Backend) -> None:
+    queue = otlp_span_queue(OtlpEndpoint(f"{backend.url}/v1/traces"))
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(QueueSpanProcessor(queue))
+    send = queue._sender.send
+
+    def traced(*arguments: Any) -> Any:  # by an instrumentation that heeds no suppression
+        with provider.get_tracer("http").start_as_current_span("POST"):
+            return send(*arguments)
+
+    queue._sender.send = traced  # type: ignore[assignment, method-assign]
+    provider.get_tracer("test").start_span("s").end()
+    assert provider.force_flush()
+    provider.shutdown()
+    assert backend.taken == ["s"]
+    assert queue.counts().put == 1
 
 
 def test_spans_that_were_not_sampled_are_not_delivered(backend: Backend) -> None:

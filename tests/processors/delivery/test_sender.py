@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
+from kaizen_otel.testing import SteppingClock
 from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.retry import Backoff, retry_after_s
 from kaizen_processors.export.sender import OtlpHttpSender, Verdict, classify
@@ -16,6 +17,7 @@ from kaizen_processors.export.settings import DeliverySettings
 from tests.processors.delivery.backend import CLOSE, HANG, RESET, Backend, Reply, unused_url
 from tests.processors.delivery.support import sender_to
 
+CENTURY_S = 100 * 365 * 86_400.0
 NOW_S = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC).timestamp()
 
 
@@ -54,7 +56,10 @@ def test_a_body_that_is_no_protobuf_does_not_spoil_a_success() -> None:
         ("3", 3.0),
         (" 3600 ", 3600.0),
         (format_datetime(datetime(2026, 11, 23, 8, 1, 0, tzinfo=UTC), usegmt=True), 60.0),
-        (format_datetime(datetime(2026, 11, 23, 7, 0, 0, tzinfo=UTC), usegmt=True), 0.0),
+        (format_datetime(datetime(2026, 11, 23, 7, 0, 0, tzinfo=UTC), usegmt=True), None),
+        ("0", None),
+        ("9" * 400, CENTURY_S),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", CENTURY_S),
         ("soon", None),
         ("-1", None),
         ("1.5", None),
@@ -95,6 +100,50 @@ def test_a_broken_answer_is_tried_again(fault: str) -> None:
         outcome = sender.send(b"", "")
         assert (outcome.verdict, outcome.unreachable) == (Verdict.RETRY, False)
         assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        sender.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"), [(200, Verdict.DELIVERED), (403, Verdict.REFUSED), (503, Verdict.RETRY)]
+)
+def test_the_status_decides_where_the_rest_of_an_answer_cannot_be_read(status: int, verdict: Verdict) -> None:
+    unreadable = Reply(status, {"content-encoding": "gzip"}, b"no gzip")
+    with Backend(unreadable, Reply()) as backend:
+        sender = sender_to(backend.url)
+        assert sender.send(b"", "").verdict is verdict
+        assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        sender.close()
+
+
+def test_an_answer_that_drips_is_read_no_longer_than_one_that_is_silent() -> None:
+    with Backend(Reply(200, body=b"x" * 200, drip_s=0.02), Reply()) as backend:
+        sender = sender_to(backend.url, timeout_s=0.2)
+        assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        assert backend.dripped < 200
+        assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        sender.close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed_and_credentials_go_nowhere_else(status: int) -> None:
+    with Backend() as elsewhere, Backend(Reply(status, {"location": f"{elsewhere.url}/v1/traces"})) as backend:
+        sender = OtlpHttpSender(OtlpEndpoint(f"{backend.url}/v1/traces", {"authorization": "Bearer t"}), "traces")
+        assert sender.send(b"", "").verdict is Verdict.REFUSED
+        sender.close()
+        assert elsewhere.requests == []
+
+
+def test_a_connection_that_was_not_used_for_long_is_not_used_again() -> None:
+    clock = SteppingClock(step_ns=0)
+    with Backend() as backend:
+        sender = OtlpHttpSender(OtlpEndpoint(f"{backend.url}/v1/traces"), "traces", clock)
+        for idle_s in (0.0, 29.0, 29.0):
+            clock.advance(idle_s)
+            assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        assert backend.connections == 1
+        clock.advance(31.0)  # whoever is between us and the backend may have forgotten it without a word
+        assert sender.send(b"", "").verdict is Verdict.DELIVERED
+        assert backend.connections == 2
         sender.close()
 
 
@@ -167,11 +216,15 @@ def test_an_endpoint_that_is_no_http_url_is_refused(url: str) -> None:
         ({"timeout_s": 0.0}, "timeouts must be greater than 0"),
         ({"connect_timeout_s": float("nan")}, "timeouts must be greater than 0"),
         ({"compression": "brotli"}, "unknown compression 'brotli'; known: gzip, zstd, none"),
+        ({"headers": {"x y": "a"}}, "header 'x y': a name is of letters"),
+        ({"headers": {"authorization": "Bearer €"}}, "header 'authorization': its value holds a character that"),
+        ({"headers": {"authorization": "a\r\nb: c"}}, "header 'authorization': its value holds a character that"),
     ],
 )
 def test_an_endpoint_that_cannot_work_is_refused(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as refused:
         OtlpEndpoint("http://localhost:4318/v1/traces", **given)
+    assert "Bearer" not in str(refused.value)  # values may be secrets
 
 
 @pytest.mark.parametrize(

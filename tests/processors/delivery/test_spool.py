@@ -117,6 +117,38 @@ def test_old_segments_are_deleted_and_counted(tmp_path: Path) -> None:
     assert spool.expired_segments == 1
 
 
+def test_items_that_are_too_old_for_the_spool_are_in_the_accounts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    segment = written(tmp_path, b"old", b"old, too")
+    old_s = time.time() - 100
+    os.utime(segment, (old_s, old_s))
+    with Backend() as backend, queue_to(backend.url, spool=Spool(tmp_path, "traces", max_age_s=50)) as queue:
+        told: list[str] = []
+        queue.tell_first_drops(told.append)
+        queue.put(span(0))
+        assert queue.force_flush(10)
+        deadline_s = time.monotonic() + 10
+        while not queue.counts().replay_dropped:
+            assert time.monotonic() < deadline_s
+        assert queue.counts().replay_dropped == {"expired": 6}
+        assert told == ["expired"]
+    assert "too old and deleted, with 6 items" in caplog.text
+
+
+def test_what_was_set_aside_does_not_take_the_room_for_ever(tmp_path: Path) -> None:
+    damaged = tmp_path / "traces-1.bad"
+    damaged.write_bytes(b"x" * 1_000)
+    spool = Spool(tmp_path, "traces", max_bytes=1_000, max_age_s=50)
+    assert not spool.append(b"new", "", 1)
+    assert payloads(spool) == []
+    assert damaged.exists()
+    old_s = time.time() - 100
+    os.utime(damaged, (old_s, old_s))
+    assert payloads(spool) == []
+    assert spool.append(b"new", "", 1)
+
+
 def test_a_segment_that_another_process_writes_is_left_alone(tmp_path: Path) -> None:
     writer, reader = Spool(tmp_path, "traces"), Spool(tmp_path, "traces")
     writer.append(b"one", "", 1)

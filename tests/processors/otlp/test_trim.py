@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry._logs import LogRecord
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from kaizen_processors.export.otlp import EncodedBatch, encode_logs, encode_spans
-from kaizen_processors.export.otlp.trim import trimmed
+from kaizen_processors.export.otlp.trim import _drop_largest, _parts, trimmed
+from kaizen_processors.export.otlp.values import MAX_TEXT_CHARS
 from tests.processors.otlp.oracle import decoded_logs, decoded_spans
 from tests.processors.otlp.strategies import log_records, spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CONTEXT = SpanContext(1, 2, is_remote=False)
 RESOURCE = Resource({"service.name": "desk"})
@@ -68,6 +74,20 @@ def test_the_longest_texts_are_cut_to_one_length_and_say_so() -> None:
     assert kept["b"] == "x" * 200
 
 
+def test_a_text_that_was_cut_before_says_how_much_is_missing_of_the_whole() -> None:
+    whole = MAX_TEXT_CHARS + 5
+    large = span(attributes={"text": "x" * whole, "list": ("x" * whole,), "bool": True})
+    once = encode_spans([large]).payload
+    assert len(once) < 2 * MAX_TEXT_CHARS + 1_000
+    (got,) = decoded_spans(EncodedBatch(trimmed(once, "traces", 6_000), 1))
+    said = texts(got.attributes)["text"]
+    kept = said.index("…")
+    assert said == "x" * kept + f"…[truncated {whole - kept} characters]"
+    assert got.dropped_attributes_count == 0
+    (record,) = decoded_logs(encode_logs([log("y" * whole)]))
+    assert record.body.string_value.endswith("y…[truncated 53 characters]")
+
+
 def test_texts_in_events_links_lists_and_maps_are_cut_like_those_of_the_span() -> None:
     large = span(
         attributes={"a": 1, "list": ["l" * 9_000, "short"]},
@@ -93,6 +113,27 @@ def test_the_largest_attributes_go_when_texts_are_not_enough_and_are_counted() -
     got = trimmed_span(large, 1_000)
     assert 50 < len(got.attributes) < 80
     assert len(got.attributes) + got.dropped_attributes_count == 302
+
+
+class Looked(list[Any]):
+    """Counts how many of its items have been looked at."""
+
+    looked = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for one in super().__iter__():
+            self.looked += 1
+            yield one
+
+
+def test_a_hundred_thousand_attributes_are_looked_at_once() -> None:
+    attributes = Looked(KeyValue(key="k" * (number * 37 % 100)) for number in range(1_000))
+    owner = SimpleNamespace(dropped=0)
+    parts = list(_parts(owner, attributes, "dropped"))
+    _drop_largest(parts, sum(part.size_bytes for part in parts) // 2)
+    assert attributes.looked == 1_000  # once for each that goes would be minutes, and the interpreter held
+    assert owner.dropped == 1_000 - len(attributes)
+    assert max(len(one.key) for one in attributes) == 69
 
 
 def test_a_name_or_description_is_a_text_like_any_other() -> None:

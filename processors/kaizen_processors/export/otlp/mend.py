@@ -3,6 +3,7 @@
 Only what cannot be encoded comes here. What becomes of it:
 
 * a lone surrogate, in any text: U+FFFD;
+* a text beyond 16 Mi characters: its beginning, and a note how much is missing;
 * an integer beyond 64 bits: its decimal text, as the specification has it; beyond 1024 bits it is an unknown value;
 * an attribute whose key or value cannot be encoded (an unknown type, nested too deep, raises when read): dropped, and
   counted in the owner's `dropped_attributes_count`;

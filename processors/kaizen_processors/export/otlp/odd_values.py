@@ -12,15 +12,18 @@ from kaizen_processors.export.otlp.values import (
     MAPPING_DEPTH,
     MAX_DEPTH,
     MAX_ENTRIES,
+    MAX_TEXT_CHARS,
     Attributes,
     TooDeepError,
     any_value,
 )
 from kaizen_processors.export.otlp.wire import INT64_MAX, INT64_MIN, UINT32_MAX
-from kaizen_processors.redaction.copying import valid_unicode
+from kaizen_processors.redaction.copying import CUT_MARK_CHARS, cut, valid_unicode
 from kaizen_processors.values import text_of, type_name
 
 _MAX_PRINTED_INT_BITS: Final = 1024
+_KEPT_CHARS: Final = MAX_TEXT_CHARS - CUT_MARK_CHARS
+"""With the note that it was cut, no longer than a text may be."""
 _PLAIN: Final = (type(None), bool, float, bytes)
 
 
@@ -95,7 +98,7 @@ class _Mending:
         kind = type(value)
         text = text_of(value)
         if text is not None:
-            return valid_unicode(text)
+            return valid_unicode(text if len(text) <= MAX_TEXT_CHARS else cut(text, _KEPT_CHARS, len(text)))
         if issubclass(kind, _PLAIN):
             return value
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from kaizen_processors.export.otlp.odd_values import mended_attributes, mended_text
 from kaizen_processors.export.otlp.values import Attributes, attribute_fields
 from kaizen_processors.export.otlp.wire import count_field, framed, text_field
+from kaizen_processors.forking import begin_anew_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,11 +39,16 @@ class Owner(NamedTuple):
 class _Owners:
     """Encoded owners by the identity of what was encoded, a bounded number."""
 
-    __slots__ = ("_encode", "_known")
+    __slots__ = ("__weakref__", "_encode", "_known")
 
     def __init__(self, encode: Callable[[Any], tuple[bytes, bytes]]) -> None:
         self._encode = encode
         self._known: dict[int, Owner] = {}
+        begin_anew_in_children(self)
+
+    def after_fork_in_child(self) -> None:
+        """Forget all: a resource may name another instance now."""
+        self._known.clear()
 
     def __call__(self, source: Any) -> Owner:
         owner = self._known.get(id(source))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kaizen_processors.export.otlp.messages import item_lists, parsed
-from kaizen_processors.redaction.copying import cut
+from kaizen_processors.redaction.copying import cut_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,7 +64,7 @@ class _Text(NamedTuple):
             setattr(self.owner, self.field, whole[:kept_bytes])
             return
         start = whole.encode()[: kept_bytes - _MARK_BYTES].decode(errors="ignore")
-        setattr(self.owner, self.field, cut(start, len(start), len(whole)))
+        setattr(self.owner, self.field, cut_again(whole, len(start)))
 
 
 def _cut_texts(texts: list[_Text], excess: int) -> None:
@@ -123,15 +123,21 @@ class _Part(NamedTuple):
     """Something that may be left out."""
 
     size_bytes: int
+    place: int
+    """Where it stands in its owner."""
     drop: Callable[[], None]
 
 
 def _drop_largest(parts: list[_Part], excess: int) -> None:
+    chosen: list[_Part] = []
     for part in sorted(parts, key=lambda each: each.size_bytes, reverse=True):
         if excess <= 0:
-            return
-        part.drop()
+            break
+        chosen.append(part)
         excess -= part.size_bytes
+    # From the last place to the first: so the places of those that are still to go stay what they are.
+    for part in sorted(chosen, key=lambda each: each.place, reverse=True):
+        part.drop()
 
 
 def _attributes(item: Any, signal: Signal) -> Iterator[_Part]:
@@ -147,14 +153,13 @@ def _events_and_links(item: Any, signal: Signal) -> Iterator[_Part]:
 
 
 def _parts(owner: Any, parts: Any, count: str) -> Iterator[_Part]:
-    for part in list(parts):
+    for place, part in enumerate(parts):
 
-        def drop(part: Any = part) -> None:
-            # By identity: equal parts are as good as each other, and `remove` would compare all of them.
-            del parts[next(place for place, one in enumerate(parts) if one is part)]
+        def drop(place: int = place) -> None:
+            del parts[place]
             setattr(owner, count, getattr(owner, count) + 1)
 
-        yield _Part(part.ByteSize() + _FRAME_BYTES, drop)
+        yield _Part(part.ByteSize() + _FRAME_BYTES, place, drop)
 
 
 def _body(item: Any, signal: Signal) -> Iterator[_Part]:
@@ -165,4 +170,4 @@ def _body(item: Any, signal: Signal) -> Iterator[_Part]:
         def replace() -> None:
             item.body.string_value = name
 
-        yield _Part(item.body.ByteSize() - len(name), replace)
+        yield _Part(item.body.ByteSize() - len(name), 0, replace)

@@ -46,6 +46,14 @@ _VALUE = b"\x12"
 _TRUE, _FALSE = b"\x10\x01", b"\x10\x00"
 
 
+MAX_TEXT_CHARS: Final = 16 * 1024 * 1024
+"""Characters of one text: each step of encoding holds it once more, and no Collector takes a request of 20 MiB."""
+
+
+class TooLongError(ValueError):
+    """A text is longer than any request may be."""
+
+
 class TooDeepError(ValueError):
     """A value nests deeper, or holds more entries, than a receiver can be trusted to read."""
 
@@ -74,6 +82,8 @@ class _Key(dict[_Small, bytes]):
     def __missing__(self, value: _Small) -> bytes:
         kind = type(value)
         if kind is str:
+            if len(value) > MAX_TEXT_CHARS:  # type: ignore[arg-type]  # a str
+                raise TooLongError("a text is too long")
             encoded = value.encode()  # type: ignore[union-attr]  # a str
             before = self._before_text.get(len(encoded))
             field = (self._learn_length(len(encoded)) if before is None else before) + encoded
@@ -226,10 +236,16 @@ class _Descent:
             raise TooDeepError("a value holds too many entries")
 
 
+def _text(text: str) -> bytes:
+    if str.__len__(text) > MAX_TEXT_CHARS:
+        raise TooLongError("a text is too long")
+    return framed(_STRING, str.encode(text))
+
+
 _SCALARS: Final[dict[type, Callable[[Any], bytes]]] = {
     type(None): lambda _: b"",
     bool: lambda value: _TRUE if value else _FALSE,
-    str: lambda text: framed(_STRING, str.encode(text)),
+    str: _text,
     int: lambda number: _INT + signed_varint(int.__int__(number)),
     float: lambda number: _DOUBLE + pack_double(number),
     bytes: lambda data: framed(_BYTES, bytes.__getitem__(data, slice(None))),

@@ -25,6 +25,8 @@ OWN = frozenset(key for name, key in vars(own).items() if name.isupper())
 NEVER_EMITTED = {
     "gen_ai.response.id on event gen_ai.evaluation.result": "an execution is judged, which may have had many answers",
     "http.response.status_code on span span.kaizen.create_agent": "making an agent asks no provider",
+    "http.response.status_code on span span.kaizen.mcp_server": "the server makes an error of MCP's out of any other",
+    "http.response.status_code on span span.kaizen.mcp_server_tool": "an error of a tool's is an answer with `isError`",
 }
 """Uses that the registry allows and no test can bring about, each with its reason."""
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from kaizen_otel.telemetry import Telemetry
 
 METHODS = ("execute", "execute_async")
+NODE_ERROR = "node_error"
+"""`error.type` of what Kaizen's own nodes return of an error: a text, without its class."""
 
 
 def apply(patcher: Patcher, module: Any) -> None:
@@ -158,9 +160,23 @@ def node_key(scope: Scope | None, instance: Any) -> str:
     return type_name(instance)
 
 
+def returns_errors(instance: Any) -> bool:
+    """Whether the node is one of Kaizen's whose `execute` returns what its `run` raised (`KaizenNode`, 2.46)."""
+    module = sys.modules.get("kaizen.nodes.base")
+    return module is not None and issubclass(type(instance), module.KaizenNode)
+
+
+def is_error(result: Any) -> bool:
+    """Whether it is what those nodes return of an error, and nothing besides."""
+    return type(result) is dict and set(result) == {"error", "status"} and bounded_text(result["status"]) == "failed"
+
+
 def observe_result(node: AgentInvocation | NodeInvocation, result: Any) -> None:
-    """An LLM node that says it failed, in Kaizen's own shape; any other node's result is the user's business."""
-    if not is_llm_node(node.request.subject if isinstance(node, AgentInvocation) else node.subject):
+    """A node that says it failed, in Kaizen's own shapes; any other node's result is the user's business."""
+    instance = node.request.subject if isinstance(node, AgentInvocation) else node.subject
+    if not is_llm_node(instance):
+        if returns_errors(instance) and is_error(result):
+            node.failed_with(NODE_ERROR, bounded_text(result["error"], 1024) or "")
         return
     if type(result) is dict and result.get("success") is False and "error" in result and "error_type" in result:
         node.failed_with(

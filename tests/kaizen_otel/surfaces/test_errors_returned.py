@@ -190,6 +190,23 @@ def test_an_error_of_the_agents_own_code_fails_only_the_agent(
     assert len(kaizen_offline.requests) == 1
 
 
+@pytest.mark.parametrize("said", ["failed", "done"])
+def test_what_a_node_of_kaizens_returns_of_its_error_is_one(said: str, kaizen_telemetry: Captured) -> None:
+    from kaizen.nodes.ai_nodes import KaizenTextGenerationNode
+
+    class Failing(KaizenTextGenerationNode):
+        def run(self, **_: Any) -> dict[str, Any]:
+            if said == "done":
+                return {"error": "none", "status": said}
+            raise LookupError("no such text")
+
+    result = Failing(model="gpt-4o").execute(prompt="x")
+
+    assert result["status"] == said
+    node = kaizen_telemetry.span("node Failing")
+    assert failure_of(node)[:2] == (("ERROR", "node_error") if said == "failed" else ("UNSET", None))
+
+
 @pytest.mark.parametrize("runtime", ["local", "async_local", "parallel"])
 def test_a_users_node_may_report_errors_without_having_failed(runtime: str, kaizen_telemetry: Captured) -> None:
     from kailash.runtime import AsyncLocalRuntime

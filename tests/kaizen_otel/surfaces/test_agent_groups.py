@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     needs("delegate"),
-    pytest.mark.usefixtures("forgotten_clients"),
+    pytest.mark.usefixtures("forgotten_clients", "no_own_mcp_servers"),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore:.* is deprecated since v0.9.0:DeprecationWarning"),  # their own agents, in 0.13
 ]

@@ -2,19 +2,23 @@
 
 `@pytest.mark.covers("module:Class.method", "traced", "tokens", …)` says that a test runs this method of Kaizen, and
 what is seen of it. `@pytest.mark.covers_each("method", "traced", …)` claims the same of each method that `parametrize`
-gives the parameter `method`. `tests/docs/coverage.py` reads the claims and writes the page.
+gives the parameter `method`, one or several with blanks between them. `tests/docs/coverage.py` reads the claims and
+writes the page; what the page denies of a method (`no`, `n/a`) no test that claims it may see.
 
 The method is found where it is entered, by a profile function: nothing of Kaizen is imported or patched for it. The
 spans of a run are the one that was begun for it, and what is below; of a method without a span of its own, those that
-were begun below the caller's since it was entered, and the model call that it is a part of.
+were begun below the caller's before it returned, and the model call that it is a part of.
 """
 
 from __future__ import annotations
 
+import dis
+import functools
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
@@ -24,6 +28,7 @@ from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor
 from kaizen_semconv import attributes as own
 from kaizen_semconv import gen_ai
 from tests.conformance.checker import is_ours
+from tests.docs import coverage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -33,18 +38,26 @@ if TYPE_CHECKING:
 
 MARKER = "covers"
 EACH = "covers_each"
-CELLS = ("traced", "tokens", "cost", "error", "context")
+CLAIMS = (*coverage.CELLS, coverage.ERROR_BELOW)
 _OURS = ("kaizen_otel.", "wrapt.")
 _MODEL_CALLS = frozenset({"chat", "embeddings", "generate_content", "text_completion"})
+_DENIED = frozenset({"no", "n/a"})
+_WAITING = frozenset({dis.opmap["YIELD_VALUE"], dis.opmap["RESUME"]})
+"""Where a frame that waits is: at its yield, or since Python 3.13 at what comes behind it."""
 
 
-class Entry(NamedTuple):
-    """A method was entered: in which span, what was current before our wrapper, and how many spans had begun."""
+@dataclass
+class Entry:
+    """A method was entered: in which span, what was current before our wrapper, and how many spans had begun.
+
+    `ended` is how many had begun when it returned; None while it runs, and of one that was left suspended.
+    """
 
     method: str
     span_id: int
     before: int | None
     begun: int
+    ended: int | None = None
 
 
 class Watch:
@@ -53,26 +66,33 @@ class Watch:
     def __init__(self, methods: Collection[str]) -> None:
         """Nothing was entered yet."""
         self._methods = frozenset(methods)
-        self._names: dict[CodeType, str] = {}
+        # By identity: a code's own hash goes through all its constants, at each call of the process. The code is kept.
+        self._names: dict[int, tuple[str, CodeType]] = {}
         self._current: dict[int, int] = {}
+        self._running: dict[int, Entry] = {}
         self._lock = threading.Lock()
         self.entries: list[Entry] = []
         self.begun: list[ReadableSpan] = []
 
     def profile(self, frame: FrameType, event: str, _argument: object) -> None:
-        """Look at each function that is entered."""
+        """Look at each function that is entered, and at the ends of those that are watched."""
+        if event == "return" and id(frame) in self._running and not _suspended(frame):
+            self._running.pop(id(frame)).ended = len(self.begun)
         if event != "call":
             return
-        name = self._names.get(frame.f_code)
-        if name is None:
-            name = self._names[frame.f_code] = self._name(frame)
+        code = frame.f_code
+        known = self._names.get(id(code))
+        if known is None:
+            known = self._names[id(code)] = (self._name(frame), code)
+        name = known[0]
         if not name or _resumed(frame):
             return
         if name == "ours":
             self._current[id(frame)] = trace.get_current_span().get_span_context().span_id
         else:
             now = trace.get_current_span().get_span_context().span_id
-            self.entries.append(Entry(name, now, self._before(frame), len(self.begun)))
+            entry = self._running[id(frame)] = Entry(name, now, self._before(frame), len(self.begun))
+            self.entries.append(entry)
 
     def begin(self, span: ReadableSpan) -> None:
         """A span was begun."""
@@ -84,8 +104,12 @@ class Watch:
         entries = [entry for entry in self.entries if entry.method == method]
         if not entries:
             return ["a run of it"]
-        shown = {cell for entry in entries for cell in self._shown(entry)}
+        shown = self.shown(method)
         return [cell for cell in cells if cell not in shown]
+
+    def shown(self, method: str) -> set[str]:
+        """The cells that a run of the method shows."""
+        return {cell for entry in self.entries if entry.method == method for cell in self._shown(entry)}
 
     def _name(self, frame: FrameType) -> str:
         module = frame.f_globals.get("__name__", "")
@@ -98,7 +122,7 @@ class Watch:
         """What was current where the outermost of our frames right above this one was entered; None without one."""
         found = None
         above = frame.f_back
-        while above is not None and self._names.get(above.f_code) == "ours":
+        while above is not None and self._names.get(id(above.f_code), ("",))[0] == "ours":
             found = self._current.get(id(above), found)
             above = above.f_back
         return found
@@ -107,9 +131,8 @@ class Watch:
         by_id = {_id(span): span for span in self.begun}
         span = by_id.get(entry.span_id)
         traced = span is not None and _is_ours(span) and entry.before not in {None, entry.span_id}
-        below = [one for one in self.begun[entry.begun :] if entry.span_id in _above(one, by_id)]
-        if entry.span_id == 0:
-            below = self.begun[entry.begun :]
+        since = self.begun[entry.begun : entry.ended]
+        below = [one for one in since if entry.span_id in _above(one, by_id)] if entry.span_id else since
         told = [one for one in below if _is_ours(one)]
         if span is not None and (traced or (span.attributes or {}).get(gen_ai.GEN_AI_OPERATION_NAME) in _MODEL_CALLS):
             told.append(span)
@@ -121,10 +144,14 @@ class Watch:
             yield "cost"
         if any(_failed(one) for one in ([span] if traced and span is not None else told)):
             yield "error"
+        if any(_failed(one) for one in told):
+            yield coverage.ERROR_BELOW
         if traced and span is not None:
-            # Its own span is a child of the caller's, and nothing that was begun meanwhile lost its trace.
+            # Its own span is a child of the caller's, or of what sent the work, and nothing that was begun meanwhile
+            # lost its trace.
             meanwhile = [one for one in self.begun[entry.begun :] if _is_ours(one) and _within(one, span)]
-            if span.parent is not None and span.parent.span_id == entry.before and all(one.parent for one in meanwhile):
+            callers = set(by_id) if span.kind is trace.SpanKind.CONSUMER else {entry.before}
+            if span.parent is not None and span.parent.span_id in callers and all(one.parent for one in meanwhile):
                 yield "context"
         elif entry.span_id and told:
             yield "context"
@@ -165,13 +192,14 @@ def claims(request: pytest.FixtureRequest) -> Iterator[None]:
     for marker in request.node.iter_markers(MARKER):
         claimed.setdefault(marker.args[0], set()).update(marker.args[1:])
     for marker in request.node.iter_markers(EACH):
-        claimed.setdefault(request.node.callspec.params[marker.args[0]], set()).update(marker.args[1:])
+        for method in request.node.callspec.params[marker.args[0]].split():
+            claimed.setdefault(method, set()).update(marker.args[1:])
     if not claimed:
         yield
         return
-    unknown = {cell for cells in claimed.values() for cell in cells} - set(CELLS)
+    unknown = {cell for cells in claimed.values() for cell in cells} - set(CLAIMS)
     if unknown or not all(claimed.values()):
-        pytest.fail(f"a claim names some of {', '.join(CELLS)}; not {sorted(unknown)}", pytrace=False)
+        pytest.fail(f"a claim names some of {', '.join(CLAIMS)}; not {sorted(unknown)}", pytrace=False)
     with watched(claimed) as watch:
         yield
     lacking = {
@@ -179,6 +207,29 @@ def claims(request: pytest.FixtureRequest) -> Iterator[None]:
     }
     if lacking:
         pytest.fail(f"claimed and not seen: {lacking}", pytrace=False)
+    if seen := denied(watch, claimed, _rows()):
+        pytest.fail(f"seen, and denied by {coverage.PAGE.name}: {seen}", pytrace=False)
+
+
+def denied(watch: Watch, methods: Collection[str], rows: list[coverage.Row]) -> dict[str, list[str]]:
+    """The cells that a run of a method shows, and of which the page says that they are not seen, or not there."""
+    found = {}
+    for method in methods:
+        row = next((row for row in rows if row.covers(method)), None)
+        said = {} if row is None else row.cells
+        if cells := sorted(cell for cell in watch.shown(method) if said.get(cell) in _DENIED):
+            found[method] = cells
+    return found
+
+
+@functools.cache
+def _rows() -> list[coverage.Row]:
+    return coverage.rows(coverage.PAGE.read_text(encoding="utf-8"))
+
+
+def _suspended(frame: FrameType) -> bool:
+    """Whether a coroutine or generator only waits: that is a `return` to profilers, too, but no end."""
+    return frame.f_code.co_code[frame.f_lasti] in _WAITING
 
 
 def _resumed(frame: FrameType) -> bool:

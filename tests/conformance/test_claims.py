@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen_otel.demo.model_server import Reply, ReplyUsage
-from tests.conformance.claims import CELLS, watched
+from tests.conformance.claims import denied, watched
+from tests.docs.coverage import CELLS, ERROR_BELOW, Row
 
 if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
@@ -70,6 +71,45 @@ def test_a_span_of_what_a_method_calls_is_not_its_own(server: ModelServer, kaize
     with watched({RUN}) as watch:
         scenes.play_under_caller(kaizen_telemetry, lambda: scenes.base_agent().run(question="x"))
     assert watch.missing(RUN, CELLS) == ["traced", "error"]
+    assert len(server.requests) == 1
+
+
+def test_a_failure_below_a_span_is_not_its_own(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    from kaizen_agents.patterns.pipeline import SequentialPipeline
+
+    from tests.kaizen_otel.surfaces import scenes
+
+    pipeline = "kaizen_agents.patterns.pipeline:SequentialPipeline.run"
+    kaizen_offline.script(lambda _: Reply.unauthorized())
+    with watched({pipeline}) as watch:
+        group = SequentialPipeline([scenes.base_agent(agent_id="a")])
+        scenes.play_under_caller(kaizen_telemetry, lambda: group.run(question="x"))
+    assert watch.missing(pipeline, ("traced", "error", ERROR_BELOW)) == ["error"]
+
+
+def test_what_begins_after_a_method_returned_is_not_its_own(server: ModelServer, kaizen_telemetry: Captured) -> None:
+    from tests.kaizen_otel.surfaces import scenes
+
+    compile_ = "kaizen.core.agents:Agent.compile_workflow"
+
+    def scene() -> None:
+        scenes.kaizen_agent().compile_workflow()
+        chat()
+
+    with watched({compile_}) as watch:
+        scenes.play_under_caller(kaizen_telemetry, scene)
+    assert watch.missing(compile_, CELLS) == list(CELLS)
+    assert len(server.requests) == 1
+
+
+def test_what_the_page_denies_is_told_when_it_is_seen(server: ModelServer, kaizen_telemetry: Captured) -> None:
+    from tests.kaizen_otel.surfaces import scenes
+
+    with watched({COMPLETE}) as watch:
+        scenes.play_under_caller(kaizen_telemetry, chat)
+    said = {"traced": "yes", "tokens": "n/a", "cost": "no", "error": "no", "context": "untested"}
+    assert denied(watch, [COMPLETE], [Row(("kaizen.llm.*",), said, "")]) == {COMPLETE: ["cost", "tokens"]}
+    assert denied(watch, [COMPLETE], []) == {}
     assert len(server.requests) == 1
 
 

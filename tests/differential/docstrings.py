@@ -8,12 +8,21 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tests.docs.test_coverage_page import RUNS
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGES: Final = ("kaizen", "kaizen_agents")
+
+RUNS: Final = frozenset(
+    {
+        *("run", "run_async", "run_sync", "run_stream", "run_turn", "run_plan", "run_print", "run_interactive"),
+        *("execute", "execute_async", "execute_workflow", "execute_pipeline", "execute_with_handoff", "execute_cot"),
+        *("execute_react", "execute_multi_round", "stream", "stream_chat", "complete", "embed", "chat", "debate"),
+        *("recall", "build_context", "find_similar", "read_relevant", "write_insight", "load_turns", "detect_faqs"),
+        *("search", "load_context", "save_turn", "communicate_with", "call_tool"),
+    }
+)
+"""Names of the public methods by which something is run, asked or looked up."""
 
 _BLOCK: Final = re.compile(r"^( *)(?:Examples?|Usage)\b[^\n]*:{1,2}\n((?:\1[ ]+[^\n]*\n|[ ]*\n)+)", re.MULTILINE)
 _PROMPT: Final = re.compile(r"^ *(?:>>>|\.\.\.)(?: (.*))?$", re.MULTILINE)

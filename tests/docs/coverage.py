@@ -1,7 +1,8 @@
 """The cells of `docs/coverage.md`, out of what tests claim (`tests/conformance/claims.py`).
 
 Run `python tests/docs/coverage.py` after a change of claims or rows, and commit what it writes. `--check` writes
-nothing and exits 1 when the page is stale: no `yes` of a claimed table is without a test that is held to it.
+nothing and exits 1 when the page is stale: no `yes` is without a test that is held to it, for every method of its row,
+and each row says how many methods of Kaizen it stands for, so that a new one is looked at.
 """
 
 from __future__ import annotations
@@ -12,35 +13,68 @@ import sys
 from collections import defaultdict
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "coverage.md"
 CELLS = ("traced", "tokens", "cost", "error", "context")
-CLAIMED = ("## Model calls", "## Agents")
-"""The tables whose cells come from claims."""
+ERROR_BELOW = "error below"
+"""Of the claims: a method has a span, and what goes wrong is told by one below it."""
 
-BY_HAND = frozenset(
-    {
-        "kaizen.llm.http_client:LlmHttpClient.post",
-        "kaizen.providers.ollama_provider:OllamaProvider.generate*",
-        "kaizen.agent:Agent.*",
-        "kaizen_agents.supervisor_wrapper:*",
-        "kaizen_agents.agents.specialized.batch_processing:*",
-        "kaizen_agents.agents.multi_modal.*:*",
-        "kaizen_agents.api.agent:Agent.*",
-        "kaizen_agents.research_patterns.*:*",
-    }
-)
-"""Rows of those tables, by their first pattern, that no test claims yet: the tests that they name show their cells."""
+COLUMNS = ("where", "methods", *CELLS, "shown by, or why not")
+NOTHING_RUN = ("where", "methods", "why not")
+"""The columns of the table of what runs nothing that could be watched."""
+
+WORDS = frozenset({"yes", "no", "below", "n/a", "untested"})
 
 _BEGIN, _END = "<!-- from the claims -->\n", "<!-- end -->"
 
 Claims = dict[str, dict[str, set[str]]]
 """By method and cell, the tests that claim it."""
+
+
+class Row(NamedTuple):
+    """One line of a table: what it stands for (patterns of `module:Class.method`), its cells by column, and why."""
+
+    patterns: tuple[str, ...]
+    cells: dict[str, str]
+    reason: str
+
+    def covers(self, method: str) -> bool:
+        """Whether one of its patterns names the method."""
+        return any(fnmatchcase(method, pattern) for pattern in self.patterns)
+
+
+def rows(text: str) -> list[Row]:
+    """All rows of the page, in its order: a method belongs to the first one that covers it."""
+    return [row for _, row in _numbered(text)]
+
+
+def _numbered(text: str) -> Iterator[tuple[int, Row]]:
+    heads = {_line(COLUMNS): COLUMNS, _line(NOTHING_RUN): NOTHING_RUN}
+    columns: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines()):
+        columns = heads.get(line, columns if line.startswith("|") else ())
+        if columns and line.startswith("| `"):
+            where, _, *cells, reason = (part.strip() for part in line[1:-1].split("|"))
+            yield number, Row(tuple(re.findall(r"`([^`]+)`", where)), dict(zip(CELLS, cells, strict=False)), reason)
+
+
+def _line(columns: Iterable[str]) -> str:
+    return "| " + " | ".join(columns) + " |"
+
+
+def members(table: list[Row], methods: Collection[str]) -> list[list[str]]:
+    """The methods of each row."""
+    found: list[list[str]] = [[] for _ in table]
+    for method in sorted(methods):
+        number = next((number for number, row in enumerate(table) if row.covers(method)), None)
+        if number is not None:
+            found[number].append(method)
+    return found
 
 
 def claims(root: Path = ROOT / "tests") -> Claims:
@@ -74,8 +108,8 @@ def _of(test: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> Ite
             yield method, cells
         elif name == "covers_each":
             parameter, *cells = map(ast.literal_eval, args)
-            for method in _keys(tables[parameter], module):
-                yield method, cells
+            for methods in _keys(tables[parameter], module):
+                yield from ((method, cells) for method in methods.split())
 
 
 def _keys(table: ast.expr, module: ast.Module) -> list[str]:
@@ -91,52 +125,54 @@ def _keys(table: ast.expr, module: ast.Module) -> list[str]:
     raise LookupError(f"no dictionary {table.id} whose keys can be read")
 
 
-def rendered(text: str, claimed: Claims) -> str:
-    """The page with the cells that the claims give."""
-    parts = re.split(r"(?m)^(?=## )", text)
-    page = "".join(_section(part, claimed) if part.startswith(CLAIMED) else part for part in parts)
-    before, begin, rest = page.partition(_BEGIN)
+def rendered(text: str, claimed: Claims, methods: Collection[str]) -> str:
+    """The page with the cells that the claims give, where Kaizen has these methods."""
+    lines = text.splitlines()
+    numbered = list(_numbered(text))
+    table = [row for _, row in numbered]
+    for (number, row), own in zip(numbered, members(table, {*methods, *claimed}), strict=True):
+        parts = lines[number].split("|")
+        parts[2] = f" {sum(method in methods for method in own)} "
+        for place, (cell, written) in enumerate(row.cells.items(), start=3):
+            parts[place] = f" {_cell(cell, written, own, claimed)} "
+        lines[number] = "|".join(parts)
+    before, begin, rest = ("\n".join(lines) + "\n").partition(_BEGIN)
     if not begin:
         raise ValueError(f"{PAGE.name} has no place for the claims")
-    return before + begin + methods(claimed) + rest[rest.index(_END) :]
+    return before + begin + by_method(claimed) + rest[rest.index(_END) :]
 
 
-def methods(claimed: Claims) -> str:
+def _cell(cell: str, written: str, own: list[str], claimed: Claims) -> str:
+    if own and all(cell in claimed.get(method, ()) for method in own):
+        return "yes"
+    if own and cell == "error" and all({cell, ERROR_BELOW} & claimed.get(method, {}).keys() for method in own):
+        return "below"
+    if cell == "traced" and written == "below":
+        return "below" if all(method in claimed for method in own) else "untested"
+    return "untested" if written in {"yes", "below"} else written
+
+
+def by_method(claimed: Claims) -> str:
     """The table of all claims, method by method."""
-    lines = ["| method | " + " | ".join(CELLS) + " | claimed by |", "|---" * 7 + "|"]
+    lines = [_line(["method", *CELLS, "claimed by"]), "|---" * 7 + "|"]
     for method in sorted(claimed):
         cells = claimed[method]
         tests = sorted({test.partition("::")[0] for found in cells.values() for test in found})
-        said = " | ".join("yes" if cell in cells else "" for cell in CELLS)
-        lines.append(f"| `{method}` | {said} | {', '.join(f'`{test}`' for test in tests)} |")
+        said = (
+            "yes" if cell in cells else "below" if (cell, ERROR_BELOW in cells) == ("error", True) else ""
+            for cell in CELLS
+        )
+        lines.append(_line([f"`{method}`", *said, ", ".join(f"`{test}`" for test in tests)]))
     return "\n".join(lines) + "\n"
-
-
-def _section(part: str, claimed: Claims) -> str:
-    seen: set[str] = set()
-    return "".join(_line(line, claimed, seen) for line in part.splitlines(keepends=True))
-
-
-def _line(line: str, claimed: Claims, seen: set[str]) -> str:
-    columns = line.split("|")
-    patterns = re.findall(r"`([^`]+)`", columns[1]) if line.startswith("| `") else []
-    if not patterns or ":" not in patterns[0] or patterns[0] in BY_HAND:
-        return line
-    # As a reader does: a method belongs to the first row that names it.
-    own = {p: [m for m in claimed if m not in seen and fnmatchcase(m, p)] for p in patterns}
-    seen.update(method for found in own.values() for method in found)
-    for number, cell in enumerate(CELLS, start=2):
-        if all(any(cell in claimed[method] for method in own[pattern]) for pattern in patterns):
-            columns[number] = " yes "
-        elif columns[number].strip() == "yes":
-            columns[number] = " no "  # nothing shows it
-    return "|".join(columns)
 
 
 def main(arguments: list[str]) -> int:
     """Write or check the page; the exit status."""
+    sys.path.insert(0, str(ROOT))
+    from tests.docs.methods import running_methods
+
     now = PAGE.read_text(encoding="utf-8")
-    page = rendered(now, claims())
+    page = rendered(now, claims(), running_methods())
     if "--check" in arguments:
         if page != now:
             print("docs/coverage.md is not what the tests claim: run python tests/docs/coverage.py", file=sys.stderr)  # noqa: T201

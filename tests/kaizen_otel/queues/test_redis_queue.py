@@ -14,12 +14,14 @@ from opentelemetry import baggage
 from opentelemetry import context as otel_context
 
 import kaizen_otel
+from kaizen_otel.demo.model_server import Reply, ReplyUsage
 from kaizen_otel.testing import capture
 from tests.kaizen_otel.queues import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kaizen_otel.demo.model_server import ModelServer
     from kaizen_otel.testing import Captured
 
 pytestmark = pytest.mark.filterwarnings("ignore:LocalRuntime.execute:DeprecationWarning")
@@ -99,6 +101,8 @@ def test_a_task_is_one_trace_from_its_sender_to_its_nodes(
     assert kaizen_telemetry.span("invoke_workflow")["kaizen.workflow.runtime"] == "LocalRuntime"
 
 
+@pytest.mark.covers("kailash.runtime.distributed:Worker._execute_task", "error")
+@pytest.mark.covers("kailash.runtime.distributed:Worker.start", "error")
 def test_each_attempt_is_a_span_and_says_what_became_of_the_task(
     runtime: Any, server: str, kaizen_telemetry: Captured
 ) -> None:
@@ -234,6 +238,28 @@ def test_a_task_of_a_sender_without_us_is_a_trace_of_its_own(runtime: Any, serve
         assert seen.span("process").raw.links == ()
 
 
+@pytest.mark.covers("kailash.runtime.distributed:DistributedRuntime.execute", "context")
+@pytest.mark.covers("kailash.runtime.distributed:TaskQueue.enqueue", "traced", "context")
+@pytest.mark.covers("kailash.runtime.distributed:Worker._execute_task", "traced", "tokens", "cost", "context")
+@pytest.mark.covers("kailash.runtime.distributed:Worker.start", "tokens", "cost")
+def test_what_a_task_costs_is_in_the_trace_of_whoever_sent_it(
+    runtime: Any, server: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from tests.kaizen_otel.surfaces import scenes
+
+    kaizen_offline.script(lambda _: Reply(text="fine", usage=ReplyUsage(input_tokens=100, output_tokens=20)))
+    with kaizen_telemetry.tracer_provider.get_tracer("app").start_as_current_span("caller"):
+        runtime.execute(scenes.workflow("llm", name="asking"))
+    work(server, 1)
+
+    assert kaizen_telemetry.tree() == (
+        "caller\n  send default\n    process default\n      invoke_workflow asking\n"
+        "        invoke_agent n0\n          chat gpt-4o"
+    )
+
+
+@pytest.mark.covers("kailash.runtime.distributed:TaskQueue.enqueue", "error")
+@pytest.mark.covers("kailash.runtime.distributed:DistributedRuntime.execute", "error")
 def test_a_queue_that_is_not_there_is_the_error_of_the_sending(redis: Any, kaizen_telemetry: Captured) -> None:
     from kailash.runtime.distributed import DistributedRuntime
     from redis import ConnectionError as Unreachable

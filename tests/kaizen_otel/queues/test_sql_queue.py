@@ -42,8 +42,10 @@ async def send(dispatcher: Any, **given: Any) -> None:
     from tests.kaizen_otel.queues.flows import flow
 
     engine = DurableExecutionEngine.builder().dispatch_via(dispatcher).execution_mode("dispatch_only").build()
-    results, _ = await engine.execute(flow("good", GOOD), **given)
-    engine.runtime.close()
+    try:
+        results, _ = await engine.execute(flow("good", GOOD), **given)
+    finally:
+        engine.runtime.close()
     assert results == {}
 
 
@@ -79,6 +81,20 @@ def test_the_run_of_a_task_goes_on_with_its_senders_trace(key: str, tmp_path: Pa
     assert "server.address" not in sent.attributes
     assert [f"{link.context.span_id:016x}" for link in run.raw.links] == [sent.span_id]
     assert set(task.kwargs) == {"inputs", "idempotency_key", "engine"}
+
+
+@pytest.mark.covers("kailash.infrastructure.task_queue:SQLTaskQueueDispatcher.enqueue", "traced", "error", "context")
+def test_sending_is_a_span_of_its_own_and_fails_with_its_database(tmp_path: Path, kaizen_telemetry: Captured) -> None:
+    async def ask(connections: Any, dispatcher: Any) -> None:
+        with kaizen_telemetry.tracer_provider.get_tracer("application").start_as_current_span("around"):
+            await send(dispatcher, idempotency_key="order-17")
+            await connections.close()
+            await send(dispatcher, idempotency_key="order-18")
+
+    with pytest.raises(Exception, match=r"(?i)not initialized|closed|no active connection"):
+        with_dispatcher(tmp_path / "queue.db", ask)
+
+    assert [span.status for span in kaizen_telemetry.spans_named("send")] == ["UNSET", "ERROR"]
 
 
 def test_inside_another_span_the_sender_is_linked(tmp_path: Path, kaizen_telemetry: Captured) -> None:

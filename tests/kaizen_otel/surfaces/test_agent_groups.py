@@ -164,6 +164,7 @@ def test_a_supervised_plan_holds_what_its_nodes_run(kaizen_offline: ModelServer,
     assert executions_of(kaizen_telemetry) == [("a", "invoke_workflow GovernedSupervisor")]
 
 
+@pytest.mark.covers("kaizen_agents.supervisor:GovernedSupervisor.run", "error")
 def test_a_supervised_plan_that_fails_says_so_though_it_returns(kaizen_telemetry: Captured) -> None:
     from kaizen_agents.supervisor import GovernedSupervisor
 

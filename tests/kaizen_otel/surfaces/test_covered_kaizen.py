@@ -1,13 +1,15 @@
-"""What `docs/coverage.md` says of Kaizen's model calls and agents: each method goes well, and is refused."""
+"""What `docs/coverage.md` says of Kaizen's model calls, agents and strategies: each goes well, and is refused."""
 
 from __future__ import annotations
 
+import importlib
+import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen_otel.demo.model_server import Reply, ReplyUsage
+from tests.kaizen_otel.surfaces.covered import JUDGED, goes_well, well_and_refused
 from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
@@ -16,7 +18,15 @@ if TYPE_CHECKING:
     from kaizen_otel.demo.model_server import ModelServer
     from kaizen_otel.testing import Captured
 
-USAGE = ReplyUsage(input_tokens=100, output_tokens=20)
+
+pytestmark = [
+    pytest.mark.usefixtures("no_own_mcp_servers"),
+    pytest.mark.filterwarnings("ignore:kaizen.agent.Agent is deprecated:DeprecationWarning"),
+]
+
+ASKED = itertools.count()
+QUIET: dict[str, Any] = {"enable_tracing": False, "enable_audit": False, "enable_checkpointing": False}
+"""Of the deprecated agent: else it waits for a collector, and writes where it runs."""
 
 
 async def complete() -> None:
@@ -85,6 +95,49 @@ async def run_async() -> None:
     await scenes.base_agent(use_async_llm=True).run_async(question="x")
 
 
+def deprecated() -> None:
+    from kaizen.agent import Agent
+
+    Agent(model="gpt-4o", llm_provider="openai", **QUIET).ask("x")
+
+
+def deprecated_vision() -> None:
+    from kaizen.agent import Agent
+
+    Agent(model="gpt-4o", llm_provider="openai", agent_type="vision", **QUIET).analyze("photo.jpg", "what?")
+
+
+def by(module: str, name: str, *args: Any) -> Callable[[], Any]:
+    """An agent that runs by this strategy."""
+
+    def scene() -> None:
+        from tests.kaizen_otel.surfaces import scenes
+
+        strategy = getattr(importlib.import_module(f"kaizen.strategies.{module}"), name)(*args)
+        scenes.base_agent(strategy=strategy).run(question="x")
+
+    return scene
+
+
+def fallback() -> None:
+    from kaizen.strategies.async_single_shot import AsyncSingleShotStrategy
+    from kaizen.strategies.fallback import FallbackStrategy
+
+    from tests.kaizen_otel.surfaces import scenes
+
+    scenes.base_agent(strategy=FallbackStrategy([AsyncSingleShotStrategy()])).run(question="x")
+
+
+def alike() -> None:
+    from kaizen.llm.reasoning import ReasoningDegradedError, llm_capability_match, llm_text_similarity
+
+    asked = str(next(ASKED))  # Kaizen keeps what it was told
+    with suppress(ReasoningDegradedError):  # what it makes of a refusal
+        llm_text_similarity("a", asked)
+    with suppress(ReasoningDegradedError):
+        llm_capability_match("arithmetic", "adds", asked)
+
+
 METHODS: dict[str, Callable[[], Any]] = {
     "kaizen.llm.client:LlmClient.complete": complete,
     "kaizen.llm.client:LlmClient.embed": embed,
@@ -101,81 +154,58 @@ NEWER: dict[str, Callable[[], Any]] = {
     "kaizen.core.agents:Agent.communicate_with": communicate_with,
 }
 BELOW: dict[str, Callable[[], Any]] = {
-    "kaizen.core.base_agent:BaseAgent.run": run,
+    "kaizen.core.base_agent:BaseAgent.run kaizen.strategies.multi_cycle:MultiCycleStrategy.execute": by(
+        "multi_cycle", "MultiCycleStrategy"
+    ),
     "kaizen.core.base_agent:BaseAgent.run_async": run_async,
+    "kaizen.strategies.async_single_shot:AsyncSingleShotStrategy.execute "
+    "kaizen.strategies.fallback:FallbackStrategy.execute": fallback,
+    "kaizen.strategies.single_shot:SingleShotStrategy.execute": by("single_shot", "SingleShotStrategy"),
+}
+NEWER_BELOW: dict[str, Callable[[], Any]] = {
+    "kaizen.agent:Agent.run kaizen.agent:Agent.ask": deprecated,
+    "kaizen.agent:Agent.analyze": deprecated_vision,
+    "kaizen.llm.reasoning:llm_text_similarity kaizen.llm.reasoning:llm_capability_match": alike,
 }
 PARTS: dict[str, Callable[[], Any]] = {
-    "kaizen.llm.client:LlmClient._build_completion_payload_and_url": complete,
-    "kaizen.llm.wire_protocols.openai_chat:parse_response": complete,
+    "kaizen.llm.client:LlmClient._build_completion_payload_and_url "
+    "kaizen.llm.wire_protocols.openai_chat:parse_response "
+    "kaizen.llm.http_client:LlmHttpClient.post": complete,
 }
 
 
-def play(captured: Captured, scene: Callable[[], Any]) -> None:
-    from tests.kaizen_otel.surfaces import scenes
-
-    scenes.play_under_caller(captured, scene)
-
-
-def goes_well(scene: Callable[[], Any], server: ModelServer, captured: Captured) -> None:
-    server.script(lambda _: Reply.json({"answer": "Paris."}, usage=USAGE))
-    play(captured, scene)
-    assert captured.calls
-    assert all(call.usage.input_tokens for call in captured.calls)
-
-
-def is_refused(scene: Callable[[], Any], server: ModelServer, captured: Captured) -> None:
-    server.script(lambda _: Reply.unauthorized())
-    with suppress(Exception):  # some raise it, some return it: what is told of it is the same
-        play(captured, scene)
-
-
-@pytest.mark.covers_each("method", "traced", "tokens", "cost", "context")
+@pytest.mark.covers_each("method", "traced", "tokens", "cost", "error", "context")
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_that_goes_well(method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
-    goes_well(METHODS[method], kaizen_offline, kaizen_telemetry)
-
-
-@pytest.mark.covers_each("method", "error")
-@pytest.mark.parametrize("method", METHODS)
-def test_a_method_whose_provider_refuses(method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
-    is_refused(METHODS[method], kaizen_offline, kaizen_telemetry)
+def test_a_method(method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    well_and_refused(METHODS[method], kaizen_offline, kaizen_telemetry)
 
 
 @needs("agent_reasoning_model")
 @needs("agent_message")
-@pytest.mark.covers_each("method", "traced", "tokens", "cost", "context")
+@pytest.mark.covers_each("method", "traced", "tokens", "cost", "error", "context")
 @pytest.mark.parametrize("method", NEWER)
-def test_a_newer_method_that_goes_well(method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
-    goes_well(NEWER[method], kaizen_offline, kaizen_telemetry)
+def test_a_newer_method(method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    well_and_refused(NEWER[method], kaizen_offline, kaizen_telemetry)
+
+
+@pytest.mark.covers_each("methods", "tokens", "cost", "error", "context")
+@pytest.mark.parametrize("methods", BELOW)
+def test_methods_that_hand_on(methods: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    well_and_refused(BELOW[methods], kaizen_offline, kaizen_telemetry)
 
 
 @needs("agent_reasoning_model")
 @needs("agent_message")
-@pytest.mark.covers_each("method", "error")
-@pytest.mark.parametrize("method", NEWER)
-def test_a_newer_method_whose_provider_refuses(
-    method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured
+@pytest.mark.covers_each("methods", "tokens", "cost", "error", "context")
+@pytest.mark.parametrize("methods", NEWER_BELOW)
+def test_newer_methods_that_hand_on(
+    methods: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_refused(NEWER[method], kaizen_offline, kaizen_telemetry)
+    monkeypatch.setenv("DEFAULT_LLM_MODEL", "gpt-4o")  # what Kaizen's own comparisons ask
+    well_and_refused(NEWER_BELOW[methods], kaizen_offline, kaizen_telemetry, **JUDGED)
 
 
-@pytest.mark.covers_each("method", "tokens", "cost", "context")
-@pytest.mark.parametrize("method", BELOW)
-def test_a_method_that_hands_on_and_goes_well(
-    method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured
-) -> None:
-    goes_well(BELOW[method], kaizen_offline, kaizen_telemetry)
-
-
-@pytest.mark.covers_each("method", "error")
-@pytest.mark.parametrize("method", BELOW)
-def test_a_method_that_hands_on_and_whose_provider_refuses(
-    method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured
-) -> None:
-    is_refused(BELOW[method], kaizen_offline, kaizen_telemetry)
-
-
-@pytest.mark.covers_each("method", "tokens", "cost")
-@pytest.mark.parametrize("method", PARTS)
-def test_a_part_of_a_model_call(method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
-    goes_well(PARTS[method], kaizen_offline, kaizen_telemetry)
+@pytest.mark.covers_each("methods", "tokens", "cost", "context")
+@pytest.mark.parametrize("methods", PARTS)
+def test_parts_of_a_model_call(methods: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    goes_well(PARTS[methods], kaizen_offline, kaizen_telemetry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,8 @@ from tests.kaizen_otel.surfaces.trees import assert_one_trace
 from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kaizen_otel.demo.model_server import ModelServer
     from kaizen_otel.testing import Captured
 
@@ -219,6 +222,76 @@ def test_a_judge_that_is_cancelled_says_nothing(kaizen_offline: ModelServer, kai
     asyncio.run(cancel())
     assert verdicts(kaizen_telemetry) == []
     assert kaizen_offline.requests == []
+
+
+async def ask_each(question: Any) -> None:
+    """Every judge, and what is made of judges."""
+    from kaizen.judges import FaithfulnessJudge, RefusalCalibrator, SelfConsistencyJudge
+
+    for ask in (
+        judge(),
+        SelfConsistencyJudge(judge(), n_samples=2),
+        SelfConsistencyJudge(judge(), n_samples=2).evaluate,
+        FaithfulnessJudge(judge()),
+        RefusalCalibrator(judge()),
+        lambda _: RefusalCalibrator(judge()).calibrate(benign_prompts=["x"], benign_responses=["y"]),
+    ):
+        with suppress(ConnectionError):
+            await ask(question)
+
+
+@pytest.mark.covers("kaizen.judges._judge:LLMJudge.__call__", "tokens", "cost", "error", "context")
+@pytest.mark.covers("kaizen.judges._wrappers:SelfConsistencyJudge.__call__", "tokens", "cost", "error", "context")
+@pytest.mark.covers("kaizen.judges._wrappers:SelfConsistencyJudge.evaluate", "tokens", "cost", "error", "context")
+@pytest.mark.covers("kaizen.judges._wrappers:FaithfulnessJudge.__call__", "tokens", "cost", "error", "context")
+@pytest.mark.covers("kaizen.judges._wrappers:RefusalCalibrator.__call__", "tokens", "cost", "error", "context")
+@pytest.mark.covers("kaizen.judges._wrappers:RefusalCalibrator.calibrate", "tokens", "cost", "error", "context")
+def test_every_judge_asks_in_the_callers_trace_and_is_told_when_it_fails(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    for reply in ({}, {"status": 401}):
+        says(kaizen_offline, *[{"score": 0.5}] * 8, **reply)
+        in_caller(kaizen_telemetry, lambda: ask_each(asked(reference="Paris is the capital.")))
+
+    told = ["LLMJudge", *["SelfConsistencyJudge"] * 2, "FaithfulnessJudge", *["RefusalCalibrator"] * 2]
+    assert [one["gen_ai.evaluation.name"] for one in verdicts(kaizen_telemetry)] == told * 2
+    assert ["error.type" in one for one in verdicts(kaizen_telemetry)] == [False] * 6 + [True] * 6
+
+
+@pytest.mark.covers("kaizen.judges.llm_diagnostics:LLMDiagnostics.llm_as_judge", "tokens", "cost", "error", "context")
+@pytest.mark.covers("kaizen.judges.llm_diagnostics:LLMDiagnostics.faithfulness", "tokens", "cost", "error", "context")
+@pytest.mark.covers(
+    "kaizen.judges.llm_diagnostics:LLMDiagnostics.self_consistency", "tokens", "cost", "error", "context"
+)
+@pytest.mark.covers(
+    "kaizen.judges.llm_diagnostics:LLMDiagnostics.refusal_calibrator", "tokens", "cost", "error", "context"
+)
+def test_every_diagnosis_asks_its_judge_in_the_callers_trace(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen.judges import LLMDiagnostics
+
+    def diagnose() -> None:
+        with (
+            kaizen_telemetry.tracer_provider.get_tracer("app").start_as_current_span("caller"),
+            LLMDiagnostics(judge=judge()) as diagnostics,
+        ):
+            asks: tuple[Callable[[], Any], ...] = (
+                lambda: diagnostics.llm_as_judge("Capital of France?", "Paris."),
+                lambda: diagnostics.faithfulness("Paris.", "Paris is the capital."),
+                lambda: diagnostics.self_consistency("Capital of France?", "Paris."),
+                lambda: diagnostics.refusal_calibrator(
+                    benign_prompts=["Capital of France?"], benign_responses=["Paris."]
+                ),
+            )
+            for ask in asks:
+                with suppress(ConnectionError):
+                    ask()
+
+    for reply in ({}, {"status": 401}):
+        says(kaizen_offline, *[{"score": 0.5}] * 12, **reply)
+        diagnose()
+    assert len({span.trace_id for span in kaizen_telemetry.spans}) == 2
 
 
 @pytest.mark.parametrize("in_loop", [False, True], ids=["blocking", "in a loop"])

@@ -132,17 +132,17 @@ async def governed() -> Any:
 
 
 PATTERNS: dict[str, Callable[[], Any]] = {
-    "EnsemblePipeline": ensemble,
-    "BlackboardPipeline": blackboard,
-    "MetaControllerPipeline": router,
-    "ParallelPipeline": parallel,
-    "SequentialPipelinePattern": sequential,
-    "HandoffPattern": handoff,
-    "DebatePattern": debate,
-    "ConsensusPattern": consensus,
-    "SupervisorWorkerPattern": supervisor_worker,
-    "OrchestrationRuntime": orchestration,
-    "GovernedSupervisor": governed,
+    "kaizen_agents.patterns.patterns.ensemble:EnsemblePipeline.run": ensemble,
+    "kaizen_agents.patterns.patterns.blackboard:BlackboardPipeline.run": blackboard,
+    "kaizen_agents.patterns.patterns.meta_controller:MetaControllerPipeline.run": router,
+    "kaizen_agents.patterns.patterns.parallel:ParallelPipeline.run": parallel,
+    "kaizen_agents.patterns.patterns.sequential:SequentialPipelinePattern.execute_pipeline": sequential,
+    "kaizen_agents.patterns.patterns.handoff:HandoffPattern.execute_with_handoff": handoff,
+    "kaizen_agents.patterns.patterns.debate:DebatePattern.debate": debate,
+    "kaizen_agents.patterns.patterns.consensus:ConsensusPattern.execute_async": consensus,
+    "kaizen_agents.patterns.patterns.supervisor_worker:SupervisorWorkerPattern.execute_async": supervisor_worker,
+    "kaizen.orchestration.runtime:OrchestrationRuntime.run": orchestration,
+    "kaizen_agents.supervisor:GovernedSupervisor.run": governed,
 }
 
 
@@ -170,36 +170,39 @@ def below(captured: Captured, top: CapturedSpan) -> list[CapturedSpan]:
     return [*found, *(deeper for span in found for deeper in below(captured, span))]
 
 
+@pytest.mark.covers_each("method", "traced", "tokens", "cost", "context")
 @pytest.mark.parametrize("in_loop", [False, True], ids=["blocking", "in a loop"])
-@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.parametrize("method", PATTERNS)
 def test_a_pattern_is_one_tree_with_exact_sums(
-    name: str, in_loop: bool, kaizen_offline: ModelServer, kaizen_telemetry: Captured
+    method: str, in_loop: bool, kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:
     usage = ReplyUsage(input_tokens=1_000, output_tokens=100)
     kaizen_offline.script([Rule(replies=Reply(text=ANSWER.text, usage=usage, model="gpt-4o"))])
 
-    block = play(kaizen_telemetry, PATTERNS[name], in_loop=in_loop)
+    block = play(kaizen_telemetry, PATTERNS[method], in_loop=in_loop)
 
     assert_one_trace(kaizen_telemetry)
     asked = len(kaizen_offline.requests)
     assert asked >= 1
     assert len(kaizen_telemetry.calls) == asked
     assert (block.input_tokens, block.cost) == (1_000 * asked, COST * asked)
-    group = kaizen_telemetry.span(f"invoke_workflow {name}")
+    class_name = method.partition(":")[2].partition(".")[0]
+    group = kaizen_telemetry.span(f"invoke_workflow {class_name}")
     executions = [span for span in below(kaizen_telemetry, group) if span.name.startswith("invoke_agent")]
     assert len(executions) == len(kaizen_telemetry.executions) >= 1
     assert sum(span["kaizen.execution.own.input_tokens"] for span in executions) == 1_000 * asked
     assert {execution.status for execution in kaizen_telemetry.executions} == {"success"}
 
 
-@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.covers_each("method", "error below")
+@pytest.mark.parametrize("method", PATTERNS)
 def test_agents_of_a_pattern_whose_provider_refuses_name_the_root_cause(
-    name: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured
+    method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured
 ) -> None:
     kaizen_offline.script([Rule(replies=Reply(status=401))])
 
     try:
-        play(kaizen_telemetry, PATTERNS[name], in_loop=False)
+        play(kaizen_telemetry, PATTERNS[method], in_loop=False)
     except Exception:  # noqa: BLE001 - whether a pattern raises is Kaizen's business
         assert kaizen_offline.requests
 

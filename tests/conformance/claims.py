@@ -42,6 +42,7 @@ CLAIMS = (*coverage.CELLS, coverage.ERROR_BELOW)
 _OURS = ("kaizen_otel.", "wrapt.")
 _MODEL_CALLS = frozenset({"chat", "embeddings", "generate_content", "text_completion"})
 _DENIED = frozenset({"no", "n/a"})
+_SENT_TO = frozenset({trace.SpanKind.CONSUMER, trace.SpanKind.SERVER})
 _WAITING = frozenset({dis.opmap["YIELD_VALUE"], dis.opmap["RESUME"]})
 """Where a frame that waits is: at its yield, or since Python 3.13 at what comes behind it."""
 
@@ -150,7 +151,7 @@ class Watch:
             # Its own span is a child of the caller's, or of what sent the work, and nothing that was begun meanwhile
             # lost its trace.
             meanwhile = [one for one in self.begun[entry.begun :] if _is_ours(one) and _within(one, span)]
-            callers = set(by_id) if span.kind is trace.SpanKind.CONSUMER else {entry.before}
+            callers = set(by_id) if span.kind in _SENT_TO else {entry.before}
             if span.parent is not None and span.parent.span_id in callers and all(one.parent for one in meanwhile):
                 yield "context"
         elif entry.span_id and told:

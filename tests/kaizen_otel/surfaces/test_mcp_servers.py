@@ -82,6 +82,7 @@ def test_a_clients_trace_goes_on_in_a_server_of_another_process(tmp_path: Path, 
     assert one.attributes["network.transport"] == "pipe"
 
 
+@pytest.mark.covers("mcp.server.lowlevel.server:Server._handle_request", "traced", "context")
 @pytest.mark.kaizen_otel(content="span")
 def test_a_tool_call_over_http_is_one_server_span_below_the_clients(kaizen_telemetry: Captured) -> None:
     with over_http(kailash_server.orders()) as url:
@@ -144,6 +145,7 @@ def test_each_method_is_a_span_by_its_name_and_no_uri_is_in_one(kaizen_telemetry
     assert {point.attributes["mcp.method.name"] for point in points} == {span["mcp.method.name"] for span in spans}
 
 
+@pytest.mark.covers("mcp.server.lowlevel.server:Server._handle_request", "error")
 def test_a_tool_that_fails_is_an_error_of_the_request(kaizen_telemetry: Captured) -> None:
     result = in_memory(lambda session: session.call_tool("lookup", {"order": "gone"}))
     assert result.isError
@@ -248,6 +250,7 @@ def test_what_received_the_message_is_linked_to_and_is_the_parent_where_the_clie
     assert (unsent.parent_id, unsent.raw.links) == (received.span_id, ())
 
 
+@pytest.mark.covers("kaizen.mcp.catalog_server.server:CatalogMCPServer.handle_request", "traced", "error")
 def test_kaizens_catalog_answers_in_the_clients_trace(kaizen_telemetry: Captured) -> None:
     from kaizen.mcp.catalog_server.server import CatalogMCPServer
 

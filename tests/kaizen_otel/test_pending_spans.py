@@ -271,7 +271,8 @@ def test_an_operation_below_another_costs_nothing_more_with_it() -> None:
         with capture(pending_spans_s=interval_s), agent():
             for _ in range(3):
                 one_call()
-            executed.append(bytecodes(one_call))
+            # The fewest of some: what the collection of garbage calls back is not the call's.
+            executed.append(min(bytecodes(one_call) for _ in range(5)))
     assert executed[0] == executed[1]
 
 

@@ -30,6 +30,7 @@ from kaizen_processors.alerts.kept import (
     of_section,
     to_section,
 )
+from kaizen_processors.alerts.silence_book import SilenceBook
 from kaizen_processors.alerts.standing import Standing
 from kaizen_processors.alerts.values import ExecutionRanking
 from kaizen_processors.alerts.vocabulary import MEASURES
@@ -89,6 +90,7 @@ class Evaluator:
         self._rules = checked_rules(rules, self._channels)
         self._keeper = Keeper(state, self._to_section, self._clock, self._fence)
         self._sources: tuple[AlertSource, ...] = ()
+        self._silences = SilenceBook()
         self._make_locks()
         self._begin()
         self._dispatcher = Dispatcher(self._channels.values(), self._settled, self._options.retry, self._options.leads)
@@ -103,17 +105,14 @@ class Evaluator:
 
     def _begin(self) -> None:
         self._standings: dict[StandingKey, Standing] = {}
-        self._silences: dict[str, Silence] = {}
-        self._passing: set[str] = set()
         self._outbox: dict[Address, Alert] = {}
         self._unsaid: list[Letter] = []
         self._raised_for: dict[StandingKey, tuple[str, ...]] = {}
 
     def _begin_anew(self) -> None:
         """Forget what stands; what silences a file says holds on."""
-        passing = {key: self._silences[key] for key in self._passing if key in self._silences}
         self._begin()
-        self._silences, self._passing = passing, set(passing)
+        self._silences.begin_anew()
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing standing: the parent goes on with what did, and keeps the state file."""
@@ -219,7 +218,7 @@ class Evaluator:
     def silences(self) -> tuple[Silence, ...]:
         """The silences that are not over yet."""
         with self._lock:
-            return tuple(self._silences.values())
+            return self._silences.all()
 
     def silence(self, silence: Silence, *, keep: bool = True) -> str:
         """Tell nobody of alerts that it matches, while it lasts.
@@ -232,15 +231,14 @@ class Evaluator:
             Its id.
         """
         with self._lock:
-            self._silences[silence.id] = silence
-            (self._passing.discard if keep else self._passing.add)(silence.id)
+            self._silences.add(silence, keep=keep)
         self._keeper.note(soon=True)
         return silence.id
 
     def unsilence(self, silence_id: str) -> bool:
         """End a silence early; False when there is none with this id."""
         with self._lock:
-            found = self._silences.pop(silence_id, None) is not None
+            found = self._silences.remove(silence_id)
         if found:
             self._keeper.note(soon=True)
         return found
@@ -268,7 +266,7 @@ class Evaluator:
             return {
                 "firing": phases.count("firing"),
                 "pending": phases.count("pending"),
-                "silences": len(self._silences),
+                "silences": len(self._silences.all()),
                 "groups_over_limit": self._judge_of.groups_over_limit,
                 "channels": self._dispatcher.counts(),
             }
@@ -335,7 +333,7 @@ class Evaluator:
     def _due(self, now_ns: int) -> list[Due]:
         """What is to be told now, and to whom."""
         found = []
-        silences = self._lasting_silences()
+        silences = self._silences.lasting(self._clock.time_ns())
         for key, standing in self._standings.items():
             alert = standing.alert
             if standing.phase != "firing" or alert is None:
@@ -392,11 +390,6 @@ class Evaluator:
             return alert.about(links)
         return alert
 
-    def _lasting_silences(self) -> tuple[Silence, ...]:
-        now_ns = self._clock.time_ns()
-        self._silences = {key: one for key, one in self._silences.items() if one.ends_at_ns > now_ns}
-        return tuple(self._silences.values())
-
     def _post(self, channel: str, alert: Alert) -> Letter:
         key = Address(channel, alert.id, alert.status)
         self._outbox[key] = alert
@@ -432,13 +425,13 @@ class Evaluator:
         with self._lock:
             if not self._options.leads():
                 return None
-            silences = {key: one for key, one in self._silences.items() if key not in self._passing}
-            kept = Kept(self._standings, self._outbox, silences)
+            kept = Kept(self._standings, self._outbox, self._silences.kept())
             return to_section(kept, self._clock.monotonic_ns(), self._clock.time_ns())
 
     def _restore(self, section: Mapping[str, Any]) -> None:
         kept = of_section(section, self._rules, self._clock, self._fence)
-        self._standings, self._silences = kept.standings, {**kept.silences, **self._silences}
+        self._standings = kept.standings
+        self._silences.restore(kept.silences)
         forgotten_ns = self._clock.time_ns() - _FORGET_NEWS_NS
         self._outbox = {key: alert for key, alert in kept.outbox.items() if alert.starts_at_ns > forgotten_ns}
         self._drop_orphans()

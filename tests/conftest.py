@@ -62,6 +62,16 @@ def pytest_configure(config: pytest.Config) -> None:
     covered.pytest_configure(config)
 
 
+@pytest.fixture(autouse=True)
+def _handlers_of_signals() -> Iterator[None]:
+    """Kaizen's interruptible agents leave handlers of theirs behind: Ctrl+C would raise nothing any more."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        if handler is not None and signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Trust one authority, not 120: each client of a model reads them all, and the models of the tests speak no TLS."""

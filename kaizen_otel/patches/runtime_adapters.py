@@ -7,6 +7,7 @@ Claude Code is a program of its own: what it asks, and with how many tokens, it 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -136,10 +137,13 @@ class Closing:
         self.asend, self.athrow = texts.asend, texts.athrow
 
     async def aclose(self) -> None:
-        """Close the adapter's generator, then the streams."""
-        await self._texts.aclose()
-        for stream in self._streams:
-            await stream.aclose()
+        """Close the adapter's generator, then the streams; what fails of these, the application did not ask for."""
+        try:
+            await self._texts.aclose()
+        finally:
+            for stream in self._streams:
+                with suppress(Exception):
+                    await stream.aclose()
 
 
 def describe(adapter: Any, context: Any) -> AgentRequest:

@@ -12,6 +12,7 @@ import pytest
 
 import kaizen_otel
 from kaizen_otel.demo.model_server import Reply, ReplyUsage, Rule
+from kaizen_otel.patches.runtime_adapters import Closing
 from tests.kaizen_otel.surfaces.trees import assert_one_trace
 from tests.versions.capabilities import needs
 
@@ -377,3 +378,21 @@ def test_an_interrupted_run_of_the_local_loop_is_cancelled(kaizen_telemetry: Cap
     adapter._llm_provider.chat_async = interrupted
     assert execute(kaizen_telemetry, adapter).status.value == "interrupted"
     assert kaizen_telemetry.executions[0].status == "cancelled"
+
+
+def test_a_stream_that_cannot_be_closed_is_no_matter_of_the_readers() -> None:
+    closed: list[str] = []
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def aclose(self) -> None:
+            closed.append(self.name)
+            if self.name != "texts":
+                raise ConnectionError(self.name)
+
+        asend = athrow = None
+
+    asyncio.run(Closing(Stream("texts"), [Stream("one"), Stream("two")]).aclose())
+    assert closed == ["texts", "one", "two"]

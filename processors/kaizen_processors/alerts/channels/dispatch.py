@@ -60,6 +60,7 @@ class Dispatcher:
         channels: where alerts go; each name once.
         settled: told of each alert that was delivered or given up, with the channel's name.
         retry: how often a delivery is tried again.
+        may_send: whether this process is the one that tells of alerts just now; else they wait.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class HeldSender:
     def send(self, payload: bytes, encoding: str, timeout_s: float | None = None) -> Outcome:
         del payload, encoding, timeout_s
         self.entered.release()
-        assert self.let_go.acquire(timeout=20)
+        self.let_go.acquire(timeout=20)  # at the latest when its test is long over
         self.sent += 1
         return self.outcomes.pop(0) if self.outcomes else Outcome(Verdict.DELIVERED)
 

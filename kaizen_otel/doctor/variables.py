@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -211,8 +212,19 @@ def _exporter(env: Mapping[str, str], signal: str) -> Iterator[Finding]:
     name = f"OTEL_{signal}_EXPORTER"
     asked = {word.strip() for word in env.get(name, "").lower().split(",") if word.strip()}
     url, variable = otlp_value(env, signal, "ENDPOINT")
+    known = _exporters(signal)
+    for word in sorted(asked - known):
+        near = get_close_matches(word, known, 1)
+        remedy = f"{f'Did you mean {near[0]}? ' if near else ''}Known here: {', '.join(sorted(known))}."
+        yield warning("variables.exporter", f"{name}={word}: there is no such exporter", remedy)
     if asked and "otlp" not in asked and url:
         yield info("variables.exporter", f"{name}={env[name].strip()}: {signal.lower()} do not go to {variable}")
+
+
+def _exporters(signal: str) -> frozenset[str]:
+    """Names that the specification knows, and those of what is installed."""
+    installed = entry_points(group=f"opentelemetry_{signal.lower()}_exporter")
+    return frozenset({"otlp", "console", "none"} | {one.name for one in installed})
 
 
 def _transport(env: Mapping[str, str], signal: str) -> Iterator[Finding]:

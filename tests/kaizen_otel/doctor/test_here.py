@@ -39,6 +39,12 @@ def test_slips_in_names_are_told_with_what_was_meant() -> None:
     assert seen.status == 1
 
 
+def test_an_exporter_that_there_is_not_is_told_with_what_was_meant() -> None:
+    found = examined(OTEL_TRACES_EXPORTER="otpl,console").one("variables.exporter")
+    assert (found["level"], found["message"]) == ("warning", "OTEL_TRACES_EXPORTER=otpl: there is no such exporter")
+    assert str(found["remedy"]).startswith("Did you mean otlp? Known here: console,")
+
+
 def test_a_name_that_is_like_nothing_is_told_too() -> None:
     assert examined(OTEL_COFFEE="black").one("variables.unknown")["remedy"].startswith("Remove it")
 

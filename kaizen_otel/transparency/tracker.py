@@ -18,6 +18,7 @@ from kaizen_semconv import attributes as ka
 from kaizen_semconv import gen_ai
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -119,12 +120,13 @@ class Instrumentation:
     def get_node_performance(self) -> dict[str, dict[str, Any]]:
         """How long each node of a workflow took, by its key; the one that took longest first.
 
-        An LLM node that a workflow runs directly is an agent's execution, and named by its key as well.
+        An LLM node that a workflow runs directly is an agent's execution, and named by its key as well. The node that
+        an agent runs under its own name is that run of the agent, and not counted again.
         """
         found: dict[str, _NodeFigures] = {}
-        for node, _ in walk([self._root()]):
+        for node, agent in _with_agents(self._root()):
             key = node.text(ka.KAIZEN_NODE_ID) or (node.agent_name if node.is_execution else None)
-            if key is not None and node.duration_ns is not None:
+            if key is not None and node.duration_ns is not None and (node.is_execution or key != agent):
                 found.setdefault(key, _NodeFigures(node.text(ka.KAIZEN_NODE_TYPE) or "agent")).add(node)
         slowest_first = sorted(found.items(), key=lambda item: -sum(item[1].durations_ns))
         return {key: figures.shown() for key, figures in slowest_first}
@@ -203,6 +205,16 @@ class _NodeFigures:
             "p95_ms": durations_ms[math.ceil(0.95 * len(durations_ms)) - 1],
             "self_ms": self.self_ns / _NS_IN_MS,
         }
+
+
+def _with_agents(root: SpanNode) -> Iterator[tuple[SpanNode, str | None]]:
+    """Every span of a tree, parents first, with the agent whose run it is directly part of."""
+    above: list[str | None] = []
+    for node, depth in walk([root]):
+        del above[depth:]
+        agent = above[-1] if above else None
+        above.append(node.agent_name if node.is_execution else agent)
+        yield node, agent
 
 
 def _shown(node: SpanNode, depth: int, root: SpanNode) -> dict[str, Any]:

@@ -70,6 +70,23 @@ def test_nodes_are_named_by_their_keys(kaizen_offline: ModelServer, kaizen_telem
     assert len(kaizen_telemetry.executions) == 1
 
 
+def test_an_agent_and_the_node_that_it_runs_under_its_own_name_are_one_run(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    agent = scenes.kaizen_agent("Guide")
+    with WorkflowTracker().instrument() as instrumentation:
+        agent.execute("x")
+        agent.execute("y")
+
+    spans = instrumentation.get_execution_trace()["spans"]
+    assert [span["name"] for span in spans].count("node LLMAgentNode") == 2
+    (node,) = instrumentation.get_node_performance().items()
+    assert (node[0], node[1]["type"], node[1]["executions"]) == ("Guide", "agent", 2)
+    whole_ms = sum(span["duration_ms"] for span in spans if span["name"] == "invoke_agent Guide")
+    assert node[1]["total_ms"] == pytest.approx(whole_ms)
+    assert (len(kaizen_offline.requests), len(kaizen_telemetry.executions)) == (2, 2)
+
+
 def test_bottlenecks_are_what_the_block_waited_for(kaizen_offline: ModelServer) -> None:
     kaizen_offline.script([Reply(delay_s=0.4)])
     with capture(deterministic=False), WorkflowTracker().instrument("slow") as instrumentation:

@@ -44,7 +44,7 @@ class Report:
         lines: by agent or model the dearest first, by day the oldest.
         alerts: those that fired at some time of it, as handlers get them, the first first; `status` is `unknown` where
             nobody was there to see the end.
-        firing: alerts that stand, where the stretch ends now; None where it does not.
+        firing: alerts that stand, where the stretch ends now; None where it does not, and where no worker lives.
     """
 
     service: str
@@ -110,6 +110,7 @@ def compile_report(reader: StoreReader, service: str, stretch: Stretch, by: By, 
         Line(label_of(one, grain, zone), sums, one.length_s) for one, sums in zip(cut, trend, strict=True)
     ]
     lines = periods_of_trend if by == "day" else [Line(name, sums, stretch.length_s) for name, sums in groups.items()]
+    standing, watched = reader.alerts(), _somebody_lives(reader)
     return Report(
         service=service,
         stretch=stretch,
@@ -121,18 +122,23 @@ def compile_report(reader: StoreReader, service: str, stretch: Stretch, by: By, 
         trend=periods_of_trend,
         by=by,
         lines=lines if by == "day" else sorted(lines, key=_dearest_first),
-        alerts=_alerts(reader, stretch),
-        firing=reader.alerts() if stretch.until_ns >= reader.now_ns() - SLOT_NS else None,
+        alerts=_alerts(reader, standing, stretch, watched=watched),
+        firing=standing if watched and stretch.until_ns >= reader.now_ns() - SLOT_NS else None,
     )
 
 
-def _alerts(reader: StoreReader, of: Stretch) -> list[dict[str, Any]]:
-    stand = {one["id"]: one for one in reader.alerts() if one["starts_at_ns"] < of.until_ns}
-    found = {one["id"]: one for one in reader.alert_history(of.since_ns, of.until_ns)}
+def _somebody_lives(reader: StoreReader) -> bool:
+    """Whether somebody could have seen that an alert is over: else what stands is what the last worker left."""
+    return any(worker.is_alive(reader.now_ns()) for worker in reader.workers())
+
+
+def _alerts(reader: StoreReader, standing: list[dict[str, Any]], of: Stretch, *, watched: bool) -> list[dict[str, Any]]:
+    stand = {one["id"]: one for one in standing if one["starts_at_ns"] < of.until_ns}
+    found = {one["id"]: one for one in reader.alert_history(of.since_ns, of.until_ns)} | stand
     for alert_id, one in found.items():
-        if one["status"] == "firing" and alert_id not in stand:
+        if one["status"] == "firing" and not (watched and alert_id in stand):
             one["status"] = "unknown"
-    return sorted((found | stand).values(), key=lambda one: (one["starts_at_ns"], one["id"]))
+    return sorted(found.values(), key=lambda one: (one["starts_at_ns"], one["id"]))
 
 
 def _in_order(rows: Iterable[SlotRow]) -> list[SlotRow]:

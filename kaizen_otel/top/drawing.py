@@ -194,7 +194,8 @@ def _firing(frame: Frame, width: int, glyphs: Glyphs) -> list[Text]:
     if not frame.firing:
         return []
     ordered = sorted(frame.firing, key=lambda one: (_rank(one), one.since_ns))
-    found = [_alert(one, frame.taken_ns, width) for one in ordered[:_MAX_LIST]]
+    seen_ns = frame.taken_ns if frame.workers else None
+    found = [_alert(one, seen_ns, width) for one in ordered[:_MAX_LIST]]
     if len(ordered) > _MAX_LIST:
         found.append(Text(f"{glyphs.ellipsis} and {len(ordered) - _MAX_LIST:,} more", style="dim"))
     return [Text("firing", style="bold"), *found, Text()]
@@ -204,13 +205,14 @@ def _rank(one: Firing) -> int:
     return {"critical": 0, "warning": 1}.get(one.severity, 2)
 
 
-def _alert(one: Firing, now_ns: int, width: int) -> Text:
-    age = _time(max(now_ns - one.since_ns, 0) / _NS)
+def _alert(one: Firing, now_ns: int | None, width: int) -> Text:
+    """A line about an alert; `now_ns` is None where nobody lives who would have seen its end."""
+    age = _NOTHING if now_ns is None else f"for {_time(max(now_ns - one.since_ns, 0) / _NS)}"
     line = Text()
     line.append(f"{figures.printable(one.severity, 20):<8}", style=_SEVERITY.get(one.severity, "cyan"))
     line.append(f"{_GAP}{figures.printable(one.type, 100)}", style="bold")
     line.append(f"{_GAP}{figures.printable(one.message, 300)}")
-    line.append(f"{_GAP}for {age}", style="dim")
+    line.append(f"{_GAP}{age}", style="dim")
     line.truncate(width, overflow="crop")
     return line
 

@@ -59,7 +59,7 @@ class Frame:
         overall: the figures of everything.
         by: what a row is.
         rows: the figures of each agent, or model.
-        firing: alerts that stand; None where nobody judges rules.
+        firing: alerts that stand, or stood when the last worker ended; None where nobody judges rules.
         budgets: what periods have cost.
         delivery: of our own telemetry; empty where workers do not tell.
         failures: telemetry failures of the workers that live, which no call of the application noticed.

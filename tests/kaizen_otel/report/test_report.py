@@ -312,6 +312,13 @@ def test_alerts_of_its_time_are_listed_those_that_are_over_among_them(tmp_path: 
     assert [line.count(" | ") for line in writing.as_markdown(found).splitlines() if " over " in line] == [4]
     assert report(host, "2d", "30m").alerts[0]["type"] == "before"
     assert len(report(host, "2d", "30m").alerts) == 1
+    assert [one["type"] for one in found.firing or ()] == ["fires"]
+
+    host.workers[0].store.shutdown()  # the only one that could have seen its end
+    left = report(host, "10m")
+    assert [(one["type"], one["status"]) for one in left.alerts][1:] == [("unseen", "unknown"), ("fires", "unknown")]
+    assert left.firing is None
+    assert "it fires" not in writing.as_text(left, UNICODE)
 
 
 def test_of_many_alerts_the_latest_are_listed_and_the_others_counted(tmp_path: Path) -> None:

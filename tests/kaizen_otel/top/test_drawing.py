@@ -97,7 +97,9 @@ def test_a_young_store_has_no_rates() -> None:
 
 
 def test_without_workers_it_says_so() -> None:
-    assert drawn(frame(workers=[])).startswith("support-desk · no worker is running · last 5m")
+    shown = drawn(frame(workers=[], firing=[FIRING]))
+    assert shown.startswith("support-desk · no worker is running · last 5m")
+    assert "error rate: 12.5% (researcher)  -\n" in f"{shown}\n"  # nobody saw how long it fired
 
 
 def test_nothing_that_ran_is_said_in_words() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kaizen_processors.money import UNITS_PER_USD, format_usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +17,7 @@ ACTIVE_S: Final = 300.0
 
 
 class Unit(Enum):
-    """What a measure counts. The value is the pattern that writes it for people."""
+    """What a measure counts. The value is the pattern that writes it, in Prometheus, too."""
 
     RATIO = "{:.1%}"
     MILLISECONDS = "{:.0f}ms"
@@ -26,7 +29,10 @@ class Unit(Enum):
     COUNT = "{:.4g}"
 
     def write(self, value: float) -> str:
-        """Write a value for people."""
+        """Write a value for people; dollars as everywhere, three digits of them below one (`$0.000027`)."""
+        if self.value.startswith("$") and math.isfinite(value):
+            numerator, denominator = float(value).as_integer_ratio()
+            return format_usd(numerator * UNITS_PER_USD // denominator) + self.value.partition("}")[2]
         return self.value.format(value)
 
 

@@ -38,6 +38,21 @@ def test_the_built_in_rules_give_the_alerts_of_the_documentation() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("condition", "value", "message", "summary"),
+    [
+        ("daily_cost > 0.00001", 0.000027, "Cost of 24 hours: $0.000027", "$0.000027 of $0.00001"),
+        ("cost_per_execution > 0", 0.000027, "Cost per execution: $0.000027", "$0.000027 of $0.00"),
+        ("cost_per_hour > 1000", 1234.5, "Cost rate: $1,234.50/hour", "$1,234.50/hour of $1,000.00/hour"),
+    ],
+)
+def test_money_is_written_as_everywhere(condition: str, value: float, message: str, summary: str) -> None:
+    scene = Scene(rule(condition, annotations={"summary": "{value} of {threshold}"}))
+    scene.values.set(condition.split(maxsplit=1)[0], value)
+    (alert,) = scene.evaluator.tick()
+    assert (alert.message, dict(alert.annotations)) == (message, {"summary": summary})
+
+
 def test_without_data_nothing_fires() -> None:
     scene = Scene(*DEFAULT_RULES)
     assert scene.tick() == []

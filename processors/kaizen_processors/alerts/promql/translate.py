@@ -31,7 +31,7 @@ _TEMPLATES: Final = {
     Unit.USD_PER_HOUR: '${{ printf "%.2f" $value }}/hour',
     Unit.COUNT: '{{ printf "%.4g" $value }}',
 }
-"""How Prometheus writes what `Unit.write` writes; percentages have four digits there."""
+"""How Prometheus writes what `Unit.write` writes; percentages have four digits there, dollars those of `printf`."""
 
 
 def filter_of(rule: Rule) -> str:

@@ -106,7 +106,7 @@ def _expected(rule: Rule, workload: Workload) -> dict[str, Any]:
 
 
 def _as_prometheus_writes(value: float, unit: Unit) -> str:
-    return f"{value * 100:.4g}%" if unit is Unit.RATIO else unit.write(value)
+    return f"{value * 100:.4g}%" if unit is Unit.RATIO else unit.value.format(value)
 
 
 def _plain(value: float) -> str:

@@ -46,7 +46,7 @@ def alerts_between(connection: Connection, since_ns: int, until_ns: int) -> list
 
 def keep_small(connection: Connection, oldest_ns: int, max_bytes: int) -> int:
     """Forget what was over before the history begins, and the oldest beyond the bounds; gives how many of these."""
-    connection.execute("DELETE FROM alerts WHERE began_ns < ?1 AND coalesce(ended_ns, 0) < ?1", (oldest_ns,))
+    connection.execute("DELETE FROM alerts WHERE began_ns < ? AND coalesce(ended_ns, 0) < ?", (oldest_ns, oldest_ns))
     beyond = connection.execute(
         "SELECT id FROM (SELECT id, row_number() OVER young AS number,"
         " sum(length(CAST(json AS BLOB)) + ?) OVER young AS bytes FROM alerts"

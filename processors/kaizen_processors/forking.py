@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 _IMPORT_WAIT_S: Final = 2.0
 _FORK_WAIT_S: Final = 0.25
+_TURN_WAIT_S: Final = 5.0
+"""Longer than a fork of another thread takes that waits for a store."""
 
 
 class Forked(Protocol):
@@ -72,6 +74,7 @@ class _Importing:
 
     def after_fork_in_parent(self) -> None:
         if self._still:
+            self._still = False
             self._lock.release()
 
     def __enter__(self) -> None:
@@ -122,17 +125,64 @@ class CallInFlight:
         self._calling.release()
 
 
+class _Turn:
+    """Whose fork it is: what keeps still notes that it does, which is a note of one fork.
+
+    Who does not get its turn (another thread forks, and waits for a lock that this one holds) forks without: nothing
+    keeps still for it. So does a signal handler that forks in the middle of the fork of its thread.
+    """
+
+    def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        self._lock = threading.RLock()
+        self._thread: int | None = None
+        self._depth = 0
+
+    def take(self) -> bool:
+        """Whether it has begun with this."""
+        if not self._lock.acquire(timeout=_TURN_WAIT_S):
+            return False
+        self._thread = threading.get_ident()
+        self._depth += 1
+        return self._depth == 1
+
+    def ends(self) -> bool:
+        """Whether it ends with this fork."""
+        if self._thread != threading.get_ident():
+            return False
+        if self._depth == 1:
+            return True
+        self._depth -= 1
+        self._lock.release()
+        return False
+
+    def give_back(self) -> None:
+        self._thread, self._depth = None, 0
+        self._lock.release()
+
+
+_turn: Final = _Turn()
+
+
 def _before_fork() -> None:
-    for one in list(_still):
-        one.before_fork()
+    if _turn.take():
+        for one in list(_still):
+            one.before_fork()
 
 
 def _after_fork_in_parent() -> None:
-    for one in list(_still):
-        one.after_fork_in_parent()
+    if _turn.ends():
+        try:
+            for one in list(_still):
+                one.after_fork_in_parent()
+        finally:
+            _turn.give_back()
 
 
 def _after_fork_in_child() -> None:
+    _turn.begin_anew()
     failed: list[Exception] = []
     for one in list(_forked):
         try:

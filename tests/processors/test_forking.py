@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from kaizen_processors import forking
@@ -24,3 +26,76 @@ def test_a_part_that_fails_does_not_keep_the_others_from_beginning_anew(monkeypa
     with pytest.raises(RuntimeError, match="broken"):
         forking._after_fork_in_child()  # Python would only say it: it is a hook
     assert [part.begun for part in parts] == [1, 1, 1]
+
+
+class Waiting:
+    """Keeps a fork waiting, and counts how many forks it keeps still for at once."""
+
+    def __init__(self) -> None:
+        self.met = threading.Event()
+        self.go_on = threading.Event()
+        self.now = self.most = self.forks = 0
+
+    def before_fork(self) -> None:
+        self.now += 1
+        self.forks += 1
+        self.most = max(self.most, self.now)
+        self.met.set()
+        assert self.go_on.wait(30.0)
+
+    def after_fork_in_parent(self) -> None:
+        self.now -= 1
+
+
+def fork() -> None:
+    forking._before_fork()
+    forking._after_fork_in_parent()
+
+
+@pytest.mark.parametrize("waits_s", [0.0, 30.0])  # whether the second gives up its turn, or waits for it
+def test_two_threads_that_fork_at_once_leave_no_lock_held(monkeypatch: pytest.MonkeyPatch, waits_s: float) -> None:
+    free, waiting = forking.CallInFlight(), Waiting()
+    monkeypatch.setattr(forking, "_still", [free, waiting])
+    monkeypatch.setattr(forking, "_TURN_WAIT_S", waits_s)
+    threads = [threading.Thread(target=fork) for _ in range(2)]
+    threads[0].start()
+    assert waiting.met.wait(30.0)
+    threads[1].start()
+    if not waits_s:
+        threads[1].join(30.0)
+    waiting.go_on.set()
+    for thread in threads:
+        thread.join(30.0)
+        assert not thread.is_alive()
+    assert (waiting.now, waiting.most, waiting.forks) == (0, 1, 2 if waits_s else 1)
+    assert free._calling.acquire(blocking=False)
+
+
+def test_a_child_forks_though_its_parent_was_forking_on_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = Waiting()
+    monkeypatch.setattr(forking, "_still", [waiting])
+    monkeypatch.setattr(forking, "_forked", [])
+    monkeypatch.setattr(forking, "_TURN_WAIT_S", 0.0)
+    monkeypatch.setattr(forking, "_turn", forking._Turn())
+    thread = threading.Thread(target=forking._before_fork)
+    thread.start()
+    assert waiting.met.wait(30.0)
+    forking._after_fork_in_child()
+    waiting.go_on.set()
+    thread.join(30.0)
+    fork()
+    assert waiting.forks == 2
+
+
+def test_a_signal_handler_may_fork_in_the_middle_of_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Signalled:
+        def before_fork(self) -> None:
+            fork()
+
+        def after_fork_in_parent(self) -> None:
+            pass
+
+    call = forking.CallInFlight()
+    monkeypatch.setattr(forking, "_still", [call, Signalled()])
+    fork()
+    assert call._calling.acquire(blocking=False)

@@ -40,7 +40,7 @@ _UPKEEP_NS: Final = 60 * NS
 
 
 class Exchange:
-    """One process and the open file of its store. Not safe for threads but for `blobs`.
+    """One process and the open file of its store. Not safe for threads but for `blobs` and who shares a purse.
 
     Attributes:
         worker: this process's number in the file; 0 before it joined.
@@ -91,8 +91,8 @@ class Exchange:
 
     def stop_sharing(self, purse: Purse | None) -> None:
         """Add up what is spent by this purse no more; it is emptied once more."""
-        if purse is not None and self._purses.is_current(purse):
-            self._purses.share(None)
+        if purse is not None:
+            self._purses.stop_sharing(purse)
 
     def tell_with_slots(self, kind: str, make: Callable[[], bytes | None]) -> None:
         """Ask for what is to be kept for others whenever a slot is told, so that both are known at once."""

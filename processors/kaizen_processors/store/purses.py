@@ -6,6 +6,7 @@ committed the same is told again, under the same number, and added once.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen_processors.store import spent
@@ -30,6 +31,8 @@ class Telling(NamedTuple):
 class Purses:
     """The purse that counts now, and those of before until they are emptied.
 
+    Which it is may be said from any thread; all else is of one thread, the beat's.
+
     Attributes:
         refused: how often there was no room for the sum of an agent, a user or a session.
     """
@@ -47,22 +50,27 @@ class Purses:
         self._number = 0
         self._change = 0
         self.refused = 0
+        self._lock = threading.RLock()  # around which purses there are: a user's call changes them beside the beat
 
     def share(self, purse: Purse | None) -> None:
         """Count by this one from now on; that of before is emptied once more."""
-        self._current = purse
-        if purse is not None:
-            self._purses = (*self._purses, purse)
+        with self._lock:
+            self._current = purse
+            if purse is not None and purse not in self._purses:
+                self._purses = (*self._purses, purse)
 
-    def is_current(self, purse: Purse) -> bool:
-        """Whether this is the one that counts now."""
-        return purse is self._current
+    def stop_sharing(self, purse: Purse) -> None:
+        """Count by none, unless another one has taken the place of this; it is emptied once more."""
+        with self._lock:
+            if purse is self._current:
+                self._current = None
 
     def in_another_file(self) -> None:
         """Tell everything that is known, and learn all that is there."""
         self._change = 0
-        if self._current is not None:
-            self._current.retell()
+        current = self._current
+        if current is not None:
+            current.retell()
 
     @property
     def is_pending(self) -> bool:
@@ -72,7 +80,8 @@ class Purses:
     def telling(self) -> Telling | None:
         """What is to be told: what was told last, as long as nobody heard that it arrived."""
         if self._telling is None:
-            purses, current = self._purses, self._current
+            with self._lock:
+                purses, current = self._purses, self._current
             try:
                 told = tuple((purse, parts) for purse in purses if (parts := purse.parts()))
                 left = tuple(purse for purse in purses if purse is not current)
@@ -96,7 +105,9 @@ class Purses:
         for (purse, parts), total in zip(telling.told, sums, strict=True):
             purse.settle(total, parts)
             self.refused += len(parts.keys() - total.keys())
-        self._purses = tuple(one for one in self._purses if one not in telling.left)
+        with self._lock:
+            left = [one for one in telling.left if one is not self._current]
+            self._purses = tuple(one for one in self._purses if one not in left)
         self._telling = None
 
     @property
@@ -106,10 +117,11 @@ class Purses:
 
     def learn(self, connection: Connection) -> None:
         """Learn what others told since the last time; a purse that is new learns all sums."""
-        if self._current is None:
+        current = self._current
+        if current is None:
             return
-        known = 0 if self.has_news else self._change
+        known = 0 if current is not self._learned else self._change
         sums, self._change = spent.changed_since(connection, known)
-        self._learned = self._current
+        self._learned = current
         if sums:
-            self._current.settle(sums, {})
+            current.settle(sums, {})

@@ -54,21 +54,20 @@ class Office:
         self._losses = 0
         self._keeps_in_store = False
         self._state: AlertState | None = None
-        self._books_changed = False
+        self._opened = self._book
 
     def keep_books(self, book: BudgetBook | None) -> None:
         """Count what is spent of these budgets, made without a state, with the other processes; None: of none."""
         if book is not None:
             book.share()
-        self._book = book
-        self._books_changed = True  # who judges takes them over with the next beat: this may be a user's call
+        self._book = book  # who judges takes it over with the next beat: this may be a user's call
         self._store.share_spending(book)
 
     def in_office(self) -> bool:
         """Whether this process judges and notifies, and has taken over what stood: asked before it does either."""
         return (
             self._judging
-            and not self._books_changed
+            and self._opened is self._book
             and self._losses == self._store.lease.losses
             and self._store.leads()
         )
@@ -86,8 +85,8 @@ class Office:
             return
         if not self._judging:
             self._take_over()
-        elif self._books_changed:
-            self._open_books()
+        elif self._opened is not self._book:
+            self._open_book()
         elif not self._keeps_in_store and store.lease.holds():  # the store can be used again
             self._keeps_in_store = True
             self._state = state = StoredState(store)
@@ -113,7 +112,7 @@ class Office:
         self._keeps_in_store = self._store.lease.holds()
         self._state = state = self._open_state()
         try:
-            self._open_books()
+            self._open_book()
             self._evaluator.resume(state)
         except BaseException:
             if state is not None:  # the next beat opens it again
@@ -122,21 +121,21 @@ class Office:
         self._judging = True
         self._evaluator.tick()
 
-    def _open_books(self) -> None:
+    def _open_book(self) -> None:
+        book = self._book  # a user's call may bring another one meanwhile
         if self._keeps_in_store:
-            terms = {} if self._book is None else self._book.terms()
-            self._store.save_section(BUDGET_TERMS_SECTION, terms)
-            self._bring_in()
-        if self._book is not None:
-            self._book.resume(self._state)
-        self._books_changed = False
+            self._store.save_section(BUDGET_TERMS_SECTION, {} if book is None else book.terms())
+            self._bring_in(book)
+        if book is not None:
+            book.resume(self._state)
+        self._opened = book
 
-    def _bring_in(self) -> None:
+    def _bring_in(self, book: BudgetBook | None) -> None:
         """Let the store have, once, what budgets of the state file had counted before there was a store."""
-        if self._book is not None and self._state is not None:
-            alone = self._book.spent_alone(self._state)
+        if book is not None and self._state is not None:
+            alone = book.spent_alone(self._state)
             if alone:
-                self._store.bring_in(alone, BUDGETS_SECTION, self._book.as_shared(self._state))
+                self._store.bring_in(alone, BUDGETS_SECTION, book.as_shared(self._state))
 
     def _lay_down(self) -> None:
         self._judging = False

@@ -56,13 +56,17 @@ class Keeper:
         self._changed = False
         self._saved_ns: int | None = None
         self._news: dict[str, Alert] = {}
-        self._one_at_a_time = threading.RLock()
+        self._make_locks()
         begin_anew_in_children(self)
+
+    def _make_locks(self) -> None:
+        self._one_at_a_time = threading.RLock()
+        self._noting = threading.RLock()  # around `_changed` and `_news`, and never while anything waits
 
     def after_fork_in_child(self) -> None:
         """Leave the state to the parent."""
         self._news = {}
-        self._one_at_a_time = threading.RLock()
+        self._make_locks()
         state, self.state = self.state, None
         if state is not None:
             state.after_fork_in_child()
@@ -75,14 +79,15 @@ class Keeper:
     def log(self, alert: Alert) -> None:
         """Write an alert that began, or is over, down with what is saved next."""
         if self.state is not None:
-            self._changed = True
-            self._news[alert.id] = alert
-            while len(self._news) > _MOST_NEWS:
-                self._news.pop(next(iter(self._news)), None)
+            with self._noting:
+                self._changed = True
+                self._news[alert.id] = alert
+                while len(self._news) > _MOST_NEWS:
+                    del self._news[next(iter(self._news))]
 
     def note(self, *, soon: bool = False) -> None:
         """Something is to be saved; `soon`: a user's call has changed it, which a file can keep at once."""
-        self._changed = True
+        self._note()
         if soon and not self.may_wait:
             self.save()
 
@@ -93,24 +98,42 @@ class Keeper:
             aged = aging and (self._saved_ns is None or now_ns - self._saved_ns >= _SAVE_EVERY_NS)
             if state is None or not (self._changed or aged):
                 return
-            before, self._changed = self._changed, False
+            with self._noting:
+                before, self._changed = self._changed, False
             section = self._make()
             if section is None:
-                self._changed = before
+                if before:
+                    self._note()
                 return
             self._saved_ns = now_ns
-            saved, news = False, dict(self._news)
+            saved, news = False, self._waiting()
             with self._fence("alerts.state"):
                 state.save(SECTION, section, [alert_record(alert) for alert in news.values()])
                 saved = True
-            self._changed = self._changed or not saved
-            for alert_id, alert in news.items() if saved else ():
+            if saved:
+                self._forget(news)
+            else:
+                self._note()
+
+    def _note(self) -> None:
+        with self._noting:
+            self._changed = True
+
+    def _waiting(self) -> dict[str, Alert]:
+        with self._noting:
+            return dict(self._news)
+
+    def _forget(self, news: dict[str, Alert]) -> None:
+        """Forget what was written down, unless there is more to say of it meanwhile."""
+        with self._noting:
+            for alert_id, alert in news.items():
                 if self._news.get(alert_id) is alert:
                     del self._news[alert_id]
 
     def lay_down(self) -> None:
         """Let another process have it."""
-        self._news = {}
+        with self._noting:
+            self._news = {}
         state, self.state = self.state, None
         if state is not None:
             state.close()

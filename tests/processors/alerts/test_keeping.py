@@ -1,0 +1,92 @@
+"""What comes while something is saved is saved next."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from kaizen_processors.alerts.alert import Alert
+from kaizen_processors.alerts.keeping import Keeper
+from kaizen_processors.fence import Fence
+from tests.processors.alerts.support import START_NS, HandClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Kept:
+    """A state in memory: the types of the alerts of each saving."""
+
+    may_wait = True
+
+    def __init__(self) -> None:
+        self.saved: list[list[str]] = []
+
+    def section(self, name: str) -> dict[str, Any]:
+        del name
+        return {}
+
+    def save(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
+        del name, section
+        self.saved.append([one["type"] for one in news])
+
+    def close(self) -> None:
+        pass
+
+    def after_fork_in_child(self) -> None:
+        pass
+
+
+def alert(kind: str) -> Alert:
+    return Alert(
+        type=kind,
+        severity="info",
+        measure="error_rate",
+        message="",
+        value=1.0,
+        threshold=0.0,
+        status="firing",
+        labels={},
+        starts_at_ns=START_NS,
+    )
+
+
+def test_a_note_that_comes_while_nothing_may_be_saved_is_kept() -> None:
+    may_save = False
+
+    def make() -> dict[str, Any] | None:
+        if may_save:
+            return {}
+        keeper.note()
+        return None
+
+    kept = Kept()
+    keeper = Keeper(kept, make, HandClock(), Fence())
+    keeper.save(aging=True)
+    may_save = True
+    keeper.save()
+    assert kept.saved == [[]]
+
+
+def test_an_alert_that_has_more_to_say_while_it_is_forgotten_is_saved_again() -> None:
+    kept = Kept()
+    keeper = Keeper(kept, dict, HandClock(), Fence())
+    first, second = alert("first"), alert("second")
+    assert first.id == second.id
+    threads: list[threading.Thread] = []
+
+    class News(dict[str, Alert]):
+        def get(self, key: str, default: Any = None) -> Any:
+            found = super().get(key, default)
+            threads.append(threading.Thread(target=keeper.log, args=(second,)))
+            threads[0].start()
+            threads[0].join(0.1)  # as far as it gets
+            return found
+
+    keeper._news = News()
+    keeper.log(first)
+    keeper.save()
+    threads[0].join(30.0)
+    keeper._news = dict(keeper._news)
+    keeper.save()
+    assert kept.saved == [["first"], ["second"]]

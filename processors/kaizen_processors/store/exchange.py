@@ -282,8 +282,9 @@ class Exchange:
         more, unreadable = upkeep.roll_up(database, now_slot, read_row)
         self.unreadable += unreadable
         if not more:
-            lost, more = upkeep.trim(database, now_slot, read_row, self._options.max_bytes)
+            lost, unreadable, more = upkeep.trim(database, now_slot, read_row, self._options.max_bytes)
             self._lost_to_bound += lost
+            self.unreadable += unreadable
         upkeep.prune(database, oldest_ns)
         with database.write() as connection:
             unreadable = sum(blob_rows.fold(connection, kind, add, time_ns) for kind, add in folds.items())

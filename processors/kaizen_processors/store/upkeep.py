@@ -129,23 +129,38 @@ def drop_before(database: Database, oldest_slot: int) -> None:
             _delete(connection, "SELECT id FROM slots WHERE step = ? AND number <= ?", (step, oldest_slot - step))
 
 
-def trim(database: Database, now_slot: int, read_row: int, max_bytes: int) -> tuple[int, bool]:
-    """Bring the file within its bound; gives how many rows were lost for it, and whether there is more to do.
+class Trimmed(NamedTuple):
+    """What was done for the bound.
+
+    Attributes:
+        lost: rows that went for it.
+        unreadable: rows that made no sense, and were set aside.
+        more: whether there is more to do.
+    """
+
+    lost: int
+    unreadable: int
+    more: bool
+
+
+def trim(database: Database, now_slot: int, read_row: int, max_bytes: int) -> Trimmed:
+    """Bring the file within its bound.
 
     What is finer than needed is rolled up at once; if that is not enough, the oldest rows go.
     """
     if database.used_bytes() <= max_bytes:
-        return 0, False
-    more, lost = roll_up(database, now_slot, read_row, HURRIED)
+        return Trimmed(0, 0, more=False)
+    more, unreadable = roll_up(database, now_slot, read_row, HURRIED)
     if more:
-        return lost, True
+        return Trimmed(0, unreadable, more=True)
+    lost = 0
     while database.used_bytes() > max_bytes * _ROOM:
         with database.write() as connection:
             gone = _delete_oldest(connection)
         lost += gone
         if not gone:
             break
-    return lost, False
+    return Trimmed(lost, unreadable, more=False)
 
 
 def _delete_oldest(connection: Connection) -> int:

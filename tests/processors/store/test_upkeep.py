@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from kaizen_processors.store import upkeep
 from kaizen_processors.window_sums import WindowSums
 from kaizen_processors.windows import Group
 from tests.processors.store.host import NS, Host
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+    from kaizen_processors.store.database import Database
 
 DAY_S = 86_400
 
@@ -148,15 +151,19 @@ def test_a_value_that_cannot_be_folded_costs_itself_alone(tmp_path: Path, caplog
     assert told == [f"something in the store {host.path} makes no sense; it is kept in its table `unreadable`"]
 
 
-def test_a_row_that_makes_no_sense_costs_itself_alone_and_is_kept(tmp_path: Path) -> None:
-    host = Host(tmp_path, 1)
-    (worker,) = host.workers
-    worker.see(call("ann"))
+def add_a_row_that_makes_no_sense(host: Host) -> None:
+    host.workers[0].see(call("ann"))
     host.settle()
     with closing(sqlite3.connect(host.path, isolation_level=None)) as connection:
         connection.execute(
             "INSERT INTO slots SELECT NULL, step, number, 99, name, 'x', 0,0,0,0,0,0,0,0,0, x'00' FROM slots"
         )
+
+
+def test_a_row_that_makes_no_sense_costs_itself_alone_and_is_kept(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1)
+    (worker,) = host.workers
+    add_a_row_that_makes_no_sense(host)
     host.pass_time(700)
     with host.reader() as reader:
         assert reader.window(Group(), 3_600.0).sums.model_calls == 1
@@ -165,6 +172,24 @@ def test_a_row_that_makes_no_sense_costs_itself_alone_and_is_kept(tmp_path: Path
     assert b"'x'" in data
     assert worker.store.stats()["unreadable"] == 1
     assert worker.failures == {}
+
+
+def test_a_row_that_makes_no_sense_is_not_one_that_the_bound_has_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path, 1)
+    add_a_row_that_makes_no_sense(host)
+    host.pass_time(1)
+    host.wait(500.0)  # rolled up in a hurry, and only so
+    trim, bounds = upkeep.trim, [1]  # everything goes, for once
+
+    def trim_all(database: Database, now_slot: int, read_row: int, max_bytes: int) -> upkeep.Trimmed:
+        return trim(database, now_slot, read_row, bounds.pop() if bounds else max_bytes)
+
+    monkeypatch.setattr(upkeep, "trim", trim_all)
+    host.pass_time(1)
+    stats = host.workers[0].store.stats()
+    assert (stats["rows_lost_to_bound"], stats["unreadable"], len(unreadable(host))) == (1, 1, 1)
 
 
 def test_room_that_is_not_needed_is_given_back_to_the_disk(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kaizen_processors.store.processes import Worker
 
 Fold = Callable[[bytes | None, bytes], bytes]
-"""Adds a gone worker's value to those before it (None: there is none yet)."""
+"""Adds a gone worker's value to those before it (None: there is none yet). What it gives is such a value, too."""
 
 _RETIRED = 0
 
@@ -68,13 +68,22 @@ class _Lost(NamedTuple):
 
 
 def _added(add: Fold, folded: bytes | None, data: bytes) -> tuple[bytes | None, _Lost | None]:
-    """Add a value; what is lost is the value itself, or else everything before it."""
+    """Add a value; what is lost is the value itself, or everything before it where that cannot be read by itself."""
     try:
         return add(folded, data), None
     except Exception as error:  # noqa: BLE001 - whatever it is, the next minute would bring it again
-        if folded is None:
-            return None, _Lost(data, error)
+        if folded is None or (why := _unreadable(add, folded)) is None:
+            return folded, _Lost(data, error)
         try:
-            return add(None, data), _Lost(folded, error)
+            return add(None, data), _Lost(folded, why)
         except Exception as again:  # noqa: BLE001 - the same
             return folded, _Lost(data, again)
+
+
+def _unreadable(add: Fold, folded: bytes) -> Exception | None:
+    """Why nothing can be added to what was folded, whatever it is."""
+    try:
+        add(None, folded)
+    except Exception as error:  # noqa: BLE001 - the same
+        return error
+    return None

@@ -151,6 +151,27 @@ def test_a_value_that_cannot_be_folded_costs_itself_alone(tmp_path: Path, caplog
     assert told == [f"something in the store {host.path} makes no sense; it is kept in its table `unreadable`"]
 
 
+def test_a_value_that_does_not_fit_what_was_folded_costs_itself_alone(tmp_path: Path) -> None:
+    def add_alike(before: bytes | None, data: bytes) -> bytes:
+        if before is not None and before[:1] != data[:1]:
+            raise ValueError("other units")
+        return (before or b"") + data
+
+    host = Host(tmp_path, 4)
+    for worker, data in zip(host.workers, (b"a1", b"a2", b"b3", b"a4"), strict=True):
+        worker.store.fold_blobs("sums", add_alike)
+        worker.store.put_blob("sums", data)
+    host.settle()
+    *gone, stays = host.workers
+    for worker in gone:
+        worker.store.shutdown()
+    host.workers = [stays]
+    host.pass_time(130)
+    with host.reader() as reader:
+        assert reader.blobs("sums")[1] == b"a1a2"
+    assert unreadable(host) == [("blobs/sums", b"b3")]
+
+
 def add_a_row_that_makes_no_sense(host: Host) -> None:
     host.workers[0].see(call("ann"))
     host.settle()

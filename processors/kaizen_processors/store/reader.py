@@ -50,7 +50,6 @@ class BudgetStanding(NamedTuple):
         spent_units: what was spent.
         limit_units: what may be.
         raised: the percentages at which an alert was raised.
-        without_room_units: what others of its kind have spent that the store had no room to tell apart.
     """
 
     budget: str
@@ -62,7 +61,6 @@ class BudgetStanding(NamedTuple):
     spent_units: int
     limit_units: int
     raised: tuple[int, ...]
-    without_room_units: int = 0
 
 
 class StoreReader:
@@ -184,30 +182,46 @@ class StoreReader:
         return alert_log.alerts_between(self._connection, since_ns, until_ns)
 
     def budgets(self) -> list[BudgetStanding]:
-        """What was spent of each budget in the period that it is now."""
+        """What was spent of each budget in the period that it is now, by each that the store tells apart."""
+        raised = section_of(self._connection, BUDGETS_SECTION)
+        found = []
+        for name, one, identity, period in self._periods_now():
+            limit = from_decimal(Decimal(one["limit_usd"]))
+            sums = spent.spent_in(self._connection, [(identity, period[0])])
+            if one["per"] != "all":
+                sums.pop(SpentKey(identity, "", period[0]), None)
+            for key, units in sorted(sums.items()):
+                record = raised.get(identity, {}).get(key.whose, {}).get(str(period[0]))
+                percents = tuple(sorted(int(percent) for percent in record[2])) if record else ()
+                found.append(
+                    BudgetStanding(name, one["per"], key.whose, one["period"], *period, units, limit, percents)
+                )
+        return found
+
+    def spent_without_room(self) -> dict[str, int]:
+        """What was spent of budgets in the period that it is now by those that there was no room to tell apart.
+
+        By the budget's name, in 1e-24 USD; a budget that all were told apart of is not in it.
+        """
+        found = {}
+        for name, one, identity, (began_ns, _) in self._periods_now():
+            if one["per"] != "all":
+                key = SpentKey(identity, "", began_ns)
+                units = spent.sums_of(self._connection, [key]).get(key, 0)
+                if units:
+                    found[name] = units
+        return found
+
+    def _periods_now(self) -> Iterator[tuple[str, dict[str, Any], str, tuple[int, int]]]:
+        """Of each budget its name, its terms, how it counts, and the period that it is now."""
         from zoneinfo import ZoneInfo  # noqa: PLC0415 - loaded when used
 
         from kaizen_processors.alerts.periods import period_of  # noqa: PLC0415 - loaded when used
 
         now_ns = self.now_ns()
-        terms = section_of(self._connection, BUDGET_TERMS_SECTION)
-        raised = section_of(self._connection, BUDGETS_SECTION)
-        found = []
-        for name, one in sorted(terms.items()):
+        for name, one in sorted(section_of(self._connection, BUDGET_TERMS_SECTION).items()):
             period = period_of(one["period"], ZoneInfo(one["timezone"]), now_ns)
-            limit = from_decimal(Decimal(one["limit_usd"]))
-            identity = one.get("identity", name)
-            sums = spent.spent_in(self._connection, [(identity, period[0])])
-            together = 0 if one["per"] == "all" else sums.pop(SpentKey(identity, "", period[0]), 0)
-            for key, units in sorted(sums.items()):
-                record = raised.get(identity, {}).get(key.whose, {}).get(str(period[0]))
-                percents = tuple(sorted(int(percent) for percent in record[2])) if record else ()
-                found.append(
-                    BudgetStanding(
-                        name, one["per"], key.whose, one["period"], *period, units, limit, percents, together
-                    )
-                )
-        return found
+            yield name, one, one.get("identity", name), period
 
     def blobs(self, kind: str) -> tuple[list[tuple[Worker, bytes]], bytes | None]:
         """The value of this kind of each worker that has one, living or gone, and the folded one of further gone ones.

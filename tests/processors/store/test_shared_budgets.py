@@ -42,8 +42,7 @@ def standings(host: Host, worker: Worker, book: BudgetBook) -> tuple[int, int]:
     """What the host knows of each key, added up, and what it knows of those without room."""
     worker.store.save_section(BUDGET_TERMS_SECTION, book.terms())
     with host.reader() as reader:
-        found = reader.budgets()
-        return sum(one.spent_units for one in found), found[0].without_room_units
+        return sum(one.spent_units for one in reader.budgets()), reader.spent_without_room().get("sessions", 0)
 
 
 def test_sessions_beyond_the_room_crowd_nothing_out_and_every_unit_is_somewhere(
@@ -80,6 +79,17 @@ def test_sessions_beyond_the_room_crowd_nothing_out_and_every_unit_is_somewhere(
     host.settle()
     assert books[1].spent_units("sessions", "new") == 7
     assert len(spent_rows(host)) < 5
+
+
+def test_what_was_spent_is_known_also_where_there_was_room_for_nobody(tmp_path: Path) -> None:
+    host = Host(tmp_path, 1, max_bytes=1)
+    book = book_of(host, host.workers[0], SESSIONS, BUDGET)
+    book.spend(3, session="a")
+    host.settle()
+    host.workers[0].store.save_section(BUDGET_TERMS_SECTION, book.terms())
+    with host.reader() as reader:
+        assert [(one.budget, one.whose, one.spent_units) for one in reader.budgets()] == [("all", "", 3)]
+        assert reader.spent_without_room() == {"sessions": 3}
 
 
 def test_finished_periods_are_forgotten_when_three_later_ones_have_begun(tmp_path: Path) -> None:

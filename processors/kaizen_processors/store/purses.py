@@ -113,7 +113,8 @@ class Purses:
     @property
     def has_news(self) -> bool:
         """Whether the purse is one that has learned nothing yet."""
-        return self._learned is not self._current
+        current = self._current
+        return current is not None and current is not self._learned
 
     def learn(self, connection: Connection) -> None:
         """Learn what others told since the last time; a purse that is new learns all sums."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from kaizen_processors.shared_spending import Part, SpentKey
@@ -73,3 +75,17 @@ def test_a_purse_that_counts_again_is_told_once() -> None:
     purses.share(purse)
     purses.arrived(telling, ({KEY: 1},))
     assert told_by(purses) == [purse]
+
+
+def test_there_is_no_news_for_nobody() -> None:
+    purses, purse = Purses(), Spent()
+    seen = [purses.has_news]
+    purses.share(purse)
+    seen.append(purses.has_news)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE spent (budget, whose, began_ns, units, change)")
+        purses.learn(connection)
+    seen.append(purses.has_news)
+    purses.stop_sharing(purse)
+    seen.append(purses.has_news)
+    assert seen == [False, True, False, False]

@@ -288,9 +288,7 @@ class Telemetry:
         judged = self.quality.flush(left_s())
         written = self.pipeline.flush(left_s())
         told = self.alerts.flush(left_s())
-        if self._rules is not None:
-            rules = self._rules
-            told = self.performance.beside_store(lambda: rules.flush(left_s()), left_s()) and told
+        told = self._judge_now(left_s()) and told
         if self.performance.store is not None:
             self.performance.beside_store(self._tell_store, min(left_s(), STORE_S))
         return self.providers.flush(left_s()) and judged and written and told
@@ -302,8 +300,12 @@ class Telemetry:
 
     def _judge_a_last_time(self, timeout_s: float) -> None:
         """At the interpreter's exit: a run that is shorter than a tick may be too dear all the same."""
-        if self._rules is not None:
-            self._rules.flush(timeout_s)
+        self._judge_now(timeout_s)
+
+    def _judge_now(self, timeout_s: float) -> bool:
+        """Judge, and deliver what there is to tell; False when something is left, or another process has the store."""
+        rules = self._rules
+        return rules is None or self.performance.beside_store(lambda: rules.flush(timeout_s), timeout_s)
 
     def deliver_before_the_kill(self, timeout_s: float, final: bool) -> None:
         """Deliver within `timeout_s` seconds; with `final` the process ends for certain, and the rest is spooled."""
@@ -314,9 +316,8 @@ class Telemetry:
             all_at_once([close], timeout_s / 4, self.fence)
         self.quality.flush(timeout_s / 4)
         self.alerts.flush(timeout_s / 8)
-        if self._rules is not None:
-            self._rules.flush(timeout_s / 8)
-        left_s = 0.9 * (deadline_s - time.monotonic())  # the rest is for whoever waits to come back
+        self._judge_now(timeout_s / 8)
+        left_s = max(0.0, 0.9 * (deadline_s - time.monotonic()))  # the rest is for whoever waits to come back
         jobs: list[Callable[[], object]] = [partial(self.pipeline.flush, left_s)]
         if (store := self.performance.store) is not None:
             self.host.tell()

@@ -249,3 +249,29 @@ def test_judging_ends_without_waiting_for_a_store_that_another_process_holds(
         held.let_go()
     telemetry.performance.tick()
     assert store.leads()  # who judges now is not sent away by who ended then
+
+
+def test_the_end_of_a_process_leaves_time_to_deliver_when_another_one_holds_the_store(
+    kaizen_offline: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kaizen.core.framework import Kaizen
+
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    kaizen_otel.instrument(store=tmp_path / "s.db", clock=SteppingClock(step_ns=0))
+    Kaizen(config={"alerting": {"rules": [{"name": "busy", "condition": "executions > 0"}]}})
+    telemetry = active()
+    assert telemetry is not None
+    store = telemetry.performance.store
+    assert store is not None
+    telemetry.performance.tick()
+    run_agent()  # the next judgement has something to save
+    left_s: list[float] = []
+    monkeypatch.setattr(telemetry.pipeline, "flush", left_s.append)
+    held = Held(tmp_path / "s.db", store)
+    try:
+        held.come_back(lambda: telemetry._judge_a_last_time(3_600.0) or True)  # type: ignore[func-returns-value]
+        held.come_back(lambda: telemetry.deliver_before_the_kill(2.0, False) or True)  # type: ignore[func-returns-value]
+    finally:
+        held.let_go()
+    assert len(left_s) == 1
+    assert left_s[0] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,6 +37,7 @@ from kaizen_processors.alerts.spending import Spending
 from kaizen_processors.alerts.state_file import read_own
 from kaizen_processors.alerts.window_values import WindowValues
 from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.forking import begin_anew_in_children
 from kaizen_processors.ticker import BEAT_S
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.alerts import Budget, Channel
     from kaizen_processors.clock import Clock
+    from kaizen_processors.ticker import Task
 
 _logger = logging.getLogger("kaizen_otel")
 
@@ -56,13 +59,20 @@ class RuleDesk:
 
     Args:
         telemetry: whose windows, ticker, clock and events it uses.
+        before: a desk that may still wait for the store to end: this one takes no office before that.
+
+    Attributes:
+        ended: set when `shutdown` is done.
 
     Raises:
         SettingsError: the rules, the state or an address cannot be used.
     """
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, before: RuleDesk | None = None) -> None:
         """Begin to judge."""
+        self.ended = threading.Event()
+        self._before = before
+        self._tasks: list[Task] = []
         self._telemetry = telemetry
         self._store = telemetry.performance.store
         self._office: Office | None = None
@@ -95,13 +105,18 @@ class RuleDesk:
         self._spending: Spending | None = None
         if self._store is not None:
             self._office = Office(self._store, self.evaluator, settings.alert_state)
-            telemetry.performance.ticker.add(_LEAD, self._office.follow, every_s=BEAT_S)
+            self._tasks.append(telemetry.performance.ticker.add(_LEAD, self._follow, every_s=BEAT_S))
         self._keep_books(given.budgets)
         if not telemetry.performance.watching:
             _logger.warning("rules have no numbers: they need `windows`, and a monitoring level of standard or above")
-        telemetry.performance.ticker.add(_TICK, self.evaluator.tick)
+        self._tasks.append(telemetry.performance.ticker.add(_TICK, self.evaluator.tick))
+        begin_anew_in_children(self)
         if settings.clock is None:
             telemetry.performance.ticker.start()
+
+    def after_fork_in_child(self) -> None:
+        """Wait for no desk whose thread the parent kept."""
+        self._before = None
 
     def configure(self, before: Settings, after: Settings) -> None:
         """Judge by other rules, and tell other channels, from the next tick on. What stands by both goes on.
@@ -150,15 +165,38 @@ class RuleDesk:
 
     def shutdown(self) -> None:
         """Deliver what is waiting, for two seconds at most; keep the state."""
-        self._telemetry.performance.ticker.remove(_TICK)
-        with self._telemetry.fence(_TICK):
-            self.evaluator.tick()  # of what was done since the last one
-        if self._spending is not None:
-            self._telemetry.pipeline.remove(self._spending)
-        if self._office is not None:
-            self._telemetry.performance.ticker.remove(_LEAD)
-            self._office.resign()
-        self.evaluator.close()
+        try:
+            self.leave_ticker()
+            with self._telemetry.fence(_TICK):
+                self.evaluator.tick()  # of what was done since the last one
+            if self._spending is not None:
+                self._telemetry.pipeline.remove(self._spending)
+            if self._office is not None:
+                self._office.resign()
+            self.evaluator.close()
+        finally:
+            self.ended.set()
+
+    def leave_ticker(self) -> None:
+        """Judge by itself no more: waits for nobody."""
+        for task in self._tasks:
+            self._telemetry.performance.ticker.remove(task)
+
+    def has_ended(self) -> bool:
+        """Whether this desk, and every one before it, is done with the store."""
+        return self._is_first() and self.ended.is_set()
+
+    def _is_first(self) -> bool:
+        before = self._before
+        if before is None or before.has_ended():
+            self._before = None
+            return True
+        return False
+
+    def _follow(self) -> None:
+        # What the one before saves at its end must not come over what this one takes over, and then judges.
+        if self._office is not None and self._is_first():
+            self._office.follow()
 
     def _in_office(self) -> bool:
         return self._office is not None and self._office.in_office()

@@ -124,6 +124,7 @@ class Telemetry:
     def after_fork_in_child(self) -> None:
         """Begin with a lock that nobody holds."""
         self._beginning = threading.RLock()  # one thread at a time begins the rules
+        self._rules_before: RuleDesk | None = None  # it may still wait for the store, on a thread of the parent's
 
     @property
     def rules(self) -> RuleDesk:
@@ -132,7 +133,7 @@ class Telemetry:
             if self._rules is None:
                 from kaizen_otel.rules import RuleDesk  # noqa: PLC0415 - loaded when used
 
-                self._rules = RuleDesk(self)
+                self._rules, self._rules_before = RuleDesk(self, self._rules_before), None
             return self._rules
 
     def configure_rules(self, before: Settings) -> None:
@@ -140,8 +141,11 @@ class Telemetry:
         settings = self.settings
         if not rules_wanted(settings):
             if self._rules is not None and settings.alerting is False:
-                rules, self._rules = self._rules, None
+                rules, self._rules, self._rules_before = self._rules, None, self._rules
+                rules.leave_ticker()
                 self.performance.beside_store(rules.shutdown, STORE_S)
+                if rules.has_ended():
+                    self._rules_before = None
         elif self._rules is None:
             self.rules  # noqa: B018 - begins it
         elif any(getattr(settings, name) != getattr(before, name) for name in RULE_SETTINGS):

@@ -19,7 +19,9 @@ BEAT_S: Final = 1.0
 """Between two runs of what cannot wait for a tick."""
 
 
-class _Task(NamedTuple):
+class Task(NamedTuple):
+    """What a ticker runs: kept by whoever wants it to end."""
+
     where: str
     run: Callable[[], object]
     every_s: float | None
@@ -42,7 +44,7 @@ class Ticker:
         """Start no thread yet."""
         self._fence = fence
         self._interval_s = interval_s
-        self._tasks: tuple[_Task, ...] = ()
+        self._tasks: tuple[Task, ...] = ()
         self._stopped = False
         self.after_fork_in_child()
         begin_anew_in_children(self)
@@ -54,28 +56,33 @@ class Ticker:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, where: str, task: Callable[[], object], *, every_s: float | None = None) -> None:
+    def add(self, where: str, task: Callable[[], object], *, every_s: float | None = None) -> Task:
         """Let a task run with every tick; `where` is the name under which its failures are counted.
 
         Args:
             where: the name.
             task: what is to be done.
             every_s: seconds between two runs of it, also between ticks; None: with the ticks only.
-        """
-        with self._lock:
-            self._tasks = (*self._tasks, _Task(where, task, every_s))
-            self._wake.set()
 
-    def remove(self, where: str) -> None:
-        """Let the tasks of this name run no more."""
+        Returns:
+            What `remove` takes.
+        """
+        added = Task(where, task, every_s)
         with self._lock:
-            self._tasks = tuple(task for task in self._tasks if task.where != where)
+            self._tasks = (*self._tasks, added)
+            self._wake.set()
+        return added
+
+    def remove(self, task: Task) -> None:
+        """Let this task run no more; others of the same name go on."""
+        with self._lock:
+            self._tasks = tuple(one for one in self._tasks if one is not task)
 
     def tick(self) -> None:
         """Run every task once, here and now."""
         self._run_tasks(self._tasks)
 
-    def _run_tasks(self, tasks: tuple[_Task, ...]) -> None:
+    def _run_tasks(self, tasks: tuple[Task, ...]) -> None:
         for task in tasks:
             with self._fence(task.where):
                 task.run()

@@ -275,3 +275,40 @@ def test_the_end_of_a_process_leaves_time_to_deliver_when_another_one_holds_the_
         held.let_go()
     assert len(left_s) == 1
     assert left_s[0] > 0
+
+
+def test_who_judges_anew_follows_who_still_waits_for_the_store_to_end(
+    kaizen_offline: ModelServer, tmp_path: Path
+) -> None:
+    from kaizen.core.framework import Kaizen
+
+    judging = {"alerting": {"rules": [{"name": "busy", "condition": "executions > 0"}]}}
+    told: list[dict[str, Any]] = []
+    kaizen_otel.register_alert_handler(told.append)
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    kaizen_otel.instrument(store=tmp_path / "s.db", clock=SteppingClock(step_ns=0))
+    Kaizen(config=judging)
+    telemetry = active()
+    assert telemetry is not None
+    store = telemetry.performance.store
+    assert store is not None
+    telemetry.performance.tick()
+    before = telemetry.rules
+    run_agent()  # the last judgement has something to save
+    held = Held(tmp_path / "s.db", store)
+    try:
+        held.come_back(lambda: Kaizen(config={"alerting": False}) is not None)
+        held.come_back(lambda: Kaizen(config=judging) is not None)
+        after = telemetry.rules
+        assert after is not before
+        held.come_back(lambda: after._follow() or True)  # type: ignore[func-returns-value]
+        assert not before.ended.is_set()
+        assert not after._in_office()
+    finally:
+        held.let_go()
+    held.until(before.ended.is_set)
+    telemetry.performance.tick()
+    assert after._in_office()
+    assert kaizen_otel.flush()
+    assert [alert["type"] for alert in told] == ["busy"]
+    assert [task.where for task in telemetry.performance.ticker._tasks].count("alerts.lead") == 1

@@ -68,6 +68,16 @@ def test_a_task_may_run_between_the_ticks() -> None:
     ticker.stop()
 
 
+def test_only_the_task_that_was_given_is_removed_and_not_its_namesake() -> None:
+    ran: list[int] = []
+    ticker = Ticker(Fence())
+    first = ticker.add("same", lambda: ran.append(1))
+    ticker.add("same", lambda: ran.append(2))
+    ticker.remove(first)
+    ticker.tick()
+    assert ran == [2]
+
+
 def test_a_task_may_stop_the_ticker() -> None:
     ticker = Ticker(Fence(), interval_s=0.001)
     ticker.add("stop", ticker.stop)

@@ -51,9 +51,10 @@ def uninstrument() -> None:
 
 
 def flush(timeout_s: float = 30.0) -> bool:
-    """Wait for evaluators and write out what our own outputs and wrapped exporters hold.
+    """Wait for evaluators and write out what our own outputs and wrapped exporters hold, and what the store is told.
 
-    False when something is left after `timeout_s`, or was dropped since the flush before.
+    False when something is left after `timeout_s`, or was dropped since the flush before. Another process that holds
+    the store is not waited for: then it is False, and a thread goes on.
     """
     telemetry = active()
     return True if telemetry is None else telemetry.flush(min(timeout_s, LONGEST_WAIT_S))

@@ -294,13 +294,12 @@ class Telemetry:
         told = self.alerts.flush(left_s())
         told = self._judge_now(left_s()) and told
         if self.performance.store is not None:
-            self.performance.beside_store(self._tell_store, min(left_s(), STORE_S))
+            told = self.performance.beside_store(self._tell_store, min(left_s(), STORE_S)) and told
         return self.providers.flush(left_s()) and judged and written and told
 
-    def _tell_store(self) -> None:
+    def _tell_store(self) -> bool:
         self.host.tell()
-        if self.performance.store is not None:
-            self.performance.store.flush()
+        return self.performance.store is None or self.performance.store.flush()
 
     def _judge_a_last_time(self, timeout_s: float) -> None:
         """At the interpreter's exit: a run that is shorter than a tick may be too dear all the same."""

@@ -142,6 +142,7 @@ def test_a_preset_in_a_folder_that_cannot_be_written_to_costs_one_warning(
     assert kaizen_otel.snapshot("5m").total_executions == 3
     assert not kaizen_otel.stats()["store"]["open"]
     assert kaizen_otel.stats()["failures"] == {}
+    assert not kaizen_otel.flush()  # what the store was to be told is left
     kaizen_otel.uninstrument()
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [text for text in warnings if "going on without it" in text] == warnings
@@ -312,3 +313,25 @@ def test_who_judges_anew_follows_who_still_waits_for_the_store_to_end(
     assert kaizen_otel.flush()
     assert [alert["type"] for alert in told] == ["busy"]
     assert [task.where for task in telemetry.performance.ticker._tasks].count("alerts.lead") == 1
+
+
+def test_flush_says_whether_the_store_was_told(kaizen_offline: ModelServer, tmp_path: Path) -> None:
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    clock = SteppingClock(step_ns=0)
+    kaizen_otel.instrument(store=tmp_path / "s.db", clock=clock)
+    telemetry = active()
+    assert telemetry is not None
+    store = telemetry.performance.store
+    assert store is not None
+    telemetry.performance.tick()
+    run_agent()
+    clock.advance(10)  # the slot is closed, and due
+    held = Held(tmp_path / "s.db", store)
+    told: list[bool] = []
+    try:
+        held.come_back(lambda: told.append(kaizen_otel.flush(30.0)) or True)  # type: ignore[func-returns-value]
+    finally:
+        held.let_go()
+    held.until(lambda: not store._exchange.outbox)
+    assert told == [False]
+    assert kaizen_otel.flush(30.0)

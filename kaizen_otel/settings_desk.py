@@ -117,7 +117,10 @@ class SettingsDesk:
             except SettingsError as error:
                 self._refuse(error.problems)
                 telemetry.settings = wanted = restored(wanted, before, names)
-                step()  # the rest of it
+                try:
+                    step()  # the rest of it
+                except SettingsError as rest:  # not even what held before: the other parts take theirs all the same
+                    self._refuse(rest.problems)
         telemetry.content.configure(wanted)
         telemetry.performance.configure(wanted)
         telemetry.read_settings()

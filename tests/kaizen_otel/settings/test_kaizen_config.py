@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import kaizen_otel
+from kaizen_otel.invocations.extent import extent_of_all
 from kaizen_otel.patches.switch import active
+from kaizen_otel.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,3 +193,21 @@ def test_rules_of_a_file_are_replaced_by_those_of_a_dictionary(tmp_path: Path) -
     settings.write_text("alert_rules: rules.yaml\n", encoding="utf-8")
     kaizen_otel.instrument(config_file=settings)
     assert apply({"alerting": {"rules": [SLOW]}}).alert_rules == {"rules": [SLOW]}
+
+
+@pytest.mark.telemetry_fails
+def test_a_part_that_cannot_even_go_back_costs_the_other_parts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    kaizen_otel.instrument()
+    telemetry = active()
+    assert telemetry is not None
+
+    def refuse(settings: Settings) -> None:
+        raise SettingsError(f"file cannot be {settings.file}", key="file", where="argument")
+
+    monkeypatch.setattr(telemetry.providers, "reconfigure_outputs", refuse)
+    config = {"monitoring_level": "basic", "metrics_collection": {"buffer_size": 7}, "exporters": {"file": True}}
+    settings = apply(config)
+    assert (settings.file, settings.monitoring_level) == (None, "basic")
+    assert telemetry.performance.recent.keep == 7
+    assert telemetry.extent.records_nodes == extent_of_all(settings).records_nodes
+    assert kaizen_otel.stats()["failures"] == {"settings:SettingsError": 2}

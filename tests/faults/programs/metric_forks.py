@@ -21,7 +21,8 @@ def main() -> None:
     recorded.record(1.0)
     assert kaizen_otel.flush()
     enough = threading.Event()
-    exporting = threading.Thread(target=flush_until, args=(enough,))
+    failed: list[str] = []
+    exporting = threading.Thread(target=flush_until, args=(enough, failed))
     exporting.start()
     children = []
     for _ in range(int(sys.argv[1])):
@@ -34,12 +35,19 @@ def main() -> None:
     enough.set()
     exporting.join()
     assert not any(ends), ends
+    if failed:
+        sys.exit(failed[0])  # raised on its thread, it would end nothing but that
 
 
-def flush_until(enough: threading.Event) -> None:
-    """Have a request in flight most of the time."""
+def flush_until(enough: threading.Event, failed: list[str]) -> None:
+    """Have a request in flight most of the time; note what fails."""
     while not enough.is_set():
-        assert kaizen_otel.flush()
+        try:
+            if not kaizen_otel.flush():
+                failed.append("a flush left something")
+        except Exception as error:  # noqa: BLE001 - told of by the main thread
+            failed.append(f"a flush raised {error!r}")
+            return
 
 
 if __name__ == "__main__":

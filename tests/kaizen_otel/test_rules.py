@@ -349,3 +349,23 @@ def test_a_handler_may_have_a_name_of_its_own() -> None:
     for name in ("slack", "events", "no name", ""):
         with pytest.raises(ValueError, match="named"):
             kaizen_otel.register_alert_handler(print, name=name)
+
+
+def test_a_channel_that_does_not_answer_leaves_time_for_what_is_exported(
+    rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def export(timeout_s: float) -> bool:
+        left.append(timeout_s)
+        return True
+
+    kaizen_otel.register_alert_handler(Listener())
+    with capture(alert_rules=rules):
+        telemetry = active()
+        assert telemetry is not None
+        monkeypatch.setattr(telemetry.providers, "flush", export)
+        monkeypatch.setattr(telemetry.rules, "flush", threading.Event().wait)  # as long as it may
+        assert not kaizen_otel.flush(0.4)
+        monkeypatch.undo()
+    assert left[0] > 0

@@ -129,10 +129,11 @@ def build_own_metrics(settings: Settings, own: OwnMetrics | None = None) -> OwnM
         SettingsError: the Prometheus endpoint cannot listen where it should, and not just a preset asked for it.
     """
     ways: list[MetricWay] = []
-    served = own is not None and own.prometheus_port is not None
-    if settings.prometheus_port is not None and settings.serves_own_metrics and not served:
+    port = settings.prometheus_port
+    served = own is not None and port is not None and own.serves((settings.prometheus_host, port))
+    if port is not None and settings.serves_own_metrics and not served:
         try:
-            ways.append(_prometheus_endpoint(settings, settings.prometheus_port))
+            ways.append(_prometheus_endpoint(settings, port))
         except SettingsError as error:
             warn = partial(_logger.warning, "%s: metrics are served nowhere")
             raise_where_asked_for(settings, "prometheus_port", error, warn)
@@ -204,7 +205,7 @@ def _prometheus_endpoint(settings: Settings, port: int) -> MetricWay:
         server, _thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
         raise cannot_listen(settings, error) from error
-    return MetricWay(reader, server=server)
+    return MetricWay(reader, server=server, asked=(host, port))
 
 
 def cannot_listen(settings: Settings, failed: OSError) -> SettingsError:

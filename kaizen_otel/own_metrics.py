@@ -35,6 +35,7 @@ class MetricWay(NamedTuple):
     reader: MetricReader
     exporter: StoppableExporter | None = None
     server: Any = None
+    asked: tuple[str, int] | None = None  # host and port that the server was to have
 
 
 class OwnMetrics:
@@ -57,6 +58,8 @@ class OwnMetrics:
         self._exporter: StoppableExporter | None = None
         self._exit_timeout_s = exit_timeout_s
         self._server: Any = None
+        self._asked: tuple[str, int] | None = None
+        self._done = False
         self._begin()
         begin_anew_in_children(self)
         for way in ways:
@@ -70,7 +73,7 @@ class OwnMetrics:
 
     def _hold(self, way: MetricWay) -> None:
         if way.server is not None:
-            self._server = way.server
+            self._server, self._asked = way.server, way.asked
         if way.exporter is not None:
             self._exporter = way.exporter
             end_with_process(self)
@@ -81,14 +84,19 @@ class OwnMetrics:
         return self._exporter is not None
 
     def after_fork_in_child(self) -> None:
-        """Count from nothing: what the parent counted is the parent's to export. Forget the thread of its end."""
+        """Count from nothing: what the parent counted is the parent's to export. Forget the thread of its end.
+
+        The endpoint is the parent's, too, whose thread serves it. What had ended stays ended.
+        """
         begin_sums_anew(self.provider, [*self._readers, *self._added])
         self._begin()
+        server, self._server = self._server, None
+        if server is not None:
+            server.socket.close()
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._last: threading.Thread | None = None
-        self._done = False
 
     @property
     def exporter(self) -> StoppableExporter | None:
@@ -97,8 +105,12 @@ class OwnMetrics:
 
     @property
     def prometheus_port(self) -> int | None:
-        """The port that the endpoint really listens on."""
+        """The port that the endpoint really listens on; None in a forked child, which serves nothing itself."""
         return None if self._server is None else int(self._server.server_port)
+
+    def serves(self, asked: tuple[str, int]) -> bool:
+        """Whether metrics are served; where the parent of this process does so, only at the address asked for."""
+        return self._server is not None or self._asked == asked
 
     def flush(self, timeout_s: float) -> bool:
         """Collect and export now; True only when the backend took it within `timeout_s` seconds."""

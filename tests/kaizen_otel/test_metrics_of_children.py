@@ -1,0 +1,57 @@
+"""Metrics in a forked child: nothing of its parent's is its own, and it can end."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+
+from kaizen_otel.own_metrics import MetricWay, OwnMetrics
+from tests.processors.forking import needs_fork, run_forking
+
+if TYPE_CHECKING:
+    import pytest
+
+ENDS_IN_A_CHILD = """
+import os, signal, urllib.request
+import kaizen_otel
+kaizen_otel.instrument(prometheus_port=0)
+port = kaizen_otel.stats()["prometheus_port"]
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    there = kaizen_otel.stats()["prometheus_port"]
+    kaizen_otel.uninstrument()
+    os._exit(0 if there is None else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(urllib.request.urlopen(f"http://localhost:{port}/metrics", timeout=10).status)
+kaizen_otel.uninstrument()
+"""
+
+
+@needs_fork
+def test_a_child_can_uninstrument_and_its_parent_goes_on_serving() -> None:
+    assert run_forking(ENDS_IN_A_CHILD).split() == ["0", "200"]
+
+
+def test_what_had_ended_before_the_fork_stays_ended(caplog: pytest.LogCaptureFixture) -> None:
+    own = OwnMetrics([MetricWay(InMemoryMetricReader())], Resource.get_empty(), 1.0)
+    own.close()
+    own.after_fork_in_child()
+    own.close()
+    assert not caplog.records
+
+
+def test_a_child_asks_for_an_endpoint_of_its_own_at_another_address_only() -> None:
+    closed: list[bool] = []
+    server = SimpleNamespace(server_port=1, socket=SimpleNamespace(close=lambda: closed.append(True)))
+    way = MetricWay(InMemoryMetricReader(), server=server, asked=("localhost", 9464))
+    own = OwnMetrics([way], Resource.get_empty(), 1.0)
+    assert own.serves(("localhost", 9465))
+    own.after_fork_in_child()
+    assert closed == [True]
+    assert own.prometheus_port is None
+    assert [own.serves(("localhost", port)) for port in (9464, 9465)] == [True, False]
+    own.close()

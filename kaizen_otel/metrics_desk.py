@@ -114,7 +114,6 @@ class MetricsDesk:
 
     def _arm(self) -> None:
         settings = self._settings
-        self.recorders.configure(deferred=settings.deferred_histograms)
         main, host = self._main, self.host
         if main is None:
             return
@@ -139,6 +138,7 @@ class MetricsDesk:
             SettingsError: the endpoint cannot listen where it should.
         """
         self._settings = settings
+        self.recorders.configure(deferred=settings.deferred_histograms)
         if not self._accounts.disabled and any(
             getattr(settings, name) != getattr(before, name)
             for name in ("metrics", "otlp", "prometheus_port", "keeps_host_metrics")

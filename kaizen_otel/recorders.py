@@ -24,34 +24,25 @@ class Recorders:
 
     def __init__(self, fence: Fence, *, deferred: bool) -> None:
         """Record as the settings say."""
-        self._fence = fence
-        self._deferred: DeferredRecorder | None = None
-        self.usual: HistogramRecorder = _DIRECT
-        self.configure(deferred=deferred)
+        self._deferred = DeferredRecorder(fence)  # its thread starts with the first value
+        self.usual: HistogramRecorder = self._deferred if deferred else _DIRECT
 
     def configure(self, *, deferred: bool) -> None:
         """Take later settings into account."""
         self.drain()
-        self.usual = self._later() if deferred else _DIRECT
+        self.usual = self._deferred if deferred else _DIRECT
 
     def of(self, extent: Extent) -> HistogramRecorder:
         """The recorder of whom this extent is of."""
         deferred = extent.deferred
         if deferred is None:
             return self.usual
-        return self._later() if deferred else _DIRECT
+        return self._deferred if deferred else _DIRECT
 
     def drain(self) -> None:
         """Record everything that waits."""
-        if self._deferred is not None:
-            self._deferred.drain()
+        self._deferred.drain()
 
     def shutdown(self) -> None:
         """Record what waits and stop."""
-        if self._deferred is not None:
-            self._deferred.shutdown()
-
-    def _later(self) -> DeferredRecorder:
-        if self._deferred is None:
-            self._deferred = DeferredRecorder(self._fence)
-        return self._deferred
+        self._deferred.shutdown()

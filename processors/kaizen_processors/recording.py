@@ -7,11 +7,11 @@ point at the right span, but the SDK stamps them with the time of the drain.
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
+
+from kaizen_processors.forking import begin_anew_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,15 +68,19 @@ class DeferredRecorder:
     def __init__(self, fence: Fence) -> None:
         """Start the thread with the first value."""
         self._fence = fence
+        self._stopped = False
         self._begin()
-        _RECORDERS.add(self)
+        begin_anew_in_children(self)
 
     def _begin(self) -> None:
         self._waiting: deque[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = deque()
         self._start_lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._stopped = False
+
+    def after_fork_in_child(self) -> None:
+        """Have nothing wait: it is the parent's to record. Start the thread anew with the first value."""
+        self._begin()
 
     def run(self, record: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Let the values of one operation wait."""
@@ -112,16 +116,3 @@ class DeferredRecorder:
     def _run(self) -> None:
         while not self._wake.wait(DRAIN_INTERVAL_S):
             self.drain()
-
-
-_RECORDERS: weakref.WeakSet[DeferredRecorder] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    # The child has no drain thread, and what waits was already the parent's to record.
-    for recorder in list(_RECORDERS):
-        recorder._begin()  # noqa: SLF001 - the class's own fork handler
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

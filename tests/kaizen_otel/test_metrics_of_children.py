@@ -1,4 +1,4 @@
-"""Metrics in a forked child: nothing of its parent's is its own, and it can end."""
+"""Our own metrics where a process forks: nothing of its parent's is a child's own, and a child can end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ kaizen_otel.instrument(prometheus_port=0)
 port = kaizen_otel.stats()["prometheus_port"]
 child = os.fork()
 if child == 0:
-    signal.alarm(20)
+    signal.alarm(10)
     there = kaizen_otel.stats()["prometheus_port"]
     kaizen_otel.uninstrument()
     os._exit(0 if there is None else 1)
@@ -29,6 +29,30 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 print(urllib.request.urlopen(f"http://localhost:{port}/metrics", timeout=10).status)
 kaizen_otel.uninstrument()
 """
+
+RECORDS_LATER = """
+import os, tempfile
+import kaizen_otel
+from kaizen_otel.patches.switch import active
+from kaizen_processors import recording
+recording.DRAIN_INTERVAL_S = 3_600.0
+kaizen_otel.instrument(store=tempfile.mkdtemp() + "/host.db", prometheus_port=0, deferred_histograms=True)
+for value in range(3):
+    active().metrics.recorders.usual.run(lambda: print(os.getpid() == parent, flush=True))
+parent = os.getpid()
+child = os.fork()
+if child == 0:
+    active().metrics.recorders.drain()
+    os._exit(0)
+os.waitpid(child, 0)
+active().metrics.recorders.drain()
+kaizen_otel.uninstrument()
+"""
+
+
+@needs_fork
+def test_what_waits_at_a_fork_is_recorded_by_the_parent_alone() -> None:
+    assert run_forking(RECORDS_LATER).split() == ["True"] * 3
 
 
 @needs_fork

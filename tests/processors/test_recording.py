@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,8 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricR
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import set_span_in_context
 
+import kaizen_otel.recorders
+from kaizen_otel.recorders import Recorders
 from kaizen_processors import recording
 from kaizen_processors.fence import Fence
 from kaizen_processors.recording import DeferredRecorder
@@ -108,3 +111,29 @@ def test_the_recorders_own_thread_records_what_waits(monkeypatch: pytest.MonkeyP
     assert recorded.wait(30)
     assert [point.count for point in measured.points()] == [1]
     recorder.shutdown()
+
+
+def test_a_forked_child_records_its_own_values_only_and_what_had_ended_stays_ended(recorder: DeferredRecorder) -> None:
+    measured = _Measured()
+    recorder.run(measured.histogram.record, 1.0, {})
+    recorder.after_fork_in_child()
+    recorder.drain()
+    assert measured.points() == []
+
+    recorder.shutdown()
+    recorder.after_fork_in_child()
+    recorder.run(measured.histogram.record, 1.0, {})
+    assert [point.count for point in measured.points()] == [1]
+
+
+def test_threads_that_ask_for_it_at_once_get_the_one_recorder_that_a_flush_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorders = Recorders(Fence(), deferred=False)
+    monkeypatch.delattr(kaizen_otel.recorders, "DeferredRecorder")  # nobody makes one while agents run
+    extent: Any = SimpleNamespace(deferred=True)
+    measured = _Measured()
+    recorders.of(extent).run(measured.histogram.record, 1.0, {})
+    recorders.drain()
+    assert [point.count for point in measured.points()] == [1]
+    recorders.shutdown()

@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 
 from kaizen_otel._version import __version__
 from kaizen_otel.otel_logs import SCOPE_NAME
-from kaizen_otel.outputs import build_own_metrics, otlp_wanted, resource_of
+from kaizen_otel.outputs import OURS, build_own_metrics, otlp_wanted, resource_of
 from kaizen_otel.recorders import Recorders
 from kaizen_processors.meters import Instruments
 from kaizen_semconv import GEN_AI_SCHEMA_URLS
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 # One set of instruments for each provider, for that provider's life: it cannot be taken off again.
 _instruments: weakref.WeakKeyDictionary[Any, dict[int, Instruments]] = weakref.WeakKeyDictionary()
-
-# What we made ourselves. A global provider cannot be taken back: one of an earlier instrumentation has ended with it.
-_ours: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class MetricsDesk:
@@ -60,28 +57,37 @@ class MetricsDesk:
         self.own: OwnMetrics | None = None
         self.host: HostMetrics | None = None
 
-    def find(self) -> None:
-        """Look at what is there; build what our own outputs need.
+    def build(self) -> None:
+        """Open what our own outputs need, and tell nobody of it yet.
 
         Raises:
-            SettingsError: the Prometheus endpoint cannot listen where it should.
+            SettingsError: the Prometheus endpoint cannot listen where it should, or metrics cannot leave by OTLP.
         """
+        if self._settings.metrics and self._given() is None:
+            own = self.own = build_own_metrics(self._settings, self.own)
+            if own is not None:
+                OURS.add(own.provider)
+
+    def _given(self) -> Any:
+        """The provider that the application wants its metrics made by, if there is one."""
+        settings, found = self._settings, metrics.get_meter_provider()
+        theirs = isinstance(found, MeterProvider) and found not in OURS
+        if settings.meter_provider is None and theirs and not settings.serves_own_metrics:
+            return found  # it may have any exporter; an endpoint of ours needs a reader of its own
+        return settings.meter_provider
+
+    def find(self) -> None:
+        """Look at what is there: record by that, else by what was built."""
         settings = self._settings
         if not settings.metrics:
             self._stop_measuring()
             return
-        provider = settings.meter_provider
-        found = metrics.get_meter_provider()
-        theirs = isinstance(found, MeterProvider) and found not in _ours
-        if provider is None and theirs and not settings.serves_own_metrics:
-            provider = found  # it may have any exporter; an endpoint of ours needs a reader of its own
-        if provider is None:
-            own = self.own = build_own_metrics(settings, self.own)
-            if own is not None:
-                provider = own.provider
-                _ours.add(provider)
-                if (settings.set_global or otlp_wanted(settings, "METRICS")) and not isinstance(found, MeterProvider):
-                    metrics.set_meter_provider(own.provider)
+        provider, own = self._given(), self.own
+        if provider is None and own is not None:
+            provider = own.provider
+            unset = not isinstance(metrics.get_meter_provider(), MeterProvider)
+            if unset and (settings.set_global or otlp_wanted(settings, "METRICS")):
+                metrics.set_meter_provider(provider)
         if provider is None:
             # The API's own provider: a placeholder whose instruments become real when the application sets one.
             provider = metrics.get_meter_provider()
@@ -125,17 +131,14 @@ class MetricsDesk:
 
     def _stop_measuring(self) -> None:
         """Record and report no metrics, until the settings ask for some again."""
-        host = self.host
-        for instruments in (self._main, None if host is None else host.worker.instruments):
-            if instruments is not None:
-                instruments.disarm()
+        self.disarm()
         self._main = self.instruments = None
 
     def reconfigure(self, before: Settings, settings: Settings) -> None:
         """Record what later settings ask for, and let it leave the ways that they add.
 
         Raises:
-            SettingsError: the endpoint cannot listen where it should.
+            SettingsError: as `build` does.
         """
         self._settings = settings
         self.recorders.configure(deferred=settings.deferred_histograms)
@@ -143,10 +146,13 @@ class MetricsDesk:
             getattr(settings, name) != getattr(before, name)
             for name in ("metrics", "otlp", "prometheus_port", "keeps_host_metrics")
         ):
+            self.build()
             self.find()
         self._arm()
 
     def disarm(self) -> None:
         """Report nothing any more; what was recorded stays with the provider."""
-        if self._main is not None:
-            self._main.disarm()
+        host = self.host
+        for instruments in (self._main, None if host is None else host.worker.instruments):
+            if instruments is not None:
+                instruments.disarm()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.sdk.environment_variables import OTEL_METRIC_EXPORT_INTERVAL
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -40,6 +42,9 @@ _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
 )
 
+
+OURS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+"""The providers that we made: a global one cannot be taken back, and ends with the instrumentation that made it."""
 
 _instances = Instances()
 
@@ -126,21 +131,27 @@ def build_own_metrics(settings: Settings, own: OwnMetrics | None = None) -> OwnM
         own: what an earlier call built: it gets the outputs that it has not got yet.
 
     Raises:
-        SettingsError: the Prometheus endpoint cannot listen where it should, and not just a preset asked for it.
+        SettingsError: the Prometheus endpoint cannot listen where it should, and not just a preset asked for it, or
+            a variable of OpenTelemetry's says nothing that metrics can leave by. Nothing is open then.
     """
-    ways: list[MetricWay] = []
     port = settings.prometheus_port
     served = own is not None and port is not None and own.serves((settings.prometheus_host, port))
-    if port is not None and settings.serves_own_metrics and not served:
-        try:
-            ways.append(_prometheus_endpoint(settings, port))
-        except SettingsError as error:
-            warn = partial(_logger.warning, "%s: metrics are served nowhere")
-            raise_where_asked_for(settings, "prometheus_port", error, warn)
-    if otlp_wanted(settings, "METRICS") and not (own is not None and own.pushes):
-        ways.append(_otlp_metrics(settings))
-    if own is None:
-        return OwnMetrics(ways, resource_of(settings), settings.exit_timeout_s) if ways else None
+    ways: list[MetricWay] = []
+    try:
+        if port is not None and settings.serves_own_metrics and not served:
+            try:
+                ways.append(_prometheus_endpoint(settings, port))
+            except SettingsError as error:
+                warn = partial(_logger.warning, "%s: metrics are served nowhere")
+                raise_where_asked_for(settings, "prometheus_port", error, warn)
+        if otlp_wanted(settings, "METRICS") and not (own is not None and own.pushes):
+            ways.append(_otlp_metrics(settings))
+        if own is None:
+            return OwnMetrics(ways, resource_of(settings), settings.exit_timeout_s) if ways else None
+    except BaseException:
+        for way in ways:
+            way.close()
+        raise
     for way in ways:
         own.add(way)
     return own
@@ -183,12 +194,22 @@ def _otlp_metrics(settings: Settings) -> MetricWay:
     interval_s = settings.metrics_interval_s
     protocol = otlp_protocol("METRICS")
     kind = "otlp_grpc_metric_exporter" if protocol == "grpc" else "otlp_http_metric_exporter"
-    exporter = StoppableExporter(partial(_otlp_metric_exporter, protocol), kind)
-    reader = PeriodicExportingMetricReader(
-        exporter,
-        export_interval_millis=None if interval_s is None else interval_s * 1_000,
-        **series_limits(settings.max_ledger_keys),
-    )
+    try:
+        exporter = StoppableExporter(partial(_otlp_metric_exporter, protocol), kind)
+    except ValueError as error:
+        raise _no_endpoint("METRICS", error) from error
+    try:
+        reader = PeriodicExportingMetricReader(
+            exporter,
+            export_interval_millis=None if interval_s is None else interval_s * 1_000,
+            **series_limits(settings.max_ledger_keys),
+        )
+    except ValueError as error:  # of the variable: the setting was looked at before
+        exporter.end()
+        value = os.environ.get(OTEL_METRIC_EXPORT_INTERVAL)
+        where = f"environment variable {OTEL_METRIC_EXPORT_INTERVAL}"
+        message = f"{where}: cannot be {value}; allowed: milliseconds between two exports, more than 0"
+        raise SettingsError(message, key=OTEL_METRIC_EXPORT_INTERVAL, where=where) from error
     return MetricWay(reader, exporter=exporter)
 
 

@@ -37,6 +37,14 @@ class MetricWay(NamedTuple):
     server: Any = None
     asked: tuple[str, int] | None = None  # host and port that the server was to have
 
+    def close(self) -> None:
+        """Stop what no provider has yet."""
+        if self.exporter is not None:
+            self.exporter.end()
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+
 
 class OwnMetrics:
     """A private meter provider, and the ways by which its metrics leave: at most one of each kind.

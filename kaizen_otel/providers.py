@@ -21,6 +21,7 @@ from kaizen_otel.local_outputs import LocalOutputs
 from kaizen_otel.metrics_desk import MetricsDesk
 from kaizen_otel.otel_logs import SCOPE_NAME, EventLog
 from kaizen_otel.outputs import (
+    OURS,
     add_otlp_spans,
     build_own_events,
     build_own_traces,
@@ -53,9 +54,6 @@ if TYPE_CHECKING:
 # One processor for each provider, for that provider's life: it cannot be taken off again.
 _shells: weakref.WeakKeyDictionary[Any, PipelineSpanProcessor] = weakref.WeakKeyDictionary()
 
-# What we made ourselves. A global provider cannot be taken back: one of an earlier instrumentation has ended with it.
-_ours: weakref.WeakSet[Any] = weakref.WeakSet()
-
 
 class Providers:
     """The providers of one instrumentation."""
@@ -82,12 +80,24 @@ class Providers:
         self._own_logs: OwnLogs | None = None
         self.metrics = MetricsDesk(settings, fence, ledger, self)
         self._local = LocalOutputs(pipeline, fence)
+        try:
+            self._open()
+        except BaseException:
+            self.shutdown()
+            pipeline.shutdown()
+            raise
+
+    def _open(self) -> None:
+        """Open every output; what may be refused comes before what cannot be taken back: a global provider."""
+        settings = self._settings
+        if not self.disabled:
+            self.metrics.build()
         self._local.configure(settings)
         if not self.disabled:
+            if settings.logger_provider is None:
+                self._own_logs = build_own_events(settings, self._fence)
             self._find_tracer()
             self.metrics.find()
-            if settings.logger_provider is None:
-                self._own_logs = build_own_events(settings, fence)
         own_logger_provider = None if self._own_logs is None else self._own_logs.provider
         self.events = EventLog(settings.logger_provider or own_logger_provider, __version__, self._schema_url)
 
@@ -109,7 +119,7 @@ class Providers:
         provider = self._settings.tracer_provider
         if provider is None:
             candidate = trace.get_tracer_provider()
-            if isinstance(candidate, TracerProvider) and candidate not in _ours:
+            if isinstance(candidate, TracerProvider) and candidate not in OURS:
                 provider = candidate
         if provider is not None:
             self._join(provider)
@@ -134,11 +144,11 @@ class Providers:
         self._span_queue = traces.queue
         if traces.queue is not None and self._alerts is not None:
             self._watch("traces", traces.queue, self._alerts)
-        _ours.add(own)
+        OURS.add(own)
         self._arm_shell(own)
         self.tracer = self._tracer_of(own)
         if settings.set_global or otlp_wanted(settings):
-            if trace.get_tracer_provider() not in _ours:
+            if trace.get_tracer_provider() not in OURS:
                 trace.set_tracer_provider(own)
             self.settled = True
 

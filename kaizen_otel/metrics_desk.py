@@ -16,6 +16,8 @@ from kaizen_processors.meters import Instruments
 from kaizen_semconv import GEN_AI_SCHEMA_URLS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kaizen_otel.host_sum import HostMetrics
     from kaizen_otel.own_metrics import OwnMetrics
     from kaizen_otel.providers import Providers
@@ -119,14 +121,12 @@ class MetricsDesk:
         return None if self.own is None else self.own.prometheus_port
 
     def _arm(self) -> None:
-        settings = self._settings
         main, host = self._main, self.host
         if main is None:
             return
-        for instruments in (main, None if host is None else host.worker.instruments):
-            if instruments is not None:
-                instruments.arm(self._ledger, settings.environment or "")
-                instruments.about_telemetry.arm(self._accounts)
+        for instruments in self._all_instruments():
+            instruments.arm(self._ledger, self._settings.environment or "")
+            instruments.about_telemetry.arm(self._accounts)
         self.instruments = main if host is None else host.beside(main)
 
     def _stop_measuring(self) -> None:
@@ -152,7 +152,11 @@ class MetricsDesk:
 
     def disarm(self) -> None:
         """Report nothing any more; what was recorded stays with the provider."""
-        host = self.host
-        for instruments in (self._main, None if host is None else host.worker.instruments):
-            if instruments is not None:
-                instruments.disarm()
+        for instruments in self._all_instruments():
+            instruments.disarm()
+
+    def _all_instruments(self) -> Iterator[Instruments]:
+        if self._main is not None:
+            yield self._main
+        if self.host is not None:
+            yield self.host.worker.instruments

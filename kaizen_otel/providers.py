@@ -142,8 +142,8 @@ class Providers:
         traces = build_own_traces(settings, self._fence)
         own = self._own_tracer_provider = traces.provider
         self._span_queue = traces.queue
-        if traces.queue is not None and self._alerts is not None:
-            self._watch("traces", traces.queue, self._alerts)
+        if traces.queue is not None:
+            self._watch("traces", traces.queue)
         OURS.add(own)
         self._arm_shell(own)
         self.tracer = self._tracer_of(own)
@@ -222,15 +222,13 @@ class Providers:
         if self.tracer is None:
             self._find_tracer()
         elif own is not None and self._span_queue is None and otlp_wanted(settings):
-            self._span_queue = queue = add_otlp_spans(own, settings, self._fence)
-            if self._alerts is not None:
-                self._watch("traces", queue, self._alerts)
+            self._span_queue = add_otlp_spans(own, settings, self._fence)
+            self._watch("traces", self._span_queue)
         if self._own_logs is None and settings.logger_provider is None:
             logs = self._own_logs = build_own_events(settings, self._fence)
             if logs is not None:
                 self.events.leave_by(logs.provider)
-                if self._alerts is not None:
-                    self._watch("logs", logs.queue, self._alerts)
+                self._watch("logs", logs.queue)
 
     # -- what became of it ----------------------------------------------------------------------------------------
 
@@ -250,10 +248,12 @@ class Providers:
         """Have it told when items begin to be dropped, in queues that are made later, too."""
         self._alerts = alerts
         for signal, queue in self._queues():
-            self._watch(signal, queue, alerts)
+            self._watch(signal, queue)
 
-    def _watch(self, signal: str, queue: DeliveryQueue[Any], alerts: SelfAlerts) -> None:
-        queue.tell_first_drops(partial(alerts.items_dropped, signal))
+    def _watch(self, signal: str, queue: DeliveryQueue[Any]) -> None:
+        if self._alerts is None:
+            return  # `watch_delivery` comes to it
+        queue.tell_first_drops(partial(self._alerts.items_dropped, signal))
         if queue.spool is not None:
             queue.start()  # deliver what an earlier process left on disk
 
@@ -280,7 +280,7 @@ class Providers:
         for signal, queue in wrapped:
             if self._alerts is not None and queue not in self._watched:
                 self._watched.add(queue)
-                self._watch(signal, queue, self._alerts)
+                self._watch(signal, queue)
         return own + wrapped
 
     def _wrapped(self, signal: str) -> list[Any]:

@@ -25,18 +25,18 @@ class Recorders:
     def __init__(self, fence: Fence, *, deferred: bool) -> None:
         """Record as the settings say."""
         self._deferred = DeferredRecorder(fence)  # its thread starts with the first value
-        self.usual: HistogramRecorder = self._deferred if deferred else _DIRECT
+        self.usual = self._recorder(deferred=deferred)
 
     def configure(self, *, deferred: bool) -> None:
         """Take later settings into account."""
         self.drain()
-        self.usual = self._deferred if deferred else _DIRECT
+        self.usual = self._recorder(deferred=deferred)
 
     def of(self, extent: Extent) -> HistogramRecorder:
         """The recorder of whom this extent is of."""
-        deferred = extent.deferred
-        if deferred is None:
-            return self.usual
+        return self.usual if extent.deferred is None else self._recorder(deferred=extent.deferred)
+
+    def _recorder(self, *, deferred: bool) -> HistogramRecorder:
         return self._deferred if deferred else _DIRECT
 
     def drain(self) -> None:

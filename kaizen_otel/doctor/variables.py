@@ -211,13 +211,15 @@ def _path(variable: str, signal: str, path: str) -> Iterator[Finding]:
 def _exporter(env: Mapping[str, str], signal: str) -> Iterator[Finding]:
     name = f"OTEL_{signal}_EXPORTER"
     asked = {word.strip() for word in env.get(name, "").lower().split(",") if word.strip()}
+    if not asked:
+        return
     url, variable = otlp_value(env, signal, "ENDPOINT")
     known = _exporters(signal)
     for word in sorted(asked - known):
         near = get_close_matches(word, known, 1)
         remedy = f"{f'Did you mean {near[0]}? ' if near else ''}Known here: {', '.join(sorted(known))}."
         yield warning("variables.exporter", f"{name}={word}: there is no such exporter", remedy)
-    if asked and "otlp" not in asked and url:
+    if "otlp" not in asked and url:
         yield info("variables.exporter", f"{name}={env[name].strip()}: {signal.lower()} do not go to {variable}")
 
 

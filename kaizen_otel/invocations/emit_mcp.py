@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import INVALID_SPAN
 
 from kaizen_semconv import gen_ai as g
 
 if TYPE_CHECKING:
-    from kaizen_otel.invocations.base import Attributes
+    from kaizen_otel.invocations.base import Attributes, Invocation
     from kaizen_otel.invocations.failure import Failure
     from kaizen_otel.invocations.mcp import McpInvocation, McpRequest
     from kaizen_otel.invocations.mcp_server import McpServerInvocation
@@ -40,18 +40,16 @@ class McpEmitter:
         return {name: value for name, value in known.items() if value is not None}
 
     def mcp_end(self, request: McpRequest) -> Attributes:
-        """Which request of which session, and the server's error code."""
+        """Which request of which session, the server's error code, and the URI, which is content of a kind."""
+        uri = request.resource_uri
         known = {
             g.JSONRPC_REQUEST_ID: request.request_id,
             g.MCP_SESSION_ID: request.session_id,
             g.MCP_PROTOCOL_VERSION: request.protocol_version,
             g.RPC_RESPONSE_STATUS_CODE: request.status_code,
+            g.MCP_RESOURCE_URI: None if uri is None else self._telemetry.content.redacted(uri),
         }
         return {name: value for name, value in known.items() if value is not None}
-
-    def mcp_resource(self, uri: str) -> Attributes:
-        """Which resource."""
-        return {g.MCP_RESOURCE_URI: uri}
 
     def mcp_server_start(self, request: McpRequest) -> Attributes:
         """Which method, and of which tool."""
@@ -60,23 +58,25 @@ class McpEmitter:
     def mcp_metrics(self, call: McpInvocation, duration_ns: int) -> None:
         """Duration of the request; of a tool call, too, whose span is the tool's."""
         instruments = self._telemetry.metrics.instruments
-        if instruments is None or not self._telemetry.settings.durations:
-            return
-        spanned = call.tool if call.tool is not None else call
-        context = None if spanned.span is INVALID_SPAN else call.context()
-        labels = self._labels(call.request, call.failure)
-        recorder = self._telemetry.metrics.recorders.of(call.recorded)
-        recorder.run(instruments.mcp_client_duration.record, duration_ns / _NS, labels, context)
+        if instruments is not None:
+            spanned = call.tool if call.tool is not None else call
+            self._record(instruments.mcp_client_duration, call, spanned, duration_ns)
 
     def mcp_server_metrics(self, call: McpServerInvocation, duration_ns: int) -> None:
         """Duration of the request, from its arrival."""
         instruments = self._telemetry.metrics.instruments
-        if instruments is None or not self._telemetry.settings.durations:
+        if instruments is not None:
+            self._record(instruments.mcp_server_duration, call, call, duration_ns)
+
+    def _record(
+        self, histogram: Any, call: McpInvocation | McpServerInvocation, spanned: Invocation, duration_ns: int
+    ) -> None:
+        if not self._telemetry.settings.durations:
             return
-        context = None if call.span is INVALID_SPAN else call.context()
+        context = None if spanned.span is INVALID_SPAN else call.context()
         labels = self._labels(call.request, call.failure)
         recorder = self._telemetry.metrics.recorders.of(call.recorded)
-        recorder.run(instruments.mcp_server_duration.record, duration_ns / _NS, labels, context)
+        recorder.run(histogram.record, duration_ns / _NS, labels, context)
 
     def _labels(self, request: McpRequest, failure: Failure | None) -> dict[str, str | int]:
         labels = {**self._target(request), **_tool(request)}

@@ -122,11 +122,7 @@ class McpInvocation(Invocation):
 
     def end_attributes(self) -> Attributes:
         """What came with the answer, and the URI, which is content of a kind."""
-        attributes = self.telemetry.emitter.mcp_end(self.request)
-        uri = self.request.resource_uri
-        if uri is not None:
-            attributes |= self.telemetry.emitter.mcp_resource(self.telemetry.content.redacted(uri))
-        return attributes
+        return self.telemetry.emitter.mcp_end(self.request)
 
     def finish(self, error: BaseException | None = None) -> None:
         """Read the server's own error out of the exception, then end as every operation does."""

@@ -69,15 +69,12 @@ class McpServerInvocation(Invocation):
         return self.telemetry.emitter.mcp_server_start(self.request)
 
     def end_attributes(self) -> Attributes:
-        """Which request of which session, the error's code, and the URI, which is content of a kind."""
-        telemetry, request = self.telemetry, self.request
-        attributes = telemetry.emitter.mcp_end(request)
-        if request.resource_uri is not None:
-            attributes |= telemetry.emitter.mcp_resource(telemetry.content.redacted(request.resource_uri))
-        if request.tool is not None and self.recorded.captures:
+        """What came of the request; arguments and result of a tool, where content is recorded."""
+        telemetry = self.telemetry
+        if self.request.tool is not None and self.recorded.captures:
             with telemetry.fence("content"):
                 telemetry.content.describe_tool(self, self.span)
-        return attributes
+        return telemetry.emitter.mcp_end(self.request)
 
     def refused(self, code: int, message: str) -> None:
         """Note the JSON-RPC error that is the answer."""

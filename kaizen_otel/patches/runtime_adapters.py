@@ -26,6 +26,7 @@ from kaizen_otel.patches.llm_client import MAX_COLLECTED_CHARS, parameters_of
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.standins import SeenEvents, along, method_of
 from kaizen_otel.patches.switch import active
+from kaizen_otel.patches.watching import awaited, blocking
 from kaizen_processors.values import type_name
 from kaizen_semconv import gen_ai as g
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
 
     from kaizen_otel.invocations.call import CallInvocation
-    from kaizen_otel.patches.watching import Arguments, Begun, Keywords
+    from kaizen_otel.patches.watching import Arguments, Begin, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
 
 
@@ -123,6 +124,11 @@ class _Adapter(NamedTuple):
         return seen
 
 
+def _as_chat(describe: Callable[[Any, dict[str, Any]], CallRequest]) -> Begin:
+    """How a function of an SDK begins: as one chat, described by the adapter and what the function is asked."""
+    return lambda telemetry, adapter, _args, asked: stream_adapters.begin(telemetry, lambda: describe(adapter, asked))
+
+
 class Closing:
     """What an adapter yields; when its reader closes that, the SDK's streams that the adapter leaves open end as well.
 
@@ -175,6 +181,7 @@ def observe(run: AgentInvocation, result: Any) -> None:
 
 def responses(adapter: Any, streams: list[Any], create: Any) -> Any:
     """`AsyncOpenAI.responses.create`: a whole answer, or with `stream` the events of one."""
+    whole = awaited(_as_chat(response_request), vendor_payloads.openai_response)
 
     async def seen(*args: Any, **kwargs: Any) -> Any:
         telemetry = active()
@@ -187,10 +194,7 @@ def responses(adapter: Any, streams: list[Any], create: Any) -> Any:
                 observe_response_event,
                 streams,
             )
-        with stream_adapters.begin(telemetry, lambda: response_request(adapter, kwargs)) as chat:
-            answer = await create(*args, **kwargs)
-            chat.observe(lambda chat: vendor_payloads.openai_response(chat, answer))
-        return answer
+        return await whole(create, adapter, args, kwargs)
 
     return seen
 
@@ -282,17 +286,8 @@ _GEMINI = stream_adapters.VENDORS["google_adapter:GoogleStreamAdapter"]
 
 def gemini(adapter: Any, _streams: list[Any], generate: Any) -> Any:
     """`Client.models.generate_content`, which the adapter calls in a thread."""
-
-    def seen(*args: Any, **kwargs: Any) -> Any:
-        telemetry = active()
-        if telemetry is None:
-            return generate(*args, **kwargs)
-        with stream_adapters.begin(telemetry, lambda: gemini_request(adapter, kwargs)) as chat:
-            answer = generate(*args, **kwargs)
-            chat.observe(lambda chat: observe_gemini(chat, answer))
-        return answer
-
-    return seen
+    watch = blocking(_as_chat(gemini_request), observe_gemini)
+    return lambda *args, **kwargs: watch(generate, adapter, args, kwargs)
 
 
 def gemini_stream(adapter: Any, streams: list[Any], generate: Any) -> Any:
@@ -353,16 +348,8 @@ def asking(wrapped: Any, instance: Any, args: Arguments, kwargs: Keywords) -> An
 
 
 def _watched_chat(adapter: Any, chat_async: Any) -> Any:
-    async def seen(*args: Any, **kwargs: Any) -> Any:
-        telemetry = active()
-        if telemetry is None:
-            return await chat_async(*args, **kwargs)
-        with stream_adapters.begin(telemetry, lambda: local_request(adapter, kwargs)) as chat:
-            answer = await chat_async(*args, **kwargs)
-            chat.observe(lambda chat: observe_local(chat, answer))
-        return answer
-
-    return seen
+    watch = awaited(_as_chat(local_request), observe_local)
+    return lambda *args, **kwargs: watch(chat_async, adapter, args, kwargs)
 
 
 def local_request(adapter: Any, asked: dict[str, Any]) -> CallRequest:

@@ -55,9 +55,13 @@ def check_whose(path: Path, busy_s: float = BUSY_S) -> Header:
     """
     header = look_at(path, busy_s)
     if header.whose is Whose.OTHERS:
-        raise StoreError("not_ours", "it is something else's, and left as it is: give another path")
+        raise _not_ours()
     _check_version(header.version)
     return header
+
+
+def _not_ours() -> StoreError:
+    return StoreError("not_ours", "it is something else's, and left as it is: give another path")
 
 
 def why(error: BaseException) -> StoreError:
@@ -280,7 +284,7 @@ class Database:
         with self.write() as connection:
             version = version_of(connection)  # another process may have been faster
             if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise StoreError("not_ours", "it is something else's, and left as it is: give another path")
+                raise _not_ours()
             for step in STEPS[version:]:
                 for statement in step:
                     connection.execute(statement)

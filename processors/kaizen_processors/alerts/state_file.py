@@ -16,10 +16,7 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: there two processes on one file are not noticed
-    fcntl = None  # type: ignore[assignment]
+from kaizen_processors import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,7 +95,7 @@ class StateFile:
         with self._lock:
             owner, self._owner = self._owner, None
             if owner is not None:
-                _unlock(self._lock_path, owner)
+                lock_file.give_back(self._lock_path, owner)
 
     def after_fork_in_child(self) -> None:
         """Leave the file to the parent: closing our copy of the lock does not release its."""
@@ -159,30 +156,10 @@ def _free_name(path: Path) -> Path:
 
 
 def _locked(path: Path) -> IO[bytes]:
-    while True:
-        file = path.open("ab")
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.close()
-                message = f"{path}: another process keeps its alerts' state here; give each its own"
-                raise StateInUseError(message) from error
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        file.close()  # who held it has deleted it meanwhile
-
-
-def _unlock(path: Path, owner: IO[bytes]) -> None:
-    """Delete the lock while it is held: whoever waits for it sees that, and makes another one."""
-    with contextlib.suppress(OSError):
-        is_ours = not os.fstat(owner.fileno()).st_size  # else it is another's, who chose the same name
-        if os.name != "posix":
-            owner.close()  # an open file cannot be deleted there
-        if is_ours:
-            path.unlink()
-    owner.close()
+    try:
+        return lock_file.take(path, mode=0o666, wait=False)
+    except BlockingIOError as error:
+        raise StateInUseError(f"{path}: another process keeps its alerts' state here; give each its own") from error
 
 
 def _sync_folder(folder: Path) -> None:

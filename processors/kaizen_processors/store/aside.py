@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kaizen_processors import lock_file
 from kaizen_processors.store.header import Whose, look_at
-
-try:
-    import fcntl
-except ImportError:  # Windows: there an open file cannot be renamed, so nobody sets aside what another one uses
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,29 +41,11 @@ def put_aside(path: Path) -> str:
 def alone(path: Path) -> Iterator[None]:
     """One process at a time, by a lock on `<name>.lock`, which is there for as long."""
     lock = Path(f"{path}.lock")
-    descriptor = _locked(lock)
+    held = lock_file.take(lock)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            if not os.fstat(descriptor).st_size:  # else it is another's, who chose the same name
-                lock.unlink()
-        os.close(descriptor)
-
-
-def _locked(lock: Path) -> int:
-    while True:
-        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), lock.stat()):
-                    return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # who held it has deleted it meanwhile
+        lock_file.give_back(lock, held)
 
 
 def _earlier(path: Path) -> list[tuple[int, Path]]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen_processors.alerts.alert import Alert, ExecutionLink
+from kaizen_processors.alerts.alert import ExecutionLink
 from kaizen_semconv import metrics as m
 from tests.docs.pages import ROOT, blocks_of
 from tests.examples.programs import environment, lasting
+from tests.processors.alerts.support import alert as alert_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,18 +127,7 @@ def test_queries_name_series_and_labels_that_exist(query: str) -> None:
 
 
 def test_the_keys_of_an_alert_are_those_that_handlers_get() -> None:
-    alert = Alert(
-        type="slow",
-        severity="warning",
-        measure="p95_latency",
-        message="",
-        value=2.0,
-        threshold=1.0,
-        status="firing",
-        labels={},
-        starts_at_ns=0,
-        executions=(ExecutionLink("1", "desk", "success", 2.0),),
-    ).as_dict()
+    alert = alert_of(executions=(ExecutionLink("1", "desk", "success", 2.0),)).as_dict()
     rows = {names(key): meaning for key, meaning in table(ROOT / "docs" / "alerts.md", "key of an alert | what")}
     assert sorted(key for keys in rows for key in keys) == sorted(alert)
     assert set(alert["executions"][0]) <= set(names(rows[("executions",)]))

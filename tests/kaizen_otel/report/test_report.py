@@ -17,17 +17,19 @@ import pytest
 from kaizen_otel.report import writing
 from kaizen_otel.report.compiling import By, Report, compile_report
 from kaizen_otel.report.stretches import Stretch, stretch
-from kaizen_processors.alerts.alert import Alert
 from kaizen_processors.alerts.standing import alert_record
 from kaizen_processors.export.figures import ASCII, UNICODE
 from kaizen_processors.money import to_float
 from kaizen_processors.pricing.price import Price
 from kaizen_processors.store import alert_log
+from tests.processors.alerts.support import alert
 from tests.processors.store.host import NS, Host
 from tests.processors.windows.records import CENT, call, execution
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kaizen_processors.alerts.alert import Alert
 
 UTC = ZoneInfo("UTC")
 DAY_S = 86_400
@@ -264,17 +266,7 @@ def test_only_the_dearest_are_listed_and_the_others_counted(tmp_path: Path) -> N
 
 
 def raised(name: str, began_ns: int) -> Alert:
-    return Alert(
-        type=name,
-        severity="warning",
-        measure="error_rate",
-        message="error rate: 50% | of all",
-        value=0.5,
-        threshold=0.1,
-        status="firing",
-        labels={"alertname": name},
-        starts_at_ns=began_ns,
-    )
+    return alert(name, message="error rate: 50% | of all", starts_at_ns=began_ns)
 
 
 def test_alerts_of_its_time_are_listed_those_that_are_over_among_them(tmp_path: Path) -> None:

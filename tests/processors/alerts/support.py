@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from kaizen_processors.alerts.alert import Alert
 from kaizen_processors.alerts.channels.channel import Channel
 from kaizen_processors.alerts.conditions import Condition
 from kaizen_processors.alerts.evaluator import Evaluator
@@ -14,7 +16,6 @@ from kaizen_processors.alerts.values import EVERYTHING, Group, GroupBy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kaizen_processors.alerts.alert import Alert
     from kaizen_processors.alerts.values import WorstExecution
 
 START_NS = 1_767_225_600 * 10**9
@@ -112,6 +113,21 @@ class Scene:
         changed = self.evaluator.tick()
         assert self.evaluator.flush(10.0)
         return [(alert.type, alert.status) for alert in changed]
+
+
+def alert(name: str = "slow", value: float = 1.0, **changes: Any) -> Alert:
+    made = Alert(
+        type=name,
+        severity="warning",
+        measure="p95_latency",
+        message=name,
+        value=value,
+        threshold=0.0,
+        status="firing",
+        labels={"alertname": name},
+        starts_at_ns=0,
+    )
+    return replace(made, **changes)
 
 
 def rule(condition: str = "error_rate > 0.1", name: str = "high_error_rate", **fields: Any) -> Rule:

@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen_processors.alerts.alert import Alert
 from kaizen_processors.alerts.channels.callback import CallbackChannel
 from kaizen_processors.alerts.channels.channel import Channel, DeliveryError
 from kaizen_processors.alerts.channels.dispatch import MAX_QUEUED, Dispatcher, RetryPolicy
-from tests.processors.alerts.support import Remembering, Scene, rule
+from tests.processors.alerts.support import Remembering, Scene, alert, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kaizen_processors.alerts.alert import Alert
+
 QUICK = RetryPolicy(first_s=0.001, longest_s=0.002)
-
-
-def alert(name: str = "slow", value: float = 1.0, **changes: Any) -> Alert:
-    made = Alert(
-        type=name,
-        severity="warning",
-        measure="p95_latency",
-        message=name,
-        value=value,
-        threshold=0.0,
-        status="firing",
-        labels={"alertname": name},
-        starts_at_ns=0,
-    )
-    return replace(made, **changes)
 
 
 class Gate(Channel):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen_processors.alerts.alert import Alert
 from kaizen_processors.alerts.keeping import Keeper
 from kaizen_processors.fence import Fence
-from tests.processors.alerts.support import START_NS, HandClock
+from tests.processors.alerts.support import HandClock, alert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,20 +37,6 @@ class Kept:
         pass
 
 
-def alert(kind: str) -> Alert:
-    return Alert(
-        type=kind,
-        severity="info",
-        measure="error_rate",
-        message="",
-        value=1.0,
-        threshold=0.0,
-        status="firing",
-        labels={},
-        starts_at_ns=START_NS,
-    )
-
-
 def test_a_note_that_comes_while_nothing_may_be_saved_is_kept() -> None:
     may_save = False
 
@@ -71,7 +57,7 @@ def test_a_note_that_comes_while_nothing_may_be_saved_is_kept() -> None:
 def test_an_alert_that_has_more_to_say_while_it_is_forgotten_is_saved_again() -> None:
     kept = Kept()
     keeper = Keeper(kept, dict, HandClock(), Fence())
-    first, second = alert("first"), alert("second")
+    first, second = alert("first", labels={}), alert("second", labels={})
     assert first.id == second.id
     threads: list[threading.Thread] = []
 

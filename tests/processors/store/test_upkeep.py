@@ -13,6 +13,7 @@ from tests.processors.store.host import NS, Host
 from tests.processors.windows.records import call, execution
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import pytest
@@ -120,10 +121,11 @@ def unreadable(host: Host) -> list[tuple[str, bytes]]:
         return connection.execute("SELECT source, data FROM unreadable ORDER BY id").fetchall()
 
 
-def test_a_value_that_cannot_be_folded_costs_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    host = Host(tmp_path, 5)
-    for worker, data in zip(host.workers, (b"5", b"none", b"7", b"0x", b"1"), strict=True):
-        worker.store.fold_blobs("sums", add_up)
+def one_that_stays(folder: Path, add: Callable[[bytes | None, bytes], bytes], *values: bytes) -> Host:
+    """A host whose workers have each put a value, and left but for the last one, which has folded them since."""
+    host = Host(folder, len(values))
+    for worker, data in zip(host.workers, values, strict=True):
+        worker.store.fold_blobs("sums", add)
         worker.store.put_blob("sums", data)
     host.settle()
     *gone, stays = host.workers
@@ -131,6 +133,12 @@ def test_a_value_that_cannot_be_folded_costs_itself_alone(tmp_path: Path, caplog
         worker.store.shutdown()
     host.workers = [stays]
     host.pass_time(130)
+    return host
+
+
+def test_a_value_that_cannot_be_folded_costs_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    host = one_that_stays(tmp_path, add_up, b"5", b"none", b"7", b"0x", b"1")
+    (stays,) = host.workers
     with host.reader() as reader:
         living, folded = reader.blobs("sums")
     assert ([data for _, data in living], folded) == ([b"1"], b"12")
@@ -157,16 +165,7 @@ def test_a_value_that_does_not_fit_what_was_folded_costs_itself_alone(tmp_path: 
             raise ValueError("other units")
         return (before or b"") + data
 
-    host = Host(tmp_path, 4)
-    for worker, data in zip(host.workers, (b"a1", b"a2", b"b3", b"a4"), strict=True):
-        worker.store.fold_blobs("sums", add_alike)
-        worker.store.put_blob("sums", data)
-    host.settle()
-    *gone, stays = host.workers
-    for worker in gone:
-        worker.store.shutdown()
-    host.workers = [stays]
-    host.pass_time(130)
+    host = one_that_stays(tmp_path, add_alike, b"a1", b"a2", b"b3", b"a4")
     with host.reader() as reader:
         assert reader.blobs("sums")[1] == b"a1a2"
     assert unreadable(host) == [("blobs/sums", b"b3")]

@@ -94,6 +94,13 @@ coverage: $(STAMP)  ## `make test`, measured: fails below the floor (`fail_under
 
 install: $(STAMP)  ## the development environment, in $(VENV)
 
+# $(call environment,FOLDER,PYTHON,WHAT): a fresh environment with this package and WHAT in it.
+define environment
+	$(2) -m venv $(1)
+	$(1)/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
+	$(1)/bin/python -m pip install -q --disable-pip-version-check -e . $(3)
+endef
+
 # An environment for running the demo: the package and the real framework, nothing for development.
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@test -e $(STAMP) || { echo "installing kaizen-otel and kailash-kaizen (about a minute)…"; \
@@ -106,36 +113,26 @@ $(STAMP): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)-oldest/.installed: pyproject.toml tests/oldest.txt
-	$(PYTHON) -m venv $(VENV)-oldest
-	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
-	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check -e . --group test -c tests/oldest.txt
+	$(call environment,$(VENV)-oldest,$(PYTHON),--group test -c tests/oldest.txt)
 	@touch $@
 
 .PRECIOUS: $(VENV)-kaizen-%/.installed $(VENV)-kailash-%/.installed $(VENV)-beside-%/.installed $(VENV)-python-%/.installed
 
 $(VENV)-kaizen-%/.installed: tests/versions/kaizen-%.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)-kaizen-$*
-	$(VENV)-kaizen-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
-	$(VENV)-kaizen-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test-tools -r $<
+	$(call environment,$(VENV)-kaizen-$*,$(PYTHON),--group test-tools -r $<)
 	@touch $@
 
 $(VENV)-kailash-%/.installed: tests/versions/kailash-%.txt tests/versions/kaizen-$(FULL_SUPPORT).txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)-kailash-$*
-	$(VENV)-kailash-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
-	$(VENV)-kailash-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test-tools -r tests/versions/kaizen-$(FULL_SUPPORT).txt
+	$(call environment,$(VENV)-kailash-$*,$(PYTHON),--group test-tools -r tests/versions/kaizen-$(FULL_SUPPORT).txt)
 	$(VENV)-kailash-$*/bin/python -m pip install -q --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
 $(VENV)-beside-%/.installed: tests/beside/%.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)-beside-$*
-	$(VENV)-beside-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
-	$(VENV)-beside-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test-tools -r $<
+	$(call environment,$(VENV)-beside-$*,$(PYTHON),--group test-tools -r $<)
 	@touch $@
 
 $(VENV)-python-%/.installed: pyproject.toml
-	$$(tests/versions/find-python $*) -m venv $(VENV)-python-$*
-	$(VENV)-python-$*/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
-	$(VENV)-python-$*/bin/python -m pip install -q --disable-pip-version-check -e . --group test
+	$(call environment,$(VENV)-python-$*,$$(tests/versions/find-python $*),--group test)
 	@touch $@
 
 $(BIN)/python:

@@ -11,6 +11,7 @@ import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
+from kaizen_processors.export.wrapping import wrapped_exporters
 from tests.conformance import claims as covered
 from tests.conformance import failures
 from tests.conformance.claims import claims
@@ -70,6 +71,16 @@ def _handlers_of_signals() -> Iterator[None]:
     for number, handler in before.items():
         if handler is not None and signal.getsignal(number) is not handler:
             signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _wrapped_exporters_end() -> Iterator[None]:
+    """Ours feeds and counts every exporter that the process has wrapped: one left open would be in later tests."""
+    yield
+    left = [one for one in wrapped_exporters("traces") + wrapped_exporters("logs") if not one.queue.ended]
+    for exporter in left:
+        exporter.shutdown(0)
+    assert not left, "the test wrapped exporters and did not shut them down"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -95,8 +95,10 @@ def test_what_an_official_exporter_was_told_is_taken_over(tmp_path: Path, monkey
     theirs = OTLPSpanExporter(
         "https://collector:4318/v1/traces", str(authorities), "key.pem", "cert.pem", timeout=7, compression=None
     )
-    endpoint: Any = wrap_exporter(theirs).queue._sender
-    endpoint = endpoint._endpoint
+    exporter = wrap_exporter(theirs)
+    sender: Any = exporter.queue._sender
+    endpoint = sender._endpoint
+    exporter.shutdown()
     assert (endpoint.url, dict(endpoint.headers), endpoint.timeout_s, endpoint.compression) == (
         "https://collector:4318/v1/traces", {"a": "1"}, 7, "",
     )  # fmt: skip
@@ -137,4 +139,6 @@ def mounted() -> requests.Session:
 def test_an_official_exporter_with_something_of_the_applications_own_sends_by_itself(
     theirs: Callable[[], SpanExporter],
 ) -> None:
-    assert wrap_exporter(theirs()).sends == "exporter"
+    exporter = wrap_exporter(theirs())
+    exporter.shutdown()
+    assert exporter.sends == "exporter"

@@ -264,3 +264,4 @@ def test_what_is_no_exporter_is_named(given: Any, named: str) -> None:
 def test_wrapping_twice_is_wrapping_once() -> None:
     exporter = wrap_exporter(Scripted())
     assert wrap_exporter(exporter) is exporter
+    exporter.shutdown()

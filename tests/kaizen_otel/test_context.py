@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ def test_attributes_decorates_functions_and_coroutines_without_sharing_state() -
 
     assert asyncio.run(many()) == list(range(1, 21))
     assert plain(4) == 8
-    assert asyncio.iscoroutinefunction(work)
+    assert inspect.iscoroutinefunction(work)
     assert work.__name__ == "work"
 
 

@@ -171,7 +171,8 @@ def test_what_cannot_be_known_is_an_answer_of_503(endpoint: Callable[..., HostEn
     one = endpoint(collector=Gathering(gather))
     one.open()
 
-    with pytest.raises(HTTPError, match="503"):
+    with pytest.raises(HTTPError, match="503") as refused:
         scrape(one.port)
+    refused.value.close()
 
     assert fence.counts() == {"host_metrics.serve:StoreError": 1}

@@ -174,6 +174,7 @@ def test_a_chat_returns_the_very_dictionary_that_kaizen_made(
     assert answer is made[0]
 
 
+@pytest.mark.filterwarnings("ignore:'asyncio.iscoroutinefunction':DeprecationWarning")
 def test_patched_functions_are_what_they_were(kaizen_offline: ModelServer) -> None:
     from tests.kaizen_otel.surfaces import scenes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +158,7 @@ def play(captured: Captured, run: Callable[[], Any], *, in_loop: bool) -> kaizen
         kaizen_otel.measure() as block,
         captured.tracer_provider.get_tracer("app").start_as_current_span("caller"),
     ):
-        if in_loop or asyncio.iscoroutinefunction(run):
+        if in_loop or inspect.iscoroutinefunction(run):
             asyncio.run(inside())
         else:
             run()

@@ -85,6 +85,43 @@ def test_a_sequential_pipeline_is_a_group_and_no_execution(
     assert [one.agent_name for one in kaizen_telemetry.executions] == ["a"]
 
 
+def test_a_pipeline_that_has_become_an_agent_is_a_group_in_a_group(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen_agents.patterns.pipeline import Pipeline
+
+    kaizen_offline.script(lambda _: ANSWER)
+    inner = Pipeline.parallel(agents("a", "b")).to_agent(name="inner")
+    inside(kaizen_telemetry, lambda: Pipeline.sequential([inner, *agents("c")]).run(question="x"))
+
+    assert_one_trace(kaizen_telemetry)
+    found = executions_of(kaizen_telemetry)
+    assert [agent for agent, _ in found] == ["a", "b", "c"]
+    assert [above for _, above in found] == [
+        *["invoke_workflow ParallelPipeline"] * 2,
+        "invoke_workflow SequentialPipeline",
+    ]
+
+
+def test_the_agents_of_a_pipeline_class_of_the_applications_own_stand_below_its_caller(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen_agents.patterns.pipeline import Pipeline
+
+    kaizen_offline.script(lambda _: ANSWER)
+    a, b = agents("a", "b")
+
+    class House(Pipeline):
+        def run(self, **inputs: Any) -> Any:
+            a.run(**inputs)
+            return b.run(**inputs)
+
+    inside(kaizen_telemetry, lambda: House().to_agent().run(question="x"))
+
+    assert_one_trace(kaizen_telemetry)
+    assert executions_of(kaizen_telemetry) == [("a", "caller"), ("b", "caller")]
+
+
 @pytest.mark.parametrize("strategy", ["sequential", "parallel"])
 def test_an_orchestration_is_a_group_whatever_its_strategy(
     strategy: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured

@@ -70,6 +70,46 @@ def diagnosed() -> None:
         FailureDiagnoser(client()).diagnose("task-0", "x", plan)
 
 
+def matched() -> None:
+    from kaizen_agents.orchestration.planner.designer import CapabilityMatcher
+    from kaizen_agents.types import AgentSpec
+
+    spec = AgentSpec("s", "reviewer", "reviews code", capabilities=["code review"])
+    CapabilityMatcher([spec], client()).find_semantic_matches(["reading code"])
+
+
+def delegated() -> None:
+    from kaizen_agents.orchestration.protocols.delegation import DelegationProtocol
+    from kaizen_agents.types import make_envelope
+
+    DelegationProtocol(client()).compose_delegation("x", {}, make_envelope())
+
+
+def completed() -> None:
+    from kaizen_agents.orchestration.protocols.delegation import DelegationProtocol
+    from kaizen_agents.types import CompletionPayload
+
+    DelegationProtocol(client()).handle_completion(CompletionPayload(result="done"), {})
+
+
+def decided() -> None:
+    from kaizen_agents.orchestration.protocols.escalation import EscalationProtocol
+    from kaizen_agents.types import EscalationPayload, EscalationSeverity
+
+    EscalationProtocol(client()).decide_action(EscalationPayload(EscalationSeverity.WARNING, "x"), {})
+
+
+def recomposed() -> None:
+    from kaizen_agents.orchestration.recovery.diagnoser import FailureCategory, FailureDiagnosis
+    from kaizen_agents.orchestration.recovery.recomposer import Recomposer
+    from kaizen_agents.supervisor import GovernedSupervisor
+
+    plan = GovernedSupervisor("gpt-4o")._build_trivial_plan("x", {})
+    diagnosis = FailureDiagnosis("task-0", "x", FailureCategory.TRANSIENT, recoverable=True)
+    with suppress(ValueError):  # the answer has no strategy in it
+        Recomposer(client()).recompose(plan, "task-0", diagnosis)
+
+
 async def intended() -> None:
     from kaizen_agents.journey.intent import IntentDetector
     from kaizen_agents.journey.transitions import IntentTrigger
@@ -123,6 +163,11 @@ BELOW: dict[str, Callable[[], Any]] = {
     "kaizen_agents.orchestration.protocols.clarification:ClarificationProtocol.interpret_response": clarified,
     "kaizen_agents.orchestration.protocols.escalation:EscalationProtocol.compose_escalation": escalated,
     "kaizen_agents.orchestration.recovery.diagnoser:FailureDiagnoser.diagnose": diagnosed,
+    "kaizen_agents.orchestration.planner.designer:CapabilityMatcher.find_semantic_matches": matched,
+    "kaizen_agents.orchestration.protocols.delegation:DelegationProtocol.compose_delegation": delegated,
+    "kaizen_agents.orchestration.protocols.delegation:DelegationProtocol.handle_completion": completed,
+    "kaizen_agents.orchestration.protocols.escalation:EscalationProtocol.decide_action": decided,
+    "kaizen_agents.orchestration.recovery.recomposer:Recomposer.recompose": recomposed,
     "kaizen_agents.journey.intent:IntentDetector.detect_intent": intended,
     "kaizen.execution.streaming_executor:StreamingExecutor.execute_with_events": streamed,
     "kaizen.l3.plan.executor:AsyncPlanExecutor.execute": planned,
@@ -162,4 +207,28 @@ def test_workflows_whose_agents_have_no_provider(kaizen_telemetry: Captured) -> 
 
     with contextlib.redirect_stdout(None):  # Kaizen prints its cycles
         scenes.play_under_caller(kaizen_telemetry, scene)
+    assert kaizen_telemetry.calls == []
+
+
+@pytest.mark.covers(
+    "kaizen_agents.workflows.enterprise_templates:EnterpriseWorkflowTemplate.execute", "error", "context"
+)
+@pytest.mark.covers(
+    "kaizen_agents.workflows.enterprise_templates:EnterpriseWorkflowTemplate.execute_async", "error", "context"
+)
+@pytest.mark.filterwarnings("ignore:Instance-based API usage detected:UserWarning")
+def test_templates_whose_agents_have_no_provider(kaizen_telemetry: Captured) -> None:
+    # As above; by the blocking way, the failed run is `completed` to Kaizen (0.13).
+    from tests.kaizen_otel.surfaces import scenes
+
+    async def scene() -> None:
+        kaizen, _ = patterns.enterprise()
+        template = kaizen.create_enterprise_workflow("approval", {"approval_levels": ["head"]})
+        assert template.execute()["execution_status"] == "completed"
+        assert (await template.execute_async())["execution_status"] == "failed"
+
+    scenes.play_under_caller(kaizen_telemetry, scene)
+
+    told = {(span.status, span["error.type"]) for span in kaizen_telemetry.spans_named("invoke_workflow")}
+    assert told == {("ERROR", "kaizen.config.providers.ConfigurationError")}
     assert kaizen_telemetry.calls == []

@@ -97,6 +97,32 @@ class WorkflowInvocation(Invocation):
             self.failed_nodes.pop(key, None)
 
 
+class GroupInvocation(WorkflowInvocation):
+    """One run of a group of agents, which may go on without those that fail.
+
+    It remembers the last failure right below it (of an agent, of a model call, of a group in the group): the root cause
+    where the group says that it failed itself.
+    """
+
+    __slots__ = ("member_failure",)
+
+    def __init__(self, telemetry: Telemetry, parent: Scope | None, *, subject: object, name: str, runtime: str) -> None:
+        """Prepare; `subject` is the group, `name` what it is called, `runtime` the class that runs it."""
+        super().__init__(telemetry, parent, subject=subject, name=name, runtime=runtime)
+        self.member_failure: Failure | None = None
+
+    def child_finished(self, child: Invocation) -> None:
+        """Remember a member that failed."""
+        super().child_finished(child)
+        failure = child.failure
+        if failure is not None and not failure.cancelled:
+            self.member_failure = failure
+
+    def failed_with(self, error_type: str, message: str = "") -> None:
+        """Note that the group said it failed: by what a member failed with, when one was seen to."""
+        self.failure = self.member_failure or Failure(error_type, message)
+
+
 def records_nodes(invocation: Invocation) -> bool:
     """Whether nodes and tools have spans here: as the agent above says, else as the settings say."""
     return invocation.recorded.records_nodes

@@ -166,16 +166,15 @@ def describe_base_agent(agent: Any, inputs: dict[str, Any]) -> AgentRequest:
 
 
 def observe_base_agent(run: AgentInvocation, result: Any) -> None:
-    """`AgentLoop` returns `{"error", "type", "success": False}` instead of raising."""
-    if (
-        run.failure is None
-        and type(result) is dict
-        and result.get("success") is False
-        and "error" in result
-        and type(result.get("type")) is str
-    ):
+    """`AgentLoop` returns its error instead of raising it."""
+    if run.failure is None and is_error(result):
         run.failed(bounded_text(result["type"]) or "error", bounded_text(result["error"], 1_024) or "")
     run.returned(result)
+
+
+def is_error(result: Any) -> bool:
+    """Whether it is what `AgentLoop` returns instead of raising: `{"error", "type", "success": False}`."""
+    return entry_of(result, "success") is False and type(entry_of(result, "type")) is str and "error" in result
 
 
 def handle_error(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

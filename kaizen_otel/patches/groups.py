@@ -10,46 +10,55 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.scope import current_scope
-from kaizen_otel.invocations.values import attribute_of
-from kaizen_otel.invocations.workflow import WorkflowInvocation
+from kaizen_otel.invocations.workflow import GroupInvocation
+from kaizen_otel.patches.group_answers import (
+    all_failed,
+    all_orchestrated_failed,
+    is_failure,
+    last_failed,
+    nothing_on_blackboard,
+    observe_plan,
+    when,
+)
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.runtimes import already_watched
-from kaizen_otel.patches.watching import awaited, blocking
+from kaizen_otel.patches.watching import awaited, blocking, nothing
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
-    from kaizen_otel.patches.watching import Arguments, Begun, Keywords
+    from kaizen_otel.patches.watching import Arguments, Begun, Keywords, Observe
     from kaizen_otel.telemetry import Telemetry
 
 _PATTERNS = "kaizen_agents.patterns.patterns"
 
-GROUPS = {
-    "kaizen.orchestration.runtime": ("OrchestrationRuntime.run",),
-    "kaizen_agents.patterns.pipeline": ("SequentialPipeline.run",),
-    f"{_PATTERNS}.parallel": ("ParallelPipeline.run",),
-    f"{_PATTERNS}.ensemble": ("EnsemblePipeline.run",),
-    f"{_PATTERNS}.blackboard": ("BlackboardPipeline.run",),
-    f"{_PATTERNS}.meta_controller": ("MetaControllerPipeline.run",),
-    f"{_PATTERNS}.sequential": ("SequentialPipelinePattern.execute_pipeline",),
-    f"{_PATTERNS}.handoff": ("HandoffPattern.execute_with_handoff",),
-    f"{_PATTERNS}.debate": ("DebatePattern.debate", "DebatePattern.execute_async"),
-    f"{_PATTERNS}.consensus": ("ConsensusPattern.execute_async",),
-    f"{_PATTERNS}.supervisor_worker": ("SupervisorWorkerPattern.execute_async",),
-    "kaizen_agents.supervisor": ("GovernedSupervisor.run", "GovernedSupervisor.run_plan"),
+_ITSELF = when(is_failure)
+_PLAN = observe_plan
+
+GROUPS: dict[str, dict[str, Observe]] = {
+    "kaizen.orchestration.runtime": {"OrchestrationRuntime.run": when(all_orchestrated_failed)},
+    "kaizen_agents.patterns.pipeline": {"SequentialPipeline.run": when(last_failed)},
+    f"{_PATTERNS}.parallel": {"ParallelPipeline.run": when(all_failed)},
+    f"{_PATTERNS}.ensemble": {"EnsemblePipeline.run": _ITSELF},
+    f"{_PATTERNS}.blackboard": {"BlackboardPipeline.run": when(nothing_on_blackboard)},
+    f"{_PATTERNS}.meta_controller": {"MetaControllerPipeline.run": _ITSELF},
+    # These answer alike whether or not their members failed.
+    f"{_PATTERNS}.sequential": {"SequentialPipelinePattern.execute_pipeline": nothing},
+    f"{_PATTERNS}.handoff": {"HandoffPattern.execute_with_handoff": nothing},
+    f"{_PATTERNS}.debate": {"DebatePattern.debate": nothing, "DebatePattern.execute_async": nothing},
+    f"{_PATTERNS}.consensus": {"ConsensusPattern.execute_async": nothing},
+    f"{_PATTERNS}.supervisor_worker": {"SupervisorWorkerPattern.execute_async": nothing},
+    "kaizen_agents.supervisor": {"GovernedSupervisor.run": _PLAN, "GovernedSupervisor.run_plan": _PLAN},
 }
-"""By module: the methods that run several agents."""
-
-FAILED = "unsuccessful"
-"""`error.type` of a run whose result says `success: False` and nothing more."""
+"""By module: the methods that run several agents, and what the answer tells."""
 
 
-def _surface(module_name: str, methods: tuple[str, ...]) -> Surface:
+def _surface(module_name: str, methods: dict[str, Observe]) -> Surface:
     def apply_to(patcher: Patcher, module: Any) -> None:
-        for method in methods:
+        for method, observe in methods.items():
             class_name, _, name = method.partition(".")
             owner = getattr(module, class_name)
             is_async = inspect.iscoroutinefunction(inspect.getattr_static(owner, name, None))
-            patcher.wrap(owner, name, (awaited if is_async else blocking)(begin, observe_result, unless=by_itself))
+            patcher.wrap(owner, name, (awaited if is_async else blocking)(begin, observe, unless=by_itself))
 
     return Surface(module_name, apply_to)
 
@@ -67,13 +76,7 @@ def by_itself(group: Any, _args: Arguments, _kwargs: Keywords) -> bool:
     return already_watched(group)
 
 
-def describe(telemetry: Telemetry, group: Any) -> WorkflowInvocation:
+def describe(telemetry: Telemetry, group: Any) -> GroupInvocation:
     """Which group: its class is its name, and what runs it."""
     name = type_name(group)
-    return WorkflowInvocation(telemetry, current_scope(), subject=group, name=name, runtime=name)
-
-
-def observe_result(group: WorkflowInvocation, result: Any) -> None:
-    """`GovernedSupervisor` returns what failed instead of raising it."""
-    if type_name(result) == "SupervisorResult" and attribute_of(result, "success") is False:
-        group.failed_with(FAILED)
+    return GroupInvocation(telemetry, current_scope(), subject=group, name=name, runtime=name)

@@ -75,14 +75,14 @@ def test_a_span_of_what_a_method_calls_is_not_its_own(server: ModelServer, kaize
 
 
 def test_a_failure_below_a_span_is_not_its_own(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
-    from kaizen_agents.patterns.pipeline import SequentialPipeline
+    from kaizen_agents.patterns.patterns.parallel import ParallelPipeline
 
     from tests.kaizen_otel.surfaces import scenes
 
-    pipeline = "kaizen_agents.patterns.pipeline:SequentialPipeline.run"
+    pipeline = "kaizen_agents.patterns.patterns.parallel:ParallelPipeline.run"
     kaizen_offline.script(lambda _: Reply.unauthorized())
     with watched({pipeline}) as watch:
-        group = SequentialPipeline([scenes.base_agent(agent_id="a")])
+        group = ParallelPipeline([scenes.base_agent(agent_id="a")], aggregator=lambda answers: {"asked": len(answers)})
         scenes.play_under_caller(kaizen_telemetry, lambda: group.run(question="x"))
     assert watch.missing(pipeline, ("traced", "error", ERROR_BELOW)) == ["error"]
 

@@ -48,12 +48,6 @@ async def awaited_debate() -> None:
     await create_debate_pattern(**patterns.MODEL).execute_async("x")
 
 
-def sequential() -> None:
-    from kaizen_agents.patterns.pipeline import SequentialPipeline
-
-    SequentialPipeline(patterns.agents("a", "b")).run(question="x")
-
-
 async def planned() -> None:
     from kaizen_agents.supervisor import GovernedSupervisor
 
@@ -123,7 +117,6 @@ def enterprise_workflow() -> None:
 
 
 GROUPS: dict[str, Callable[[], Any]] = {
-    "kaizen_agents.patterns.pipeline:SequentialPipeline.run": sequential,
     "kaizen_agents.patterns.patterns.debate:DebatePattern.execute_async": awaited_debate,
     "kaizen_agents.supervisor:GovernedSupervisor.run_plan": planned,
 }

@@ -40,8 +40,8 @@ def when(says_failed: Callable[[Any], bool]) -> Observe:
 
 
 def observe_plan(group: GroupInvocation, result: Any) -> None:
-    """`GovernedSupervisor` says whether the plan succeeded."""
-    if type_name(result) == "SupervisorResult" and attribute_of(result, "success") is False:
+    """`GovernedSupervisor` and `PlanMonitor` say whether the plan succeeded."""
+    if type_name(result) in {"SupervisorResult", "PlanResult"} and attribute_of(result, "success") is False:
         group.failed_with(UNSUCCESSFUL)
 
 

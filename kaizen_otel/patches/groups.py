@@ -48,6 +48,7 @@ GROUPS: dict[str, dict[str, Observe]] = {
     f"{_PATTERNS}.consensus": {"ConsensusPattern.execute_async": nothing},
     f"{_PATTERNS}.supervisor_worker": {"SupervisorWorkerPattern.execute_async": nothing},
     "kaizen_agents.supervisor": {"GovernedSupervisor.run": _PLAN, "GovernedSupervisor.run_plan": _PLAN},
+    "kaizen_agents.orchestration.monitor": {"PlanMonitor.run": _PLAN, "PlanMonitor.run_plan": _PLAN},
 }
 """By module: the methods that run several agents, and what the answer tells."""
 

@@ -8,6 +8,8 @@ from kaizen.core.base_agent import BaseAgent
 from kaizen.core.config import BaseAgentConfig
 from kaizen.memory.shared_memory import SharedMemoryPool
 from kaizen.signatures import InputField, OutputField, Signature
+from kaizen_agents.llm import LLMClient
+from kaizen_agents.orchestration.monitor import PlanMonitor
 from kaizen_agents.patterns.patterns.consensus import create_consensus_pattern
 from kaizen_agents.patterns.patterns.debate import create_debate_pattern
 from kaizen_agents.patterns.patterns.handoff import create_handoff_pattern
@@ -15,6 +17,7 @@ from kaizen_agents.patterns.patterns.sequential import PipelineStageAgent, creat
 from kaizen_agents.patterns.patterns.supervisor_worker import create_supervisor_worker_pattern
 from kaizen_agents.patterns.pipeline import Pipeline
 from kaizen_agents.supervisor import GovernedSupervisor
+from kaizen_agents.types import PlanGradient, make_envelope
 
 MODEL = {"llm_provider": "openai", "model": "gpt-4o"}
 
@@ -73,3 +76,12 @@ async def a_supervised_plan() -> Any:
 
     result = await GovernedSupervisor("gpt-4o").run("why?", execute_node=execute)
     return result.success, list(result.results.values())
+
+
+async def a_monitored_plan() -> Any:
+    async def execute(*_: Any) -> Any:
+        return {"result": LLMClient(model="gpt-4o").complete([{"role": "user", "content": "why?"}]).content}
+
+    plan = GovernedSupervisor("gpt-4o")._build_trivial_plan("why?", {})
+    result = await PlanMonitor(LLMClient(model="gpt-4o"), make_envelope(), PlanGradient()).run_plan(plan, execute)
+    return result.success, list(result.results.values()), [event.event_type.value for event in result.events]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.kaizen_otel.surfaces import test_patterns as patterns
-from tests.kaizen_otel.surfaces.covered import well_and_refused
+from tests.kaizen_otel.surfaces.covered import goes_well, is_refused, well_and_refused
 from tests.versions.capabilities import needs
 
 if TYPE_CHECKING:
@@ -156,6 +156,50 @@ def planned_blocking() -> None:
     PlanExecutor(lambda *_: {"result": agent.run(question="x")}).execute(plan_of_one())
 
 
+SUBTASK = {
+    "description": "x",
+    "estimated_complexity": 1,
+    **dict.fromkeys(("required_capabilities", "suggested_tools", "depends_on", "output_keys"), ()),
+}
+PLAN = {
+    "subtasks": [SUBTASK],
+    "name": "clerk",
+    "description": "x",
+    "financial_ratio": 0.1,
+    **dict.fromkeys(("needs_shared_memory", "needs_persistent_memory"), False),
+    **dict.fromkeys(("capabilities", "selected_tools", "produced_context_keys", "edges", "node_mappings"), ()),
+}
+"""What decomposing, designing and composing understand."""
+
+
+def monitor() -> Any:
+    from kaizen_agents.orchestration.monitor import PlanMonitor
+    from kaizen_agents.types import GradientZone, PlanGradient, make_envelope
+
+    return PlanMonitor(client(), make_envelope(), PlanGradient(0, GradientZone.BLOCKED))
+
+
+async def node_of_a_plan(*_: Any) -> dict[str, Any]:
+    """Ask a model, as a callback of the application's; what it raises, the monitor notes."""
+    answer = client().complete([{"role": "user", "content": "x"}])
+    return {"result": answer.content}
+
+
+async def monitored() -> None:
+    await monitor().run("x", {}, node_of_a_plan)
+
+
+async def monitored_plan() -> None:
+    from kaizen_agents.supervisor import GovernedSupervisor
+
+    plan = GovernedSupervisor("gpt-4o")._build_trivial_plan("x", {})
+    await monitor().run_plan(plan, node_of_a_plan)
+
+
+MONITORED: dict[str, Callable[[], Any]] = {
+    "kaizen_agents.orchestration.monitor:PlanMonitor.run": monitored,
+    "kaizen_agents.orchestration.monitor:PlanMonitor.run_plan": monitored_plan,
+}
 BELOW: dict[str, Callable[[], Any]] = {
     "kaizen_agents.orchestration.planner.decomposer:TaskDecomposer.decompose": decomposed,
     "kaizen_agents.orchestration.context.summarizer:ContextSummarizer.summarize": summarized,
@@ -179,6 +223,35 @@ BELOW: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("methods", BELOW)
 def test_what_is_asked(methods: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
     well_and_refused(BELOW[methods], kaizen_offline, kaizen_telemetry)
+
+
+@pytest.mark.covers_each("method", "traced", "tokens", "cost", "error", "context")
+@pytest.mark.parametrize("method", MONITORED)
+def test_a_monitored_plan(method: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:
+    well_and_refused(MONITORED[method], kaizen_offline, kaizen_telemetry, **PLAN)
+
+
+def test_a_monitored_plan_is_one_tree_of_its_planning_and_its_nodes(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    goes_well(monitored, kaizen_offline, kaizen_telemetry, **PLAN)
+
+    decomposed, designed, composed, node = (f"    {span.name}" for span in kaizen_telemetry.spans_named("chat"))
+    assert kaizen_telemetry.tree().splitlines() == [
+        "caller",
+        "  invoke_workflow PlanMonitor",
+        *(decomposed, designed, composed, node),
+    ]
+
+
+def test_a_monitored_plan_that_fails_names_what_its_node_failed_with(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    is_refused(monitored_plan, kaizen_offline, kaizen_telemetry)
+
+    group = kaizen_telemetry.span("invoke_workflow PlanMonitor")
+    assert patterns.told(group) == ("ERROR", "openai.AuthenticationError", 401)
+    assert kaizen_telemetry.span("caller").status == "UNSET"  # it returns that it failed
 
 
 @pytest.mark.covers("kaizen_agents.workflows.debate:DebateWorkflow.execute", "error", "context")

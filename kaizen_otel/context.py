@@ -52,6 +52,10 @@ class InForce:
         self.conversation_id = conversation_id
         self.tags = tags
 
+    def in_session(self, session_id: str) -> InForce:
+        """Give the same, in a session; the id is already safe."""
+        return InForce(self.user_id, session_id, self.conversation_id, self.tags)
+
     def add_to(self, attributes: Attributes) -> None:
         """Put the values into a span's attributes; what the operation says of itself is left as it is."""
         if self.user_id is not None:

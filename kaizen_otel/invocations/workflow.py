@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from opentelemetry.context import set_value
 from opentelemetry.trace import INVALID_SPAN
 
 from kaizen_otel.invocations.base import Attributes, Invocation
 from kaizen_otel.invocations.call import CallInvocation
 from kaizen_otel.invocations.failure import Failure
 from kaizen_otel.invocations.origin import around_from, link_to
+from kaizen_otel.invocations.scope import ATTRIBUTES_KEY
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -104,12 +106,32 @@ class GroupInvocation(WorkflowInvocation):
     where the group says that it failed itself.
     """
 
-    __slots__ = ("member_failure",)
+    __slots__ = ("member_failure", "session_id")
 
-    def __init__(self, telemetry: Telemetry, parent: Scope | None, *, subject: object, name: str, runtime: str) -> None:
-        """Prepare; `subject` is the group, `name` what it is called, `runtime` the class that runs it."""
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        parent: Scope | None,
+        *,
+        subject: object,
+        name: str,
+        runtime: str,
+        session_id: str | None = None,
+    ) -> None:
+        """Prepare; `subject` is the group, `name` what it is called, `runtime` the class that runs it.
+
+        A group that knows its session says it for everything that runs in it.
+        """
         super().__init__(telemetry, parent, subject=subject, name=name, runtime=runtime)
+        self.session_id = session_id
         self.member_failure: Failure | None = None
+
+    def around(self) -> Context:
+        """The context of here, and the session."""
+        here = super().around()
+        if self.session_id is None:
+            return here
+        return set_value(ATTRIBUTES_KEY, self.telemetry.attributes_in_force().in_session(self.session_id), here)
 
     def child_finished(self, child: Invocation) -> None:
         """Remember a member that failed."""

@@ -1,10 +1,11 @@
-"""Slots of kaizen_agents' plans that are monitored."""
+"""Slots of kaizen_agents' plans that are monitored, and of its journeys."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from tests.hostile.group_slots import _Agent
 from tests.hostile.slot import Slots
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 SLOTS = Slots()
 MONITOR = "kaizen_agents.orchestration.monitor:PlanMonitor"
+JOURNEY = "kaizen_agents.journey.manager:PathwayManager.process_message"
 
 
 def _monitored(stage: Stage, method: str, answer: Callable[[], Any]) -> Any:
@@ -46,3 +48,38 @@ def monitored_raises(stage: Stage) -> Any:
 @SLOTS.add(f"{MONITOR}.run_plan")
 def monitored_plan_answer(stage: Stage) -> Any:
     return _monitored(stage, "run_plan", lambda: {"result": stage.give()})
+
+
+def _journey(stage: Stage, answer: Callable[[], Any], session_id: Any = "s1") -> Any:
+    from kaizen_agents.journey.core import Journey, Pathway
+
+    class Booking(Journey):
+        class IntakePath(Pathway):
+            __agents__ = ("a",)
+            __response_field__ = "final_output"
+
+    journey = Booking("s1")
+    journey.register_agent("a", _Agent(answer))
+
+    async def message() -> Any:
+        await journey.start()
+        journey.manager.session_id = session_id
+        return await journey.process_message("x")
+
+    response = stage.run(message())
+    return response.message, response.pathway_id, response.metadata["error"]
+
+
+@SLOTS.add(JOURNEY)
+def journey_answer(stage: Stage) -> Any:
+    return _journey(stage, stage.give)
+
+
+@SLOTS.add(JOURNEY)
+def journey_session(stage: Stage) -> Any:
+    return _journey(stage, lambda: {"answer": stage.give()}, stage.value)
+
+
+@SLOTS.add(JOURNEY, takes="error")
+def journey_raises(stage: Stage) -> Any:
+    return _journey(stage, stage.throw)

@@ -8,6 +8,7 @@ from kaizen.core.base_agent import BaseAgent
 from kaizen.core.config import BaseAgentConfig
 from kaizen.memory.shared_memory import SharedMemoryPool
 from kaizen.signatures import InputField, OutputField, Signature
+from kaizen_agents.journey.core import Journey, Pathway
 from kaizen_agents.llm import LLMClient
 from kaizen_agents.orchestration.monitor import PlanMonitor
 from kaizen_agents.patterns.patterns.consensus import create_consensus_pattern
@@ -85,3 +86,26 @@ async def a_monitored_plan() -> Any:
     plan = GovernedSupervisor("gpt-4o")._build_trivial_plan("why?", {})
     result = await PlanMonitor(LLMClient(model="gpt-4o"), make_envelope(), PlanGradient()).run_plan(plan, execute)
     return result.success, list(result.results.values()), [event.event_type.value for event in result.events]
+
+
+class _Booking(Journey):
+    __entry_pathway__ = "intake"
+
+    class IntakePath(Pathway):
+        __agents__ = ("a",)
+        __next__ = "offers"
+        __response_field__ = "final_output"
+
+    class OffersPath(Pathway):
+        __agents__ = ("a", "b")
+        __pipeline__ = "parallel"
+        __response_field__ = "results"
+
+
+async def a_journey() -> Any:
+    journey = _Booking(session_id="guest-7")
+    for agent in _agents("a", "b"):
+        journey.register_agent(agent.agent_id, agent)
+    await journey.start()
+    answers = [await journey.process_message(text) for text in ("a room, please", "with a view", " ")]
+    return [(one.message, one.pathway_id, one.metadata.get("error")) for one in answers]

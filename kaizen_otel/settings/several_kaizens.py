@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kaizen_otel.settings.errors import shown
 from kaizen_otel.settings.origins import Source
@@ -31,26 +31,21 @@ def with_earlier_alerting(settings: Settings, before: Settings) -> tuple[Setting
     """
     changes: dict[str, Any] = {}
     warnings: list[str] = []
-    where = settings.origins[_RULES].where
-    says_more = settings.alert_rules != before.alert_rules
-    if _both_said(settings, before, _RULES) and (says_more or settings.alert_channels != before.alert_channels):
-        # A rule that names no channel goes to those that its own dictionary names.
-        earlier = _by_name(before.alert_rules, before.alert_channels)
-        now = _by_name(settings.alert_rules, settings.alert_channels) if says_more else {}
-        warnings += _ambiguous("rule", earlier, now, where)
-        # Its own first: a message about one of them names its place in the dictionary.
-        together = now | {name: rule for name, rule in earlier.items() if name not in now}
-        changes[_RULES] = MappingProxyType({"rules": [*(earlier if together == earlier else together).values()]})
+    if _both_said(settings, before, _RULES) and _says_otherwise(settings, before):
+        rules_before, rules = _rules_by_name(before), _new_rules_by_name(settings, before)
+        warnings += _ambiguous("rule", rules_before, rules, settings.origins[_RULES].where)
+        changes[_RULES] = MappingProxyType({"rules": [*_side_by_side(rules_before, rules).values()]})
     if _both_said(settings, before, _CHANNELS):
-        known, given = dict(before.notification_channels or {}), dict(settings.notification_channels or {})
-        warnings += _ambiguous("channel", known, given, settings.origins[_CHANNELS].where)
-        changes[_CHANNELS] = MappingProxyType(known | given)
+        channels_before, channels = dict(before.notification_channels or {}), dict(settings.notification_channels or {})
+        warnings += _ambiguous("channel", channels_before, channels, settings.origins[_CHANNELS].where)
+        changes[_CHANNELS] = MappingProxyType(channels_before | channels)
     if not changes:
         return settings, []
     return dataclasses.replace(settings, **changes, origins=settings.origins), warnings
 
 
 def _both_said(settings: Settings, before: Settings, name: str) -> bool:
+    """Whether each has a table of them from a dictionary: rules of a file, and built-in ones, are replaced."""
     return (
         settings.origins[name].source is before.origins[name].source is Source.DICTIONARY
         and isinstance(getattr(before, name), Mapping)
@@ -58,22 +53,43 @@ def _both_said(settings: Settings, before: Settings, name: str) -> bool:
     )
 
 
-def _by_name(rules: Any, channels: tuple[str, ...]) -> dict[object, Any]:
-    """The rules by name; what has none, and will be refused, by its place."""
+def _says_otherwise(settings: Settings, before: Settings) -> bool:
+    """Whether the new dictionary says rules, or channels for them: else the rules stay as they are written."""
+    return (settings.alert_rules, settings.alert_channels) != (before.alert_rules, before.alert_channels)
+
+
+def _new_rules_by_name(settings: Settings, before: Settings) -> dict[object, Any]:
+    """The rules of the new dictionary; none when it only says channels, which are not for the rules of others."""
+    return {} if settings.alert_rules == before.alert_rules else _rules_by_name(settings)
+
+
+def _rules_by_name(settings: Settings) -> dict[object, Any]:
+    """The rules by name, each with the channels of its own dictionary; what has no name, and is refused, by place."""
     found: dict[object, Any] = {}
-    given = rules["rules"]
+    given = cast("Mapping[str, Any]", settings.alert_rules)["rules"]
     for index, rule in enumerate(given if isinstance(given, list) else [given]):
-        entry = {**rule, "channels": list(channels)} if _names_no_channel(rule, channels) else rule
         name = rule.get("name") if isinstance(rule, Mapping) else None
-        found[name if isinstance(name, str) and name not in found else (index, id(rule))] = entry
+        key = name if isinstance(name, str) and name not in found else (index, id(rule))
+        found[key] = _with_channels(rule, settings.alert_channels)
     return found
 
 
-def _names_no_channel(rule: Any, channels: tuple[str, ...]) -> bool:
-    return isinstance(rule, Mapping) and bool(channels) and not rule.get("channels")
+def _with_channels(rule: Any, channels: tuple[str, ...]) -> Any:
+    """The rule, told to these channels where it names none itself."""
+    if not channels or not isinstance(rule, Mapping) or rule.get("channels"):
+        return rule
+    return {**rule, "channels": list(channels)}
+
+
+def _side_by_side(earlier: dict[object, Any], now: dict[object, Any]) -> dict[object, Any]:
+    """Both, and of what has one name the one of now."""
+    # Those of now first: a message about one of them names its place in the dictionary.
+    both = now | {name: rule for name, rule in earlier.items() if name not in now}
+    return earlier if both == earlier else both  # the same again is no change, whatever their order
 
 
 def _ambiguous(what: str, earlier: Mapping[Any, Any], now: Mapping[Any, Any], where: str) -> Iterable[str]:
+    """A warning for each name that means something else in an earlier dictionary."""
     for name, meaning in now.items():
         if name in earlier and earlier[name] != meaning:
             yield f"{where}: the {what} {shown(name)} means something else in an earlier dictionary; the last one holds"

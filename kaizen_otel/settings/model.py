@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from kaizen_otel.settings.errors import Refusals, Refused, SettingsError, unknown_key, wrong_value
 from kaizen_otel.settings.in_force import InForce
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from kaizen_processors.clock import Clock
 
+_T = TypeVar("_T")
 _KIB: Final = 1 << 10
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
@@ -43,8 +44,9 @@ _ARGUMENT: Final = Origin(Source.ARGUMENT, "argument")
 _DEFAULT: Final = Origin(Source.DEFAULT, "default")
 
 
-def _about(kind: Kind, meaning: str) -> dict[str, Any]:
-    return {"kind": kind, "meaning": meaning}
+def _setting(default: _T, kind: Kind, meaning: str, *, secret: bool = False) -> _T:
+    """One field: what it is when nobody says anything, what it may hold, and what it is for."""
+    return field(default=default, repr=not secret, metadata={"kind": kind, "meaning": meaning})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,254 +61,167 @@ class Settings(InForce):
         <MonitoringLevel.STANDARD: 'standard'>
     """
 
-    service_name: str | None = field(
-        default=None, metadata=_about(Text(optional=True), "`service.name` of our own providers")
+    service_name: str | None = _setting(None, Text(optional=True), "`service.name` of our own providers")
+    environment: str | None = _setting(
+        None, Text(optional=True), "`deployment.environment.name`; label `environment` of `kaizen_active_agents`"
     )
-    environment: str | None = field(
-        default=None,
-        metadata=_about(
-            Text(optional=True), "`deployment.environment.name`; label `environment` of `kaizen_active_agents`"
-        ),
+    monitoring_level: MonitoringLevel = _setting(MonitoringLevel.STANDARD, Level(), "how much is recorded")
+    conventions: Literal[41, 42] = _setting(
+        41, OneOf(41, 42), "version of the GenAI semantic conventions that spans and metrics follow"
     )
-    monitoring_level: MonitoringLevel = field(
-        default=MonitoringLevel.STANDARD, metadata=_about(Level(), "how much is recorded")
+    content: Literal["off", "span", "event"] = _setting(
+        "off", OneOf("off", "span", "event"), "whether and where prompts and answers are recorded"
     )
-    conventions: Literal[41, 42] = field(
-        default=41,
-        metadata=_about(OneOf(41, 42), "version of the GenAI semantic conventions that spans and metrics follow"),
+    content_max_bytes: int = _setting(
+        8_192, Whole(least=256, most=16_777_216), "longest recorded content of one message, in bytes of UTF-8"
     )
-    content: Literal["off", "span", "event"] = field(
-        default="off",
-        metadata=_about(OneOf("off", "span", "event"), "whether and where prompts and answers are recorded"),
+    redact_keys: tuple[str, ...] = _setting((), Lines(), "keys whose values are redacted, beside the built-in ones")
+    redact_patterns: tuple[str, ...] = _setting(
+        (), Patterns(), "regular expressions whose matches are redacted, beside the built-in ones", secret=True
     )
-    content_max_bytes: int = field(
-        default=8_192,
-        metadata=_about(
-            Whole(least=256, most=16_777_216), "longest recorded content of one message, in bytes of UTF-8"
-        ),
+    console: bool = _setting(False, Flag(), "print the tree of each execution as it ends")
+    console_width: int | None = _setting(
+        None, Whole(least=20, most=1_000, optional=True), "columns of that tree; none: as wide as the terminal"
     )
-    redact_keys: tuple[str, ...] = field(
-        default=(), metadata=_about(Lines(), "keys whose values are redacted, beside the built-in ones")
+    file: Path | None = _setting(
+        None,
+        FilePath(optional=True, on=Path("kaizen-otel.jsonl")),
+        "write OTLP-JSON lines to this file; true: `./kaizen-otel.jsonl`",
     )
-    redact_patterns: tuple[str, ...] = field(
-        default=(),
-        repr=False,
-        metadata=_about(Patterns(), "regular expressions whose matches are redacted, beside the built-in ones"),
+    prometheus_port: int | None = _setting(
+        None,
+        Whole(least=0, most=65_535, optional=True, on=9464),
+        "serve metrics for Prometheus on this port; 0: any free one; true: `OTEL_EXPORTER_PROMETHEUS_PORT` or 9464",
     )
-    console: bool = field(default=False, metadata=_about(Flag(), "print the tree of each execution as it ends"))
-    console_width: int | None = field(
-        default=None,
-        metadata=_about(
-            Whole(least=20, most=1_000, optional=True), "columns of that tree; none: as wide as the terminal"
-        ),
+    prometheus_host: str = _setting("localhost", Text(), "address that the Prometheus endpoint listens on")
+    host_metrics: bool | None = _setting(
+        None,
+        Flag(optional=True),
+        "add metrics up over all processes of a `store`; none: where there is one, and a `prometheus_port`",
     )
-    file: Path | None = field(
-        default=None,
-        metadata=_about(
-            FilePath(optional=True, on=Path("kaizen-otel.jsonl")),
-            "write OTLP-JSON lines to this file; true: `./kaizen-otel.jsonl`",
-        ),
+    otlp: bool | None = _setting(
+        None,
+        Flag(optional=True),
+        "export by OTLP; none: as `OTEL_*_EXPORTER` say, else when an `OTEL_EXPORTER_OTLP_*` endpoint is set",
     )
-    prometheus_port: int | None = field(
-        default=None,
-        metadata=_about(
-            Whole(least=0, most=65_535, optional=True, on=9464),
-            "serve metrics for Prometheus on this port; 0: any free one; true: `OTEL_EXPORTER_PROMETHEUS_PORT` or 9464",
-        ),
+    queue_bytes: int = _setting(
+        16 * _MIB,
+        Size(least=64 * _KIB, most=4 * _GIB),
+        "most compressed bytes of each signal that wait in memory to be sent",
     )
-    prometheus_host: str = field(
-        default="localhost", metadata=_about(Text(), "address that the Prometheus endpoint listens on")
+    spool: Path | None = _setting(
+        None,
+        FilePath(optional=True, on=Path("kaizen-otel-spool")),
+        "folder where OTLP waits on disk while the backend is away; true: `./kaizen-otel-spool`",
     )
-    host_metrics: bool | None = field(
-        default=None,
-        metadata=_about(
-            Flag(optional=True),
-            "add metrics up over all processes of a `store`; none: where there is one, and a `prometheus_port`",
-        ),
+    spool_max_bytes: int = _setting(
+        256 * _MIB, Size(least=_MIB, most=1024 * _GIB), "most bytes of each signal in that folder"
     )
-    otlp: bool | None = field(
-        default=None,
-        metadata=_about(
-            Flag(optional=True),
-            "export by OTLP; none: as `OTEL_*_EXPORTER` say, else when an `OTEL_EXPORTER_OTLP_*` endpoint is set",
-        ),
+    exit_timeout_s: float = _setting(
+        2.0, Duration(least=0.1, most=300.0), "seconds that the end of the process waits for delivery"
     )
-    queue_bytes: int = field(
-        default=16 * _MIB,
-        metadata=_about(
-            Size(least=64 * _KIB, most=4 * _GIB), "most compressed bytes of each signal that wait in memory to be sent"
-        ),
+    flush_on_sigterm: bool = _setting(
+        False, Flag(), "deliver on SIGTERM, within `exit_timeout_s`, before what would happen without us"
     )
-    spool: Path | None = field(
-        default=None,
-        metadata=_about(
-            FilePath(optional=True, on=Path("kaizen-otel-spool")),
-            "folder where OTLP waits on disk while the backend is away; true: `./kaizen-otel-spool`",
-        ),
+    pending_spans_s: float | None = _setting(
+        None,
+        Duration(least=1.0, most=86_400.0, optional=True),
+        "seconds after which a running operation is told of by a placeholder span; none: only when it ends",
     )
-    spool_max_bytes: int = field(
-        default=256 * _MIB,
-        metadata=_about(Size(least=_MIB, most=1024 * _GIB), "most bytes of each signal in that folder"),
+    set_global: bool = _setting(False, Flag(), "make our own providers the global ones")
+    metrics: bool = _setting(True, Flag(), "record metrics; false: spans only")
+    durations: bool = _setting(True, Flag(), "record the duration histograms; false: only counters and quality")
+    deferred_histograms: bool = _setting(
+        False, Flag(), "record histograms off the calling thread, a moment later: cheaper"
     )
-    exit_timeout_s: float = field(
-        default=2.0,
-        metadata=_about(Duration(least=0.1, most=300.0), "seconds that the end of the process waits for delivery"),
+    metrics_interval_s: float | None = _setting(
+        None,
+        Duration(least=0.1, most=86_400.0, optional=True),
+        "seconds between two exports of metrics; none: `OTEL_METRIC_EXPORT_INTERVAL` or 60",
     )
-    flush_on_sigterm: bool = field(
-        default=False,
-        metadata=_about(Flag(), "deliver on SIGTERM, within `exit_timeout_s`, before what would happen without us"),
+    metrics_retention_s: float | None = _setting(
+        None,
+        Duration(least=1.0, most=_YEARS_S, optional=True),
+        "how long recorded metrics are kept: in the process at most 24 hours, in the `store` all of it; none: a week",
     )
-    pending_spans_s: float | None = field(
-        default=None,
-        metadata=_about(
-            Duration(least=1.0, most=86_400.0, optional=True),
-            "seconds after which a running operation is told of by a placeholder span; none: only when it ends",
-        ),
+    windows: bool = _setting(
+        True,
+        Flag(),
+        "keep rolling sums for `snapshot()`, from level `standard` up; where there is a `store` at `basic`, too",
     )
-    set_global: bool = field(default=False, metadata=_about(Flag(), "make our own providers the global ones"))
-    metrics: bool = field(default=True, metadata=_about(Flag(), "record metrics; false: spans only"))
-    durations: bool = field(
-        default=True, metadata=_about(Flag(), "record the duration histograms; false: only counters and quality")
+    windows_max_bytes: int = _setting(
+        67_108_864,
+        Whole(least=1_000_000, most=68_719_476_736),
+        "memory of those sums; beyond it the oldest are kept for all agents together",
     )
-    deferred_histograms: bool = field(
-        default=False,
-        metadata=_about(Flag(), "record histograms off the calling thread, a moment later: cheaper"),
+    store: Path | None = _setting(
+        None,
+        FilePath(optional=True, on=Path("kaizen-otel.db")),
+        "file that all processes of this host share: sums, history, alerts; true: `./kaizen-otel.db`",
     )
-    metrics_interval_s: float | None = field(
-        default=None,
-        metadata=_about(
-            Duration(least=0.1, most=86_400.0, optional=True),
-            "seconds between two exports of metrics; none: `OTEL_METRIC_EXPORT_INTERVAL` or 60",
-        ),
+    store_max_bytes: int = _setting(
+        256 * _MIB, Size(least=_MIB, most=1024 * _GIB), "size of that file; beyond it the oldest history goes"
     )
-    metrics_retention_s: float | None = field(
-        default=None,
-        metadata=_about(
-            Duration(least=1.0, most=_YEARS_S, optional=True),
-            "how long recorded metrics are kept: in the process at most 24 hours, in the `store` all of it; none: a "
-            "week",
-        ),
+    metrics_buffer_size: int = _setting(
+        1_000, Whole(least=1, most=1_000_000), "executions that are kept whole, and that may wait for a subscriber"
     )
-    windows: bool = field(
-        default=True,
-        metadata=_about(
-            Flag(),
-            "keep rolling sums for `snapshot()`, from level `standard` up; where there is a `store` at `basic`, too",
-        ),
+    metrics_streaming: bool = _setting(
+        False, Flag(), "tell subscribers of `RealTimeMetrics` of each execution as it ends, not in batches"
     )
-    windows_max_bytes: int = field(
-        default=67_108_864,
-        metadata=_about(
-            Whole(least=1_000_000, most=68_719_476_736),
-            "memory of those sums; beyond it the oldest are kept for all agents together",
-        ),
+    alerting: bool | None = _setting(
+        None,
+        Flag(optional=True),
+        "judge rules; none: once there are rules of yours, an Alertmanager, a webhook or a handler; false: never",
     )
-    store: Path | None = field(
-        default=None,
-        metadata=_about(
-            FilePath(optional=True, on=Path("kaizen-otel.db")),
-            "file that all processes of this host share: sums, history, alerts; true: `./kaizen-otel.db`",
-        ),
+    alert_rules: Path | Literal["production"] | Mapping[str, Any] | None = _setting(
+        None,
+        RulesSource(optional=True),
+        "YAML file of rules, budgets and silences; `production`: the stricter built-in rules; none: the usual ones",
     )
-    store_max_bytes: int = field(
-        default=256 * _MIB,
-        metadata=_about(Size(least=_MIB, most=1024 * _GIB), "size of that file; beyond it the oldest history goes"),
+    alert_channels: tuple[str, ...] = _setting(
+        (), Lines(), "channels of alerts whose rule names none; none: all of them"
     )
-    metrics_buffer_size: int = field(
-        default=1_000,
-        metadata=_about(
-            Whole(least=1, most=1_000_000), "executions that are kept whole, and that may wait for a subscriber"
-        ),
+    alert_state: Path | None = _setting(
+        None, FilePath(optional=True), "file that keeps the alerts of this process over a restart"
     )
-    metrics_streaming: bool = field(
-        default=False,
-        metadata=_about(Flag(), "tell subscribers of `RealTimeMetrics` of each execution as it ends, not in batches"),
+    budget_limit: float | None = _setting(
+        None, Number(least=0.0, most=1e12, optional=True), "dollars that conditions of rules call `budget_limit`"
     )
-    alerting: bool | None = field(
-        default=None,
-        metadata=_about(
-            Flag(optional=True),
-            "judge rules; none: once there are rules of yours, an Alertmanager, a webhook or a handler; false: never",
-        ),
+    alertmanager_url: str | None = _setting(
+        None, Text(optional=True), "send alerts to the Alertmanager at this address"
     )
-    alert_rules: Path | Literal["production"] | Mapping[str, Any] | None = field(
-        default=None,
-        metadata=_about(
-            RulesSource(optional=True),
-            "YAML file of rules, budgets and silences; `production`: the stricter built-in rules; none: the usual ones",
-        ),
+    notification_channels: Mapping[str, Any] | None = _setting(
+        None,
+        Table(optional=True),
+        "further channels of alerts: name → `type` (`webhook`, `alertmanager`), `url` …",
+        secret=True,
     )
-    alert_channels: tuple[str, ...] = field(
-        default=(), metadata=_about(Lines(), "channels of alerts whose rule names none; none: all of them")
+    trace_url_template: str | None = _setting(
+        None, Text(optional=True), "address of a trace, with `{trace_id}` in it, for the links of alerts"
     )
-    alert_state: Path | None = field(
-        default=None,
-        metadata=_about(FilePath(optional=True), "file that keeps the alerts of this process over a restart"),
+    max_ledger_keys: int = _setting(
+        2_000, Whole(least=1, most=1_000_000), "pairs of agent and model counted apart before they fold into `overflow`"
     )
-    budget_limit: float | None = field(
-        default=None,
-        metadata=_about(
-            Number(least=0.0, most=1e12, optional=True), "dollars that conditions of rules call `budget_limit`"
-        ),
+    stream_usage: bool = _setting(False, Flag(), "ask OpenAI-style providers to send the usage of streams")
+    price_file: Path | None = _setting(None, FilePath(optional=True), "YAML file of prices that override the built-in")
+    structural_quality: bool = _setting(
+        True, Flag(), "score answers by their form: empty, truncated, refusal, invalid JSON, missing fields"
     )
-    alertmanager_url: str | None = field(
-        default=None, metadata=_about(Text(optional=True), "send alerts to the Alertmanager at this address")
+    evaluators: tuple[Callable[..., Any], ...] = _setting((), Callables(), "functions that score an execution")
+    evaluator_sample_rate: float = _setting(1.0, Number(least=0.0, most=1.0), "part of the executions they score")
+    evaluator_timeout_s: float = _setting(
+        30.0, Duration(least=0.001, most=3_600.0), "seconds that one evaluator may take for one execution"
     )
-    notification_channels: Mapping[str, Any] | None = field(
-        default=None,
-        repr=False,
-        metadata=_about(
-            Table(optional=True), "further channels of alerts: name → `type` (`webhook`, `alertmanager`), `url` …"
-        ),
+    baggage: bool = _setting(False, Flag(), "put user, session and conversation ids into W3C baggage")
+    log_correlation: bool | None = _setting(
+        None, Flag(optional=True), "give log records trace, agent and execution ids; none: where our console is on"
     )
-    trace_url_template: str | None = field(
-        default=None,
-        metadata=_about(Text(optional=True), "address of a trace, with `{trace_id}` in it, for the links of alerts"),
-    )
-    max_ledger_keys: int = field(
-        default=2_000,
-        metadata=_about(
-            Whole(least=1, most=1_000_000), "pairs of agent and model counted apart before they fold into `overflow`"
-        ),
-    )
-    stream_usage: bool = field(
-        default=False, metadata=_about(Flag(), "ask OpenAI-style providers to send the usage of streams")
-    )
-    price_file: Path | None = field(
-        default=None, metadata=_about(FilePath(optional=True), "YAML file of prices that override the built-in")
-    )
-    structural_quality: bool = field(
-        default=True,
-        metadata=_about(Flag(), "score answers by their form: empty, truncated, refusal, invalid JSON, missing fields"),
-    )
-    evaluators: tuple[Callable[..., Any], ...] = field(
-        default=(), metadata=_about(Callables(), "functions that score an execution")
-    )
-    evaluator_sample_rate: float = field(
-        default=1.0, metadata=_about(Number(least=0.0, most=1.0), "part of the executions they score")
-    )
-    evaluator_timeout_s: float = field(
-        default=30.0,
-        metadata=_about(Duration(least=0.001, most=3_600.0), "seconds that one evaluator may take for one execution"),
-    )
-    baggage: bool = field(
-        default=False, metadata=_about(Flag(), "put user, session and conversation ids into W3C baggage")
-    )
-    log_correlation: bool | None = field(
-        default=None,
-        metadata=_about(
-            Flag(optional=True), "give log records trace, agent and execution ids; none: where our console is on"
-        ),
-    )
-    tracer_provider: Any = field(default=None, metadata=_about(Has("get_tracer"), "join this tracer provider"))
-    meter_provider: Any = field(default=None, metadata=_about(Has("get_meter"), "join this meter provider"))
-    logger_provider: Any = field(default=None, metadata=_about(Has("get_logger"), "join this logger provider"))
-    clock: Clock | None = field(
-        default=None, metadata=_about(Has("time_ns", "monotonic_ns"), "the clock of everything of ours")
-    )
-    id_generator: Any = field(
-        default=None,
-        metadata=_about(Has("generate_span_id", "generate_trace_id"), "source of the ids of our own provider"),
+    tracer_provider: Any = _setting(None, Has("get_tracer"), "join this tracer provider")
+    meter_provider: Any = _setting(None, Has("get_meter"), "join this meter provider")
+    logger_provider: Any = _setting(None, Has("get_logger"), "join this logger provider")
+    clock: Clock | None = _setting(None, Has("time_ns", "monotonic_ns"), "the clock of everything of ours")
+    id_generator: Any = _setting(
+        None, Has("generate_span_id", "generate_trace_id"), "source of the ids of our own provider"
     )
     origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
     """Where each value came from, for `describe()` and for laying another source over this one."""

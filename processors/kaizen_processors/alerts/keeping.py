@@ -53,7 +53,7 @@ class Keeper:
         self._make = make
         self._clock = clock
         self._fence = fence
-        self._changed = False
+        self._change = self._saved = object()  # another one for each change, so that none has to be taken back
         self._saved_ns: int | None = None
         self._news: dict[str, Alert] = {}
         self._make_locks()
@@ -61,7 +61,7 @@ class Keeper:
 
     def _make_locks(self) -> None:
         self._one_at_a_time = threading.RLock()
-        self._noting = threading.RLock()  # around `_changed` and `_news`, and never while anything waits
+        self._noting = threading.RLock()  # around `_news`, and never while anything waits
 
     def after_fork_in_child(self) -> None:
         """Leave the state to the parent."""
@@ -80,44 +80,32 @@ class Keeper:
         """Write an alert that began, or is over, down with what is saved next."""
         if self.state is not None:
             with self._noting:
-                self._changed = True
                 self._news[alert.id] = alert
                 while len(self._news) > _MOST_NEWS:
                     del self._news[next(iter(self._news))]
+            self._change = object()
 
     def note(self, *, soon: bool = False) -> None:
         """Something is to be saved; `soon`: a user's call has changed it, which a file can keep at once."""
-        self._note()
+        self._change = object()
         if soon and not self.may_wait:
             self.save()
 
     def save(self, *, aging: bool = False) -> None:
         """Save what has changed; `aging`: also ages, now and then. Not to be called with the evaluator's lock."""
         with self._one_at_a_time:
-            state, now_ns = self.state, self._clock.monotonic_ns()
+            state, now_ns, change = self.state, self._clock.monotonic_ns(), self._change
             aged = aging and (self._saved_ns is None or now_ns - self._saved_ns >= _SAVE_EVERY_NS)
-            if state is None or not (self._changed or aged):
+            if state is None or (change is self._saved and not aged):
                 return
-            with self._noting:
-                before, self._changed = self._changed, False
             section = self._make()
             if section is None:
-                if before:
-                    self._note()
                 return
-            self._saved_ns = now_ns
-            saved, news = False, self._waiting()
+            news = self._waiting()
             with self._fence("alerts.state"):
                 state.save(SECTION, section, [alert_record(alert) for alert in news.values()])
-                saved = True
-            if saved:
+                self._saved, self._saved_ns = change, now_ns
                 self._forget(news)
-            else:
-                self._note()
-
-    def _note(self) -> None:
-        with self._noting:
-            self._changed = True
 
     def _waiting(self) -> dict[str, Alert]:
         with self._noting:

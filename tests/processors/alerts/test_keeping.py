@@ -54,6 +54,38 @@ def test_a_note_that_comes_while_nothing_may_be_saved_is_kept() -> None:
     assert kept.saved == [[]]
 
 
+def test_a_note_that_comes_while_a_state_is_saved_is_saved_next() -> None:
+    class Noting(Kept):
+        def save(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
+            super().save(name, section, news)
+            if len(self.saved) == 1:
+                keeper.note()
+
+    kept = Noting()
+    keeper = Keeper(kept, dict, HandClock(), Fence())
+    keeper.note()
+    for _ in range(3):
+        keeper.save()
+    assert kept.saved == [[], []]
+
+
+def test_what_could_not_be_saved_is_tried_again_until_it_is() -> None:
+    class Refusing(Kept):
+        refusals = 2
+
+        def save(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
+            if self.refusals:
+                self.refusals -= 1
+                raise OSError
+            super().save(name, section, news)
+
+    kept = Refusing()
+    keeper = Keeper(kept, dict, HandClock(), fence := Fence())
+    for _ in range(4):
+        keeper.save(aging=True)  # without a change: it is time to
+    assert (kept.saved, fence.counts()) == ([[]], {"alerts.state:OSError": 2})
+
+
 def test_an_alert_that_has_more_to_say_while_it_is_forgotten_is_saved_again() -> None:
     kept = Kept()
     keeper = Keeper(kept, dict, HandClock(), Fence())

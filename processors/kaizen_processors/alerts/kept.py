@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 
 class StandingKey(NamedTuple):
-    """Of which rule, and for whom."""
+    """Of which rule, and for whom. Of a source it has a `/` in place of a rule's name, which has none."""
 
     rule: str
     group: Group
+
+    @property
+    def is_of_source(self) -> bool:
+        """Whether it is of no rule: then its source says itself whether it stands."""
+        return "/" in self.rule
 
 
 class Address(NamedTuple):
@@ -34,25 +39,8 @@ class Address(NamedTuple):
     status: str
 
 
-class Letter(NamedTuple):
-    """What a channel is to be told."""
-
-    address: Address
-    alert: Alert
-
-
-class Due(NamedTuple):
-    """An alert that channels are to be told of; `window_s` is its rule's."""
-
-    key: StandingKey
-    standing: Standing
-    alert: Alert
-    window_s: float
-    channels: list[str]
-
-
 class Raised(NamedTuple):
-    """An alert of something else than a rule, as it stands now. A rule's name has no `/`: its keys have one."""
+    """An alert of something else than a rule, as it stands now."""
 
     key: StandingKey
     alert: Alert

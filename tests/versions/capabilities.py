@@ -1,6 +1,6 @@
 """What is seen in which Kaizen: the one table that the tests of every version and `docs/versions.md` read.
 
-A capability that the table gives a version is proved there by its probe (`probes.py`); one that the table denies it is
+A capability that the table gives a version is proved there by its probe (`probes/`); one that the table denies it is
 proved to be absent, by the same probe. A test that needs one skips where the table says so, and gives its reason.
 """
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kaizen_otel.testing import Captured, CapturedSpan
+
 SCRIPT = Path(__file__).with_name("mcp_server.py")
 PATHS = {"http": "http://127.0.0.1:{}/mcp", "sse": "http://127.0.0.1:{}/sse", "websocket": "ws://127.0.0.1:{}/ws"}
 
@@ -29,6 +31,16 @@ def stdio(log: Path) -> dict[str, Any]:
 def requests_in(log: Path) -> list[dict[str, Any]]:
     """What a server over stdio was sent, message by message."""
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def traceparent(span: CapturedSpan) -> str:
+    """What a server is sent by a request below this span."""
+    return f"00-{span.trace_id}-{span.span_id}-01"
+
+
+def points(captured: Captured) -> list[Any]:
+    """What was measured of the requests of clients."""
+    return captured.metrics()["mcp.client.operation.duration"]
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from kaizen_otel.testing import SteppingClock
 from tests.faults.support import END_S, numbered, running, wait_until
 from tests.processors.delivery.backend import CLOSE, RESET, Backend, Reply
 from tests.processors.delivery.support import balanced, fill, names, queue_to
@@ -65,33 +66,20 @@ def test_a_storm_of_refusals_loses_and_repeats_nothing() -> None:
         assert balanced(queue)
 
 
-class ManualClock:
-    """Goes on when the test says so."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1
-
-    def time_ns(self) -> int:
-        return self.now_ns
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_time_longer_than_any_timeout_is_waited_for(status: int) -> None:
     """The official exporter drops what it may not send within its ten seconds."""
-    clock = ManualClock()
+    clock = SteppingClock(step_ns=0)
     with (
         Backend(Reply(status, {"retry-after": "60"})) as backend,
         queue_to(backend.url, clock=clock, interval_s=0.01) as queue,
     ):
         fill(queue, 500)
         wait_until(lambda: queue._courier._asked_to_wait)
-        clock.now_ns += 59 * 10**9
+        clock.advance(59)
         assert not queue.force_flush(0.2)
         assert len(backend.requests) == 1
-        clock.now_ns += 2 * 10**9
+        clock.advance(2)
         assert queue.force_flush(END_S)
         assert backend.taken == names(0, 500)
 

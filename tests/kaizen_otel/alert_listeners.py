@@ -1,8 +1,16 @@
-"""Rules, somebody who hears of alerts, and agents to be judged."""
+"""Rules, somebody who hears of alerts, agents to be judged, and the end of it all."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import kaizen_otel
+from kaizen_otel.alert_handlers import registered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RULES = """\
 rules:
@@ -40,3 +48,12 @@ def run_agent(name: str = "qa") -> None:
     from kaizen.core.framework import Kaizen
 
     Kaizen().create_agent(name, {"model": "gpt-4o-mini", "provider": "openai"}).execute(question="hi")
+
+
+@pytest.fixture
+def no_handlers_afterwards() -> Iterator[None]:
+    """Neither a handler nor an instrumentation is left to the next test."""
+    yield
+    for handler in registered():
+        kaizen_otel.unregister_alert_handler(handler.name)
+    kaizen_otel.uninstrument()

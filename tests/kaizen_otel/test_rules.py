@@ -12,7 +12,6 @@ import pytest
 import kaizen_otel
 from kaizen_otel import SettingsError
 from kaizen_otel import rules as desks
-from kaizen_otel.alert_handlers import registered
 from kaizen_otel.demo.script import Reply
 from kaizen_otel.patches.switch import active
 from kaizen_otel.testing import capture
@@ -22,18 +21,12 @@ from tests.kaizen_otel.alert_listeners import RULES, Listener, run_agent
 from tests.processors.alerts.json_server import json_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from kaizen_otel.demo.model_server import ModelServer
 
 
-@pytest.fixture(autouse=True)
-def _off_afterwards() -> Iterator[None]:
-    yield
-    for handler in registered():
-        kaizen_otel.unregister_alert_handler(handler.name)
-    kaizen_otel.uninstrument()
+pytestmark = pytest.mark.usefixtures("no_handlers_afterwards")
 
 
 @pytest.fixture

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import kaizen_otel
-from kaizen_otel.alert_handlers import registered
 from kaizen_otel.demo.script import Reply
 from kaizen_otel.testing import capture
 from tests.kaizen_otel.alert_listeners import RULES, Listener, run_agent
 from tests.processors.alerts.json_server import json_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from kaizen_otel.demo.model_server import ModelServer
@@ -22,12 +20,7 @@ if TYPE_CHECKING:
 SLOW = [{"name": "failing", "condition": "error_rate > 0.5", "severity": "critical"}]
 
 
-@pytest.fixture(autouse=True)
-def _off_afterwards() -> Iterator[None]:
-    yield
-    for handler in registered():
-        kaizen_otel.unregister_alert_handler(handler.name)
-    kaizen_otel.uninstrument()
+pytestmark = pytest.mark.usefixtures("no_handlers_afterwards")
 
 
 def kaizen_with(**alerting: Any) -> None:

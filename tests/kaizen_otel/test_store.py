@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import kaizen_otel
-from kaizen_otel.alert_handlers import registered
 from kaizen_otel.demo.script import Reply
 from kaizen_otel.patches.switch import active
 from kaizen_otel.testing import SteppingClock, capture
@@ -21,7 +20,7 @@ from tests.processors.store.host import Worker
 from tests.processors.windows.records import execution
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from kaizen_otel.demo.model_server import ModelServer
     from kaizen_processors.store import Store
@@ -34,12 +33,7 @@ budgets:
 """
 
 
-@pytest.fixture(autouse=True)
-def _off_afterwards() -> Iterator[None]:
-    yield
-    for handler in registered():
-        kaizen_otel.unregister_alert_handler(handler.name)
-    kaizen_otel.uninstrument()
+pytestmark = pytest.mark.usefixtures("no_handlers_afterwards")
 
 
 def run_agent(name: str = "qa") -> None:

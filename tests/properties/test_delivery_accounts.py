@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from kaizen_otel.testing import SteppingClock
 from kaizen_processors.export.accounts import DropReason
 from kaizen_processors.export.batch import decompress
 from kaizen_processors.export.delivery import DeliveryQueue
@@ -37,19 +37,6 @@ SMALL = DeliverySettings(
 )
 NO_SPAN: Any = "no span"
 """What the encoder drops, and says so."""
-
-
-@dataclass
-class ManualClock:
-    """Stands still until it is told to go on."""
-
-    now_ns: int = 1
-
-    def time_ns(self) -> int:
-        return self.now_ns
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
 
 
 class Backend:
@@ -97,7 +84,7 @@ class Deliveries(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.mkdtemp(prefix="kaizen-otel-test-")
-        self.clock = ManualClock()
+        self.clock = SteppingClock(step_ns=0)
         self.backend = Backend()
         self.put = 0
         self.named = 0
@@ -153,7 +140,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(answers=st.lists(ANSWERS, min_size=1, max_size=6), after_s=st.sampled_from([0.0, 0.5, 60.0, 7_200.0]))
     def the_backend_answers(self, answers: list[Outcome | Exception], after_s: float) -> None:
-        self.clock.now_ns += int(after_s * 1e9)
+        self.clock.advance(after_s)
         for answer in answers:
             self.backend.answer = answer
             self.queue._courier.step(wait=False)
@@ -162,7 +149,7 @@ class Deliveries(RuleBasedStateMachine):
     def the_backend_has_one_word_for_all(self, answer: Outcome | Exception) -> None:
         self.backend.answer = answer
         for _ in range(20):
-            self.clock.now_ns += 60 * 10**9
+            self.clock.advance(60)
             self.queue._courier.step(wait=False)
 
     # -- what holds at every moment -------------------------------------------------------------------------------

@@ -9,23 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import kaizen_otel
-from kaizen_otel.alert_handlers import registered
 from kaizen_otel.demo.script import Reply
 from kaizen_otel.patches.switch import active
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kaizen_otel.demo.model_server import ModelServer
 
 
-@pytest.fixture(autouse=True)
-def _off_afterwards() -> Iterator[None]:
-    """The example leaves its handlers and its watching to the end of the process."""
-    yield
-    for handler in registered():
-        kaizen_otel.unregister_alert_handler(handler.name)
-    kaizen_otel.uninstrument()
+pytestmark = pytest.mark.usefixtures("no_handlers_afterwards")
 
 
 def printed(out: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kaizen_otel.testing import SteppingClock
 from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.queue_processors import otlp_span_queue
 from kaizen_processors.export.settings import DeliverySettings
@@ -11,19 +12,8 @@ from tests.processors.delivery.backend import Backend, Reply
 from tests.processors.delivery.support import fill, names, queue_to, span
 
 
-class ManualClock:
-    def __init__(self) -> None:
-        self.now_ns = 1
-
-    def time_ns(self) -> int:
-        return self.now_ns
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-
 def test_retry_after_is_honoured_to_any_length() -> None:
-    clock = ManualClock()
+    clock = SteppingClock(step_ns=0)
     with (
         Backend(Reply(429, {"retry-after": "3600"})) as backend,
         queue_to(backend.url, clock=clock, interval_s=0.01) as queue,
@@ -32,10 +22,10 @@ def test_retry_after_is_honoured_to_any_length() -> None:
         assert not queue.force_flush(0.1)
         assert backend.wait_for_requests(1)
         assert not queue.force_flush(0.1)  # not even a flush makes it hurry
-        clock.now_ns += 3_599 * 10**9
+        clock.advance(3_599)
         assert not queue.force_flush(0.1)
         assert len(backend.requests) == 1
-        clock.now_ns += 2 * 10**9
+        clock.advance(2)
         assert queue.force_flush(10)
         assert backend.taken == names(0, 10)
 

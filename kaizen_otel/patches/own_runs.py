@@ -58,8 +58,13 @@ def _surface(module_name: str, class_name: str, methods: tuple[str, ...]) -> Sur
 
 
 def apply_planning(patcher: Patcher, module: Any) -> None:
-    """The agent that makes another one for each plan, asks that for it, and makes the plan's execution up."""
+    """The agent that makes another one for each plan, asks that for it, and makes the plan's execution up.
+
+    Kaizen keeps the bound `run` of an agent that was made before us: of that one each plan is the run, for nothing else
+    of it asks a model.
+    """
     patcher.wrap(module.PlanningAgent, "run", blocking(begin_planning, observe_planning, unless=by_itself))
+    patcher.wrap(module.PlanningAgent, "_generate_plan", blocking(begin_plan, observe_plan, unless=by_itself))
 
 
 SURFACES = (
@@ -86,6 +91,22 @@ def observe_planning(run: AgentInvocation, result: Any) -> None:
     if code:
         reason = bounded_text(entry_of(entry_of(result, "validation_result"), "reason"), 1_024)
         run.failed(code, reason or "")
+
+
+def begin_plan(telemetry: Telemetry, agent: Any, args: Arguments, kwargs: Keywords) -> Begun:
+    """`_generate_plan(task, context)`: only a part of what the planner's signature promises comes out of it."""
+
+    def describe() -> AgentRequest:
+        request = describe_base_agent(agent, asked_of(args, kwargs))
+        request.owns_agents, request.expected_fields = True, None
+        return request
+
+    return telemetry.agent(describe)
+
+
+def observe_plan(run: AgentInvocation, plan: Any) -> None:
+    """A list of steps: empty where no model gave one, which the workflow below knows."""
+    observe(run, {"plan": plan})
 
 
 def begin(telemetry: Telemetry, agent: Any, args: Arguments, kwargs: Keywords) -> Begun:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen_otel.demo.model_server import Reply, Rule
+from kaizen_otel.testing import capture
 from tests.kaizen_otel.surfaces.test_own_runs import USAGE, in_caller
 from tests.versions.capabilities import needs
 
@@ -69,6 +70,38 @@ def test_a_planner_without_a_task_says_what_is_wrong(kaizen_telemetry: Captured)
     planning().run(task=" ")
     agent = kaizen_telemetry.span("invoke_agent PlanningAgent")
     assert (agent.status, agent["error.type"]) == ("ERROR", "INVALID_INPUT")
+
+
+def test_of_a_planner_made_before_each_plan_is_the_execution(kaizen_offline: ModelServer) -> None:
+    # Kaizen keeps the `run` of an agent when it is made (2.46).
+    steps = [{"step": 1, "action": "look", "description": "around"}]
+    refused, planned = Reply.json({"plan": []}, usage=USAGE), Reply.json({"plan": steps}, usage=USAGE)
+    kaizen_offline.script([Rule(replies=[planned, refused, planned])])
+    planner = planning()
+
+    with capture() as captured:
+        result = planner.run(task="look around")
+        assert result["plan"] == steps
+        (execution,) = captured.executions
+        assert (execution.agent_name, execution.status, execution.model_calls) == ("PlanningAgent", "success", 1)
+        assert execution.cost_usd == pytest.approx(0.0035)
+        assert captured.tree() == (
+            "invoke_agent PlanningAgent\n  invoke_workflow\n    node LLMAgentNode\n      chat gpt-4o"
+        )
+        planner.run(task="look around")  # which plans once more where a plan is empty
+        assert [one.agent_name for one in captured.executions] == ["PlanningAgent"] * 3
+    assert len(kaizen_offline.requests) == 3
+
+
+def test_a_planner_made_before_whose_model_refuses_is_an_error(kaizen_offline: ModelServer) -> None:
+    kaizen_offline.script([Rule(replies=Reply(status=401))])
+    planner = planning()
+    with capture() as captured:
+        planner.run(task="look around")
+        told = {(execution.agent_name, execution.status) for execution in captured.executions}
+        assert told == {("PlanningAgent", "error")}
+        errors = {span["error.type"] for span in captured.spans if span.name.startswith("invoke_agent")}
+    assert errors == {"kaizen.llm.errors.ProviderError"}
 
 
 def thinking() -> Any:

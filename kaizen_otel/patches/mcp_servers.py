@@ -1,7 +1,7 @@
 """Kailash and Kaizen as MCP servers: each request that a client sends is a server span in the client's trace.
 
 Kailash serves by the official SDK's FastMCP (pipes, and HTTP where an application mounts it), by WebSockets of its own,
-and Kaizen's catalog by a loop of its own. The SDK's servers that are not Kailash's are left alone.
+and Kaizen's catalog by a loop of its own. The SDK's servers that are not Kailash's are left alone (`mcp_owners`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from kaizen_otel.invocations.mcp_server import McpServerInvocation
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of
 from kaizen_otel.patches.by_identity import ByIdentity
 from kaizen_otel.patches.carriers import carrier_in
-from kaizen_otel.patches.mcp_session import CALL_TOOL, GET_PROMPT, TOOL_ERROR
+from kaizen_otel.patches.coroutines import in_place_of
+from kaizen_otel.patches.mcp_owners import is_kailash, note_server
+from kaizen_otel.patches.mcp_session import CALL_TOOL, GET_PROMPT, INITIALIZE, TOOL_ERROR, OpenedTransport
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.standins import Standin
 from kaizen_otel.patches.switch import active
@@ -22,7 +24,7 @@ from kaizen_otel.patches.vendor_payloads import listed
 from kaizen_otel.patches.watching import awaited, blocking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from kaizen_otel.patches.watching import Arguments, Begun, Keywords
     from kaizen_otel.telemetry import Telemetry
@@ -38,8 +40,11 @@ MAX_NAMES: Final = 1_000
 OTHER: Final = "other"
 _names: dict[str, None] = {}
 
-_OURS: ByIdentity[bool] = ByIdentity()
-"""The SDK's servers that Kailash made."""
+_SERVED: ByIdentity[bool] = ByIdentity()
+"""The options that a session is opened with, by which it is known for one of a server of Kailash's."""
+
+_SESSION_IDS: ByIdentity[str] = ByIdentity()
+"""The id of a session over streamable HTTP, by the stream that it reads from: what opens it is not told the id."""
 
 _MAX_RESULT = 65_536
 
@@ -58,8 +63,19 @@ def apply_platform(patcher: Patcher, module: Any) -> None:
 
 
 def apply_sdk(patcher: Patcher, module: Any) -> None:
-    """Where a server of the SDK answers one request."""
+    """Where a server of the SDK opens a session, and where it answers one request of it."""
+    patcher.wrap(module.Server, "run", serve)
     patcher.wrap(module.Server, "_handle_request", handle_request)
+
+
+def apply_sdk_session(patcher: Patcher, module: Any) -> None:
+    """What answers `initialize` by itself, before any server sees it."""
+    patcher.wrap(module.ServerSession, "_received_request", receive_request)
+
+
+def apply_sdk_http(patcher: Patcher, module: Any) -> None:
+    """The transport that makes its session's id up."""
+    patcher.wrap(module.StreamableHTTPServerTransport, "connect", connect)
 
 
 def apply_catalog(patcher: Patcher, module: Any) -> None:
@@ -71,6 +87,8 @@ SURFACES = (
     Surface("kailash_mcp.server", apply_server),
     Surface("kailash_mcp.platform_server", apply_platform),
     Surface("mcp.server.lowlevel.server", apply_sdk),
+    Surface("mcp.server.session", apply_sdk_session),
+    Surface("mcp.server.streamable_http", apply_sdk_http),
     Surface("kaizen.mcp.catalog_server.server", apply_catalog),
 )
 
@@ -102,18 +120,71 @@ def _know(server: Any) -> None:
     telemetry = active()
     if telemetry is not None:
         with telemetry.fence("mcp.served"):
-            low = attribute_of(server, "_mcp_server")
-            if low is not None:
-                _OURS.put(low, True)
+            note_server(server)
+
+
+def _knows(telemetry: Telemetry, low: Any) -> bool:
+    with telemetry.fence("mcp.served"):
+        return is_kailash(low)
+    return False
 
 
 # -- by the SDK -------------------------------------------------------------------------------------------------------
 
 
+def serve(wrapped: Any, instance: Any, args: Arguments, kwargs: Keywords) -> Any:
+    """`run(read_stream, write_stream, initialization_options, …)`: one session."""
+    telemetry = active()
+    if telemetry is not None and _knows(telemetry, instance):
+        with telemetry.fence("mcp.served"):
+            _SERVED.put(args[2] if len(args) > 2 else kwargs.get("initialization_options"), True)  # noqa: PLR2004
+    return wrapped(*args, **kwargs)
+
+
+def connect(wrapped: Any, instance: Any, args: Arguments, kwargs: Keywords) -> Any:
+    """`connect()`: a context manager, whose streams are the session's."""
+    telemetry, session_id = active(), bounded_text(attribute_of(instance, "mcp_session_id"))
+    manager = wrapped(*args, **kwargs)
+    if telemetry is None or session_id is None:
+        return manager
+
+    def see(streams: Any) -> None:
+        with telemetry.fence("mcp.session"):
+            _SESSION_IDS.put(streams[0], session_id)
+
+    return OpenedTransport(manager, see)
+
+
+def receive_request(wrapped: Any, instance: Any, args: Arguments, kwargs: Keywords) -> Any:
+    """`_received_request(responder)`: of all requests; `initialize` it answers, the others go on to the server."""
+    telemetry = active()
+    responder = args[0] if args else kwargs.get("responder")
+    asked = attribute_of(attribute_of(responder, "request"), "root")
+    call = wrapped(*args, **kwargs)
+    if (
+        telemetry is None
+        or bounded_text(attribute_of(asked, "method")) != INITIALIZE
+        or _SERVED.get(attribute_of(instance, "_init_options")) is None
+    ):
+        return call
+    return in_place_of(call, lambda call: _initialize(telemetry, call, responder, asked, instance))
+
+
+async def _initialize(telemetry: Telemetry, answer: Awaitable[Any], responder: Any, asked: Any, session: Any) -> Any:
+    with telemetry.operation("mcp_server", lambda: describe(telemetry, responder, asked, session)) as call:
+        result = await answer
+        call.observe(_was_answered)
+    return result
+
+
+def _was_answered(call: McpServerInvocation) -> None:
+    call.answered = True
+
+
 def handle_request(wrapped: Any, instance: Any, args: Arguments, kwargs: Keywords) -> Any:
     """`_handle_request(message, request, session, lifespan_context, raise_exceptions)`."""
     telemetry = active()
-    if telemetry is None or len(args) < 3 or _OURS.get(instance) is None:  # noqa: PLR2004 - those that are read
+    if telemetry is None or len(args) < 3 or not _knows(telemetry, instance):  # noqa: PLR2004 - those that are read
         return wrapped(*args, **kwargs)
     return _handle_request(telemetry, wrapped, args, kwargs)
 
@@ -147,7 +218,10 @@ def describe(telemetry: Telemetry, message: Any, asked: Any, session: Any) -> Mc
         None if uri is None else str(uri),
     )
     request.session_id = None if headers is None else bounded_text(headers.get("mcp-session-id"))
-    request.protocol_version = _agreed(attribute_of(attribute_of(session, "client_params"), "protocolVersion"))
+    if request.method == INITIALIZE:
+        request.session_id = _SESSION_IDS.get(attribute_of(session, "_read_stream"))
+    said = params if request.method == INITIALIZE else attribute_of(session, "client_params")
+    request.protocol_version = _agreed(attribute_of(said, "protocolVersion"))
     meta = attribute_of(message, "request_meta")
     call = McpServerInvocation(telemetry, request, carrier_in(attribute_of(meta, "model_extra")))
     call.arguments = attribute_of(params, "arguments")
@@ -211,7 +285,7 @@ def describe_message(
     """A request as its JSON says it."""
     uri = bounded_text(entry_of(params, "uri"), 1_024)
     request = _request(server, method, entry_of(params, "name"), number, uri)
-    if method == "initialize":
+    if method == INITIALIZE:
         request.protocol_version = bounded_text(entry_of(params, "protocolVersion"))
     call = McpServerInvocation(telemetry, request, carrier_in(entry_of(params, "_meta")))
     call.arguments = entry_of(params, "arguments")
@@ -229,7 +303,7 @@ def observe_answer(call: McpServerInvocation, answer: Any) -> None:
         if entry_of(result, "isError") is True:
             call.failed_with(TOOL_ERROR)
         call.result = entry_of(result, "content")
-    elif call.request.method == "initialize":
+    elif call.request.method == INITIALIZE:
         agreed = bounded_text(entry_of(result, "protocolVersion"))
         call.request.protocol_version = agreed or call.request.protocol_version
 

@@ -99,13 +99,9 @@ def platform_server(stage: Stage) -> Any:
 
 @SLOTS.add("mcp.server.lowlevel.server:Server._handle_request")
 def handled_request(stage: Stage) -> Any:
-    from mcp.server.lowlevel import Server
     from mcp.shared.message import ServerMessageMetadata
 
-    from kaizen_otel.patches import mcp_servers
-
-    server: Any = Server("x")
-    mcp_servers._OURS.put(server, True)
+    server: Any = _ours()
 
     async def answer(_: Any) -> Any:
         return SimpleNamespace(root=SimpleNamespace(isError=stage.give(), content=[SimpleNamespace(text=stage.value)]))
@@ -121,6 +117,69 @@ def handled_request(stage: Stage) -> Any:
     message = SimpleNamespace(message_metadata=received, request_id=stage.value, request_meta=meta, respond=respond)
     session = SimpleNamespace(client_params=SimpleNamespace(capabilities=None, protocolVersion=stage.value))
     return stage.run(server._handle_request(message, asked, session, None, False))
+
+
+def _ours() -> Any:
+    """A server of the SDK's that is known for Kailash's."""
+    from mcp.server.lowlevel import Server
+
+    from kaizen_otel.patches import mcp_owners
+
+    server: Any = Server("x")
+    mcp_owners._OURS.put(server, True)
+    return server
+
+
+@SLOTS.add("mcp.server.lowlevel.server:Server._handle_request")
+def handled_by_one_unknown(stage: Stage) -> Any:
+    from mcp.server.fastmcp import FastMCP
+
+    fast: Any = FastMCP("x")
+    fast._tool_manager._tools = {"x": SimpleNamespace(fn=stage.value), "y": stage.value}
+    fast._prompt_manager._prompts = stage.value
+
+    async def answer(_: Any) -> Any:
+        return stage.give()
+
+    async def respond(response: Any) -> Any:
+        return response
+
+    fast._mcp_server.request_handlers[SimpleNamespace] = answer
+    message = SimpleNamespace(message_metadata=None, request_id=1, request_meta=None, respond=respond)
+    session = SimpleNamespace(client_params=None)
+    return stage.run(fast._mcp_server._handle_request(message, SimpleNamespace(), session, None, False))
+
+
+@SLOTS.add("mcp.server.session:ServerSession._received_request")
+def initialized(stage: Stage) -> Any:
+    from mcp.server.session import InitializationState, ServerSession
+
+    from kaizen_otel.patches import mcp_servers
+
+    class Responder:
+        request_id = stage.value
+        request_meta = SimpleNamespace(model_extra=stage.value)
+        message_metadata = SimpleNamespace(request_context=SimpleNamespace(headers=stage.value))
+
+        @property
+        def request(self) -> Any:
+            stage.give()
+            return SimpleNamespace(root=SimpleNamespace(method="initialize", params=self))
+
+        protocolVersion = stage.value  # noqa: N815 - the protocol's name
+
+    session: Any = ServerSession.__new__(ServerSession)
+    session._init_options, session._read_stream = Responder(), stage.value
+    session._initialization_state = InitializationState.Initialized
+    mcp_servers._SERVED.put(session._init_options, True)
+    return stage.run(session._received_request(Responder()))
+
+
+@SLOTS.add("mcp.server.lowlevel.server:Server.run")
+def session_run(stage: Stage) -> Any:
+    server = _ours()
+    server.lifespan = stage.value
+    return stage.run(server.run(stage.value, stage.value, stage.value))
 
 
 @SLOTS.add("kaizen.mcp.catalog_server.server:CatalogMCPServer.handle_request")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import socket
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen_otel.patches import mcp_servers
+from kaizen_otel.testing import capture
 from kaizen_processors.export.otlp_file import read_otlp_json
 from tests.kaizen_otel.surfaces import kailash_server
 
@@ -47,12 +49,12 @@ def in_memory(ask: Any, server: Any = None) -> Any:
 
 
 @contextmanager
-def over_http(server: Any) -> Iterator[str]:
-    """Serve in a thread, as an application does that mounts it."""
+def over_http(app: Any) -> Iterator[str]:
+    """Serve in a thread."""
     import uvicorn
 
     listener = socket.create_server(("127.0.0.1", 0))
-    serving = uvicorn.Server(uvicorn.Config(server._mcp.streamable_http_app(), log_level="critical"))
+    serving = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -76,16 +78,17 @@ def test_a_clients_trace_goes_on_in_a_server_of_another_process(tmp_path: Path, 
 
     tool = kaizen_telemetry.span("execute_tool lookup")
     served = {span.name: span for span in read_otlp_json(file)}
-    assert served.keys() == {"tools/call lookup", "tools/list"}  # the SDK answers `initialize` where nobody sees it
-    one = served["tools/call lookup"]
+    assert served.keys() == {"initialize", "tools/call lookup", "tools/list"}
+    one, first = served["tools/call lookup"], served["initialize"]
     assert (one.trace_id, one.parent_id) == (tool.trace_id, tool.span_id)
     assert one.attributes["network.transport"] == "pipe"
+    assert (first.trace_id, first.parent_id) == (tool.trace_id, kaizen_telemetry.span("initialize").span_id)
 
 
 @pytest.mark.covers("mcp.server.lowlevel.server:Server._handle_request", "traced", "context")
 @pytest.mark.kaizen_otel(content="span")
 def test_a_tool_call_over_http_is_one_server_span_below_the_clients(kaizen_telemetry: Captured) -> None:
-    with over_http(kailash_server.orders()) as url:
+    with over_http(kailash_server.orders()._mcp.streamable_http_app()) as url:
         assert call({"transport": "http", "url": url})["success"]
 
     tool, served = kaizen_telemetry.span("execute_tool lookup"), kaizen_telemetry.span("tools/call lookup")
@@ -98,6 +101,14 @@ def test_a_tool_call_over_http_is_one_server_span_below_the_clients(kaizen_telem
     assert json.loads(served["gen_ai.tool.call.arguments"]) == {"order": "A-17"}
     assert "on its way" in served["gen_ai.tool.call.result"]
     assert kaizen_telemetry.executions == []
+
+    asked, first = (span for span in kaizen_telemetry.spans if span.name == "initialize")
+    asked, first = (asked, first) if asked.kind == "CLIENT" else (first, asked)
+    assert (first.kind, first.status, first.parent_id) == ("SERVER", "UNSET", asked.span_id)
+    assert (first["mcp.method.name"], first["jsonrpc.request.id"]) == ("initialize", asked["jsonrpc.request.id"])
+    assert first["mcp.session.id"] == tool["mcp.session.id"]
+    assert first["mcp.protocol.version"] == tool["mcp.protocol.version"]
+    assert (first["network.transport"], first["network.protocol.name"]) == ("tcp", "http")
 
 
 def test_what_a_tool_runs_hangs_below_the_request_and_is_an_execution_of_its_own(
@@ -132,6 +143,7 @@ def test_each_method_is_a_span_by_its_name_and_no_uri_is_in_one(kaizen_telemetry
 
     spans = kaizen_telemetry.spans
     assert [span.name for span in spans] == [
+        "initialize",
         "ping",
         "tools/list",
         "resources/list",
@@ -139,8 +151,8 @@ def test_each_method_is_a_span_by_its_name_and_no_uri_is_in_one(kaizen_telemetry
         "prompts/get greet",
     ]
     assert {span.kind for span in spans} == {"SERVER"}
-    assert spans[3]["mcp.resource.uri"] == "notes://today"
-    assert spans[4]["gen_ai.prompt.name"] == "greet"
+    assert spans[4]["mcp.resource.uri"] == "notes://today"
+    assert spans[5]["gen_ai.prompt.name"] == "greet"
     points = kaizen_telemetry.metrics()["mcp.server.operation.duration"]
     assert {point.attributes["mcp.method.name"] for point in points} == {span["mcp.method.name"] for span in spans}
 
@@ -197,6 +209,84 @@ def test_a_server_of_the_applications_own_is_left_alone(kaizen_telemetry: Captur
 
     in_memory(lambda session: session.list_tools(), SimpleNamespace(_mcp=FastMCP("mine")))
     assert kaizen_telemetry.spans == []
+
+
+# -- made before `instrument()` ------------------------------------------------------------------------------------
+
+
+def mounted(fast: Any) -> Any:
+    """An application of its own, of which a server is a part."""
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    routes = [Mount("/tools", app=fast.streamable_http_app())]
+    return Starlette(routes=routes, lifespan=lambda _: fast.session_manager.run())
+
+
+@pytest.mark.covers("mcp.server.session:ServerSession._received_request", "traced", "context")
+def test_a_server_that_was_made_and_mounted_before_is_seen() -> None:
+    app = mounted(kailash_server.orders()._mcp)
+    with capture() as captured:
+        with over_http(app) as url:
+            config = {"transport": "http", "url": url.replace("/mcp", "/tools/mcp")}
+            assert call(config)["success"]
+        served = [span for span in captured.spans if span.kind == "SERVER"]
+        assert {span.name for span in served} == {"initialize", "tools/list", "tools/call lookup"}
+        assert len({span.trace_id for span in captured.spans}) == 1
+        assert {span["mcp.session.id"] for span in served} == {captured.span("execute_tool")["mcp.session.id"]}
+
+
+def only(kind: str) -> Any:
+    """A server of Kailash's that serves nothing else."""
+    from kailash_mcp.server import MCPServer
+
+    server = MCPServer("orders")
+
+    def today() -> str:
+        return "buy milk"
+
+    def named(name: str) -> str:
+        return name
+
+    if kind == "resource":
+        server.resource("notes://today")(today)
+    elif kind == "template":
+        server.resource("notes://{name}")(named)
+    else:
+        server.prompt("greet")(named)
+    return server._mcp
+
+
+@pytest.mark.parametrize("kind", ["resource", "template", "prompt", "platform", "trust plane"])
+def test_of_which_kind_a_server_is_that_was_made_before_is_told_by_what_it_serves(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    # What the trust plane writes by, and Kailash does not have pip install (2.65); nothing is written here.
+    monkeypatch.setitem(sys.modules, "filelock", SimpleNamespace(FileLock=None))
+    monkeypatch.setattr("kailash_mcp.platform_server.FRAMEWORK_CONTRIBUTORS", [])
+    if kind == "platform":
+        fast = importlib.import_module("kailash_mcp.platform_server").create_platform_server(tmp_path)
+    elif kind == "trust plane":
+        fast = importlib.import_module("kailash.trust.plane.mcp_server").get_server()
+    else:
+        fast = only(kind)
+    with capture() as captured:
+        in_memory(lambda session: session.list_tools(), SimpleNamespace(_mcp=fast))
+        assert [span.name for span in captured.spans] == ["initialize", "tools/list"]
+
+
+def test_a_server_of_the_applications_own_that_was_made_before_is_left_alone() -> None:
+    from mcp.server.fastmcp import FastMCP
+
+    fast = FastMCP("mine")
+    fast.tool()(call)
+    app = mounted(fast)
+    with capture() as captured:
+        with over_http(app) as url:
+            assert call({"transport": "http", "url": url.replace("/mcp", "/tools/mcp")}) is not None
+        assert {span.kind for span in captured.spans} <= {"CLIENT", "INTERNAL"}
 
 
 # -- Kailash's own WebSockets, and Kaizen's catalog ---------------------------------------------------------------

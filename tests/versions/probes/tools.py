@@ -57,7 +57,7 @@ def tool_mcp_served(_server: ModelServer, seen: Captured) -> None:
             await session.call_tool("lookup", {"order": "A-17"})
 
     asyncio.run(ask())
-    assert seen.span("tools/call lookup").kind == "SERVER"
+    assert {seen.span(name).kind for name in ("initialize", "tools/call lookup")} == {"SERVER"}
 
 
 @probe

@@ -1,14 +1,17 @@
 """Kailash and Kaizen as MCP servers: each request that a client sends is a server span in the client's trace.
 
-Kailash serves by the official SDK's FastMCP (pipes, and HTTP where an application mounts it), by WebSockets of its own,
-and Kaizen's catalog by a loop of its own. The SDK's servers that are not Kailash's are left alone (`mcp_owners`).
+Kailash serves by the official SDK's FastMCP (pipes, and HTTP where an application mounts it), and by WebSockets and a
+loop over pipes (`mcp_stdio`) of its own; Kaizen's catalog and Kailash's EATP server have loops of their own. The SDK's
+servers that are not Kailash's are left alone (`mcp_owners`).
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from kaizen_otel.invocations.base import NULL_INVOCATION
 from kaizen_otel.invocations.mcp import McpRequest, McpServer
 from kaizen_otel.invocations.mcp_server import McpServerInvocation
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of
@@ -83,6 +86,11 @@ def apply_catalog(patcher: Patcher, module: Any) -> None:
     patcher.wrap(module.CatalogMCPServer, "handle_request", blocking(begin_catalog, observe_answer, unless=_notified))
 
 
+def apply_eatp(patcher: Patcher, module: Any) -> None:
+    """Kailash's server of trust operations."""
+    patcher.wrap(module.EATPMCPServer, "handle_message", awaited(begin_text, observe_text))
+
+
 SURFACES = (
     Surface("kailash_mcp.server", apply_server),
     Surface("kailash_mcp.platform_server", apply_platform),
@@ -90,6 +98,7 @@ SURFACES = (
     Surface("mcp.server.session", apply_sdk_session),
     Surface("mcp.server.streamable_http", apply_sdk_http),
     Surface("kaizen.mcp.catalog_server.server", apply_catalog),
+    Surface("kailash.trust.mcp.server", apply_eatp),
 )
 
 
@@ -273,6 +282,29 @@ def begin_catalog(telemetry: Telemetry, _server: Any, args: Arguments, kwargs: K
     message = args[0] if args else kwargs.get("request")
     fields = (entry_of(message, name) for name in ("method", "params", "id"))
     return telemetry.operation("mcp_server", lambda: describe_message(telemetry, PIPE, *fields))
+
+
+def begin_text(telemetry: Telemetry, _server: Any, args: Arguments, kwargs: Keywords) -> Begun:
+    """`handle_message(raw)`: the JSON of one message; what is none has no method, and a notification no answer."""
+    message = _parsed(args[0] if args else kwargs.get("raw"))
+    method, params, number = (entry_of(message, name) for name in ("method", "params", "id"))
+    if number is None:
+        return NULL_INVOCATION
+    return telemetry.operation("mcp_server", lambda: describe_message(telemetry, PIPE, method, params, number))
+
+
+def observe_text(call: McpServerInvocation, answer: Any) -> None:
+    """The answer's JSON, as a text."""
+    observe_answer(call, _parsed(answer))
+
+
+def _parsed(text: Any) -> Any:
+    if type(text) is not str:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # the server says so to the client
+        return None
 
 
 def _notified(_server: Any, args: Arguments, kwargs: Keywords) -> bool:

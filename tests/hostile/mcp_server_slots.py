@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import io
+import json
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -180,6 +182,25 @@ def session_run(stage: Stage) -> Any:
     server = _ours()
     server.lifespan = stage.value
     return stage.run(server.run(stage.value, stage.value, stage.value))
+
+
+@SLOTS.add(f"{SERVER}.run_stdio")
+def stdio_loop(stage: Stage) -> Any:
+    server = copy.copy(_once())
+    server._tool_registry = {"x": {"function": stage.give}}
+    server._mcp = SimpleNamespace()
+    lines = [{"method": "tools/call", "id": 1, "params": {"name": "x", "arguments": {}}}, {"method": "ping", "id": 2}]
+    read, written = io.StringIO("".join(f"{json.dumps(line)}\n" for line in lines)), io.StringIO()
+    with patch.object(sys, "stdin", read), patch.object(sys, "stdout", written):
+        ended = stage.run(server.run_stdio())
+    return ended, written.getvalue().count("\n"), server._running
+
+
+@SLOTS.add("kailash.trust.mcp.server:EATPMCPServer.handle_message")
+def eatp_message(stage: Stage) -> Any:
+    from kailash.trust.mcp.server import EATPMCPServer
+
+    return stage.run(EATPMCPServer().handle_message(stage.value))
 
 
 @SLOTS.add("kaizen.mcp.catalog_server.server:CatalogMCPServer.handle_request")

@@ -269,7 +269,7 @@ def test_of_which_kind_a_server_is_that_was_made_before_is_told_by_what_it_serve
     if kind == "platform":
         fast = importlib.import_module("kailash_mcp.platform_server").create_platform_server(tmp_path)
     elif kind == "trust plane":
-        fast = importlib.import_module("kailash.trust.plane.mcp_server").get_server()
+        fast = importlib.import_module("kailash.trust.plane.mcp_server").mcp
     else:
         fast = only(kind)
     with capture() as captured:

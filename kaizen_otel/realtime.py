@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_otel.patches.switch import active
 from kaizen_processors import realtime
+from kaizen_processors.living import Living
 from kaizen_processors.realtime import RealTimeOptions
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kaizen_processors.pipeline import Pipeline
     from kaizen_processors.snapshots import Snapshots
 
-_living: weakref.WeakSet[RealTimeMetrics] = weakref.WeakSet()
+_living: Final[Living[RealTimeMetrics]] = Living()
 
 
 class RealTimeMetrics(realtime.RealTimeMetrics):
@@ -67,13 +67,13 @@ class RealTimeMetrics(realtime.RealTimeMetrics):
 
 def attach(pipeline: Pipeline) -> None:
     """Let those that were made before the watching began see it."""
-    for one in list(_living):
+    for one in _living:
         pipeline.add(one)
 
 
 def detach(pipeline: Pipeline) -> None:
     """Let them be: they may be attached again."""
-    for one in list(_living):
+    for one in _living:
         one.shutdown()
         pipeline.remove(one)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging  # noqa: F401 - see the end of this file
 import os
 import threading
-import weakref
 from typing import Final, Protocol
+
+from kaizen_processors.living import Living
 
 _IMPORT_WAIT_S: Final = 2.0
 _FORK_WAIT_S: Final = 0.25
@@ -37,7 +38,7 @@ class Still(Protocol):
         ...
 
 
-_forked: weakref.WeakSet[Forked] = weakref.WeakSet()
+_forked: Final[Living[Forked]] = Living()
 
 
 def begin_anew_in_children(one: Forked) -> None:
@@ -45,7 +46,7 @@ def begin_anew_in_children(one: Forked) -> None:
     _forked.add(one)
 
 
-_still: weakref.WeakSet[Still] = weakref.WeakSet()
+_still: Final[Living[Still]] = Living()
 
 
 def keep_still_for_forks(one: Still) -> None:
@@ -168,14 +169,14 @@ _turn: Final = _Turn()
 
 def _before_fork() -> None:
     if _turn.take():
-        for one in list(_still):
+        for one in _still:
             one.before_fork()
 
 
 def _after_fork_in_parent() -> None:
     if _turn.ends():
         try:
-            for one in list(_still):
+            for one in _still:
                 one.after_fork_in_parent()
         finally:
             _turn.give_back()
@@ -184,7 +185,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     _turn.begin_anew()
     failed: list[Exception] = []
-    for one in list(_forked):
+    for one in _forked:
         try:
             one.after_fork_in_child()
         except Exception as error:  # noqa: BLE001 - the others must begin anew even so

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -99,3 +101,38 @@ def test_a_signal_handler_may_fork_in_the_middle_of_a_fork(monkeypatch: pytest.M
     monkeypatch.setattr(forking, "_still", [call, Signalled()])
     fork()
     assert call._calling.acquire(blocking=False)
+
+
+def test_whatever_another_thread_adds_while_a_fork_is_prepared_every_part_keeps_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known: Any = type(forking._still)()
+    monkeypatch.setattr(forking, "_still", known)
+    monkeypatch.setattr(forking, "_forked", type(forking._forked)())
+    parts = [forking.CallInFlight() for _ in range(3)]
+    added: list[forking.CallInFlight] = []
+    failed: list[Exception] = []
+
+    def add_one(*_: object) -> Any:
+        """Stands for another thread, which may come in between any two steps."""
+        added.append(forking.CallInFlight())
+        return add_one
+
+    def run() -> None:
+        sys.settrace(add_one)
+        try:
+            forking._before_fork()
+            stood = [part._still for part in parts]
+            forking._after_fork_in_parent()
+        except Exception as error:  # noqa: BLE001 - shown by the test
+            failed.append(error)
+        finally:
+            sys.settrace(None)
+        assert stood == [True, True, True]
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30.0)
+    assert failed == []
+    assert added
+    assert [part._calling.locked() for part in (*parts, *added)] == [False] * (3 + len(added))

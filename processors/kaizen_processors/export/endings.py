@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import wrapt
 
 from kaizen_processors.forking import begin_anew_in_children
+from kaizen_processors.living import Living
 
 _CHILD_EXIT_PRIORITY: Final = 50
 """Before multiprocessing's own finalizers (10 and less) and before the child waits for children of its own."""
@@ -48,7 +49,7 @@ class Closing(Protocol):
         ...
 
 
-_live: weakref.WeakSet[Ending] = weakref.WeakSet()
+_live: Final[Living[Ending]] = Living()
 
 
 class _Exit:
@@ -92,7 +93,7 @@ def time_left_s(wanted_s: float, cap_s: float) -> float:
     now_s = time.monotonic()
     if _exit.began_s is None:
         _exit.began_s = now_s
-        for other in list(_live):
+        for other in _live:
             other.hasten()
     return min(wanted_s, max(_LAST_MOMENT_S, _exit.began_s + cap_s - now_s))
 
@@ -119,7 +120,7 @@ def _end(reference: weakref.ref[Ending]) -> None:
 
 
 def _end_all() -> None:
-    for one in list(_live):
+    for one in _live:
         one.shutdown()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import time
-import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
 
@@ -22,6 +21,7 @@ from kaizen_processors.export.queue_processors import otlp_log_queue, otlp_span_
 from kaizen_processors.export.settings import MIB, DeliverySettings
 from kaizen_processors.export.weight import log_weight, span_weight
 from kaizen_processors.fence import Fence
+from kaizen_processors.living import Living
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Item = TypeVar("Item")
 AS_THEY_ARE: Final = DeliverySettings(queue_bytes=64 * MIB)
 """Items that are not encoded are larger in memory: for them the queue's bytes are an estimate of what they hold."""
 
-_wrapped: dict[Signal, weakref.WeakSet[_Wrapped[Any]]] = {"traces": weakref.WeakSet(), "logs": weakref.WeakSet()}
+_wrapped: Final[dict[Signal, Living[_Wrapped[Any]]]] = {"traces": Living(), "logs": Living()}
 
 
 def wrapped_exporters(signal: Signal) -> list[_Wrapped[Any]]:

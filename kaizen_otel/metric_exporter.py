@@ -49,11 +49,13 @@ class StoppableExporter(MetricExporter):
         self._make = make
         self._exporter: Any = exporter
         self._stopped = False
+        self._ended = False
         self._in_flight = CallInFlight()
+        self._logs = [logging.getLogger(name) for name in _EXPORTERS_LOGS]
         self._begin()
         begin_anew_in_children(self)
-        for name in _EXPORTERS_LOGS:
-            logging.getLogger(name).addFilter(self._is_foreign)
+        for logger in self._logs:
+            logger.addFilter(self._is_foreign)
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
@@ -72,6 +74,8 @@ class StoppableExporter(MetricExporter):
             _of_parents.append(self._exporter)
         self._exporter = None
         self._begin()
+        if self._ended:  # an export that the parent still waits for is none of the child's
+            self._leave_logs()
 
     def counts(self) -> DeliveryCounts:
         """What became of the data points; `pending` are those that are being exported."""
@@ -94,7 +98,7 @@ class StoppableExporter(MetricExporter):
             cause = type_name(error)
         finally:
             self._here.exporting = False
-            self._ended(points, delivered=result is MetricExportResult.SUCCESS)
+            self._over(points, delivered=result is MetricExportResult.SUCCESS)
         if result is not MetricExportResult.SUCCESS:
             self._tell(cause)
         return result
@@ -123,19 +127,26 @@ class StoppableExporter(MetricExporter):
         self.shutdown()
         with self._lock:
             self._accounts.drop(self._accounts.pending, DropReason.SHUTDOWN)
-        if not self._running:  # else it has a last word to say, which nobody needs
-            for name in _EXPORTERS_LOGS:
-                logging.getLogger(name).removeFilter(self._is_foreign)
+            self._ended = True
+            if not self._running:  # else it has a last word to say, which nobody needs
+                self._leave_logs()
         return delivered
+
+    def _leave_logs(self) -> None:
+        # Of loggers known already: to ask for one by its name waits for the lock that `logging` holds over a fork.
+        for logger in self._logs:
+            logger.removeFilter(self._is_foreign)
 
     def _opened(self) -> Any:
         if self._exporter is None:
             self._exporter = self._make()
         return self._exporter
 
-    def _ended(self, points: int, *, delivered: bool) -> None:
+    def _over(self, points: int, *, delivered: bool) -> None:
         with self._lock:
             self._running -= 1
+            if self._ended and not self._running:
+                self._leave_logs()
             points = min(points, self._accounts.pending)  # none where the end has given them up meanwhile
             if delivered:
                 self._accounts.exported += points

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +12,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, MetricExportResult
 
 import kaizen_otel
-from kaizen_otel.metric_exporter import StoppableExporter
+from kaizen_otel.metric_exporter import _EXPORTERS_LOGS, StoppableExporter
 from kaizen_processors.export.accounts import DeliveryCounts
 from tests.processors.delivery.backend import Backend, Reply
 
@@ -117,6 +119,57 @@ def test_an_exporter_that_raises_has_failed_and_after_the_end_points_are_too_lat
     exporter.end()
     assert exporter.export(some_metrics()) is MetricExportResult.FAILURE
     assert exporter.counts() == DeliveryCounts(put=2, dropped={"failed": 1, "shutdown": 1})
+
+
+class Slow(Broken):
+    """Exports when it is let, and logs what became of it as the official ones do."""
+
+    def __init__(self) -> None:
+        self._preferred_temporality, self._preferred_aggregation = {}, {}
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def export(self, *_: Any, **__: Any) -> MetricExportResult:
+        self.begun.set()
+        assert self.go_on.wait(30.0)
+        logging.getLogger(_EXPORTERS_LOGS[0]).error("failed")
+        return MetricExportResult.FAILURE
+
+
+def filters() -> list[Any]:
+    return [one for name in _EXPORTERS_LOGS for one in logging.getLogger(name).filters]
+
+
+def test_the_log_is_left_alone_again_when_the_export_that_outlives_the_end_has_said_its_last(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before, slow = filters(), Slow()
+    exporter = StoppableExporter(lambda: slow, "slow")
+    data = some_metrics()
+    thread = threading.Thread(target=exporter.export, args=(data,))
+    thread.start()
+    assert slow.begun.wait(30.0)
+    exporter.begin_end()
+    assert not exporter.end()
+    assert len(filters()) > len(before)
+    slow.go_on.set()
+    thread.join(30.0)
+    assert caplog.messages == []
+    assert filters() == before
+    exporter.export(data)
+    assert exporter.counts() == DeliveryCounts(put=2, dropped={"shutdown": 2})
+
+
+def test_a_forked_child_leaves_the_log_alone_where_its_parent_waited_for_the_last_export() -> None:
+    before, slow = filters(), Slow()
+    exporter = StoppableExporter(lambda: slow, "slow")
+    thread = threading.Thread(target=exporter.export, args=(some_metrics(),))
+    thread.start()
+    assert slow.begun.wait(30.0)
+    exporter.end()
+    exporter.after_fork_in_child()
+    assert filters() == before
+    slow.go_on.set()
+    thread.join(30.0)
 
 
 def test_a_forked_child_connects_anew_and_leaves_its_parents_connection_alone() -> None:

@@ -191,10 +191,15 @@ def _otlp_metric_exporter(protocol: str) -> Any:
 
 
 def _otlp_metrics(settings: Settings) -> MetricWay:
+    from kaizen_processors.export.endpoint import OtlpEndpoint  # noqa: PLC0415 - loaded when used
+
     interval_s = settings.metrics_interval_s
     protocol = otlp_protocol("METRICS")
     kind = "otlp_grpc_metric_exporter" if protocol == "grpc" else "otlp_http_metric_exporter"
     try:
+        if protocol != "grpc":
+            # The official exporter takes any text, and fails with each export. gRPC has addresses without a scheme.
+            OtlpEndpoint.from_environment("metrics")
         exporter = StoppableExporter(partial(_otlp_metric_exporter, protocol), kind)
     except ValueError as error:
         raise _no_endpoint("METRICS", error) from error

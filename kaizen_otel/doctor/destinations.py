@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kaizen_otel.settings import Settings
-    from kaizen_processors.export.batch import Signal
 
 SIGNALS: Final = ("traces", "metrics", "logs")
 _UNKNOWN_SIGNAL: Final = frozenset({404, "UNIMPLEMENTED"})
@@ -84,7 +83,7 @@ def _destination(signal: str, env: Mapping[str, str]) -> Destination | None:
         if protocol == "grpc":
             endpoint = _grpc_endpoint(upper, url or _GRPC_DEFAULT, env)
         else:
-            endpoint = OtlpEndpoint.from_environment(cast("Signal", signal), env)
+            endpoint = OtlpEndpoint.from_environment(signal, env)
         parts = urlsplit(endpoint.url)
         port = parts.port or (_GRPC_PORT if protocol == "grpc" else _PORTS[parts.scheme])
     except ValueError:

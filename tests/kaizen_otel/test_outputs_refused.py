@@ -51,19 +51,24 @@ def filters() -> int:
     return sum(isinstance(getattr(one, "__self__", None), StoppableExporter) for one in found)
 
 
+ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
+PROTOCOL = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"
+INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
+
+
 @pytest.mark.parametrize(
-    ("interval", "endpoint", "said"),
+    ("variables", "said"),
     [
-        ("0", "http://localhost:1", "OTEL_METRIC_EXPORT_INTERVAL: cannot be 0; allowed: milliseconds"),
-        ("9000", "http://[::1", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, .*Invalid IPv6 URL; allowed: an address"),
+        ({ENDPOINT: "http://localhost:1", INTERVAL: "0"}, f"{INTERVAL}: cannot be 0; allowed: milliseconds"),
+        ({ENDPOINT: "http://[::1", PROTOCOL: "grpc"}, f"{ENDPOINT}, .*Invalid IPv6 URL; allowed: an address"),
+        ({ENDPOINT: "collector:4318"}, f"{ENDPOINT}, .*not an http.*'collector:4318'; allowed: an address"),
     ],
 )
 def test_metrics_that_cannot_leave_by_otlp_are_served_nowhere_either(
-    interval: str, endpoint: str, said: str, port: int, made_global: list[object], monkeypatch: pytest.MonkeyPatch
+    variables: dict[str, str], said: str, port: int, made_global: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", interval)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", endpoint)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     before = filters()
     with pytest.raises(kaizen_otel.SettingsError, match=said):
         kaizen_otel.instrument(prometheus_port=port)

@@ -16,8 +16,6 @@ from kaizen_processors.export.batch import GZIP, PLAIN, ZSTD, zstd_available
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kaizen_processors.export.batch import Signal
-
 _logger = logging.getLogger("kaizen_otel")
 
 DEFAULT_ENDPOINT: Final = "http://localhost:4318"
@@ -72,8 +70,8 @@ class OtlpEndpoint:
         check_headers(self.headers, _HTTP_VALUE, "Latin-1 without line breaks")
 
     @classmethod
-    def from_environment(cls, signal: Signal, environment: Mapping[str, str] | None = None) -> OtlpEndpoint:
-        """What the variables say for `traces` or `logs`: the signal's own variable wins over the general one.
+    def from_environment(cls, signal: str, environment: Mapping[str, str] | None = None) -> OtlpEndpoint:
+        """What the variables say for `traces`, `logs` or `metrics`: a signal's own variable wins over the general one.
 
         Times are in seconds, as in OpenTelemetry's own Python exporters. What cannot be used (a time or compression
         that is none) is logged and replaced by its default. Without a word about it, requests are compressed by gzip.
@@ -117,7 +115,7 @@ class Variables:
     """The `OTEL_EXPORTER_OTLP_*` variables as one signal reads them: its own variable wins over the general one."""
 
     def __init__(
-        self, signal: Signal, environment: Mapping[str, str] | None = None, *, prefix: str = "OTEL_EXPORTER_OTLP"
+        self, signal: str, environment: Mapping[str, str] | None = None, *, prefix: str = "OTEL_EXPORTER_OTLP"
     ) -> None:
         """Read from this environment; by default the process's."""
         self._signal = signal.upper()

@@ -27,8 +27,6 @@ from kaizen_otel.outputs import (
     build_own_traces,
     otlp_wanted,
 )
-from kaizen_otel.settings import SettingsError
-from kaizen_otel.settings.describe import as_text
 from kaizen_otel.wrapped import export_one, flush_wrapped_of, wrapped_exporters
 from kaizen_processors.pipeline import PipelineSpanProcessor
 from kaizen_processors.self_meters import QueueReading
@@ -183,8 +181,8 @@ class Providers:
 
     # -- later settings -------------------------------------------------------------------------------------------
 
-    def cannot_change(self, before: Settings, wanted: Settings) -> list[SettingsError]:
-        """What later settings ask for that what is open already does not allow; `key` names the field."""
+    def cannot_change(self, before: Settings, wanted: Settings) -> dict[str, str]:
+        """The fields of later settings that what is open already does not allow, each with the reason."""
         pushes = self.metrics.own is not None and self.metrics.own.pushes
         exports = pushes or bool(self._own_queues())
         port = self.metrics.prometheus_port
@@ -194,11 +192,11 @@ class Providers:
             "prometheus_port": (port is not None, f"metrics are served on port {port} already"),
             "prometheus_host": (port is not None, f"metrics are served on port {port} already"),
         }
-        return [
-            _too_late(wanted, name, why)
+        return {
+            name: why
             for name, (is_open, why) in opened.items()
             if is_open and getattr(wanted, name) != getattr(before, name)
-        ]
+        }
 
     def reconfigure_outputs(self, settings: Settings) -> None:
         """Open the console and the file that later settings ask for, and close those that they ask for no more.
@@ -386,10 +384,3 @@ class Providers:
             return None  # its spans are the ones around: no attributes need to be made for them
         tracer: Tracer = provider.get_tracer(SCOPE_NAME, __version__, self._schema_url)
         return tracer
-
-
-def _too_late(wanted: Settings, name: str, why: str) -> SettingsError:
-    where = wanted.origins[name].where
-    change = f"{where}: {name} cannot become {as_text(getattr(wanted, name))} any more: {why}"
-    how = f"say it before, to instrument(), as KAIZEN_OTEL_{name.upper()}, or in a settings file"
-    return SettingsError(f"{change}; allowed: {how}", key=name, where=where)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kaizen_otel.alert_handlers import RULE_SETTINGS
 from kaizen_otel.invocations.extent import Extent
 from kaizen_otel.settings import AgentSettings, SettingsError
+from kaizen_otel.settings.describe import as_text
 from kaizen_otel.settings.origins import restored
 from kaizen_otel.settings.paths import check_paths, with_absolute_paths
 from kaizen_otel.settings.several_kaizens import with_earlier_alerting
@@ -101,8 +102,8 @@ class SettingsDesk:
         """Let every part take the settings; what one of them cannot take stays as it was."""
         telemetry = self._telemetry
         too_late = telemetry.providers.cannot_change(before, wanted)
-        self._refuse(too_late)
-        wanted = restored(wanted, before, [error.key for error in too_late if error.key is not None])
+        self._refuse(_too_late(wanted, name, why) for name, why in too_late.items())
+        wanted = restored(wanted, before, too_late)
         steps: tuple[tuple[Callable[[], object], tuple[str, ...]], ...] = (
             (lambda: telemetry.configure_rules(before), ("alerting", *RULE_SETTINGS)),
             (lambda: telemetry.providers.reconfigure_outputs(telemetry.settings), ("file",)),
@@ -136,3 +137,10 @@ class SettingsDesk:
         if message not in self._told and len(self._told) < REFUSALS_TOLD:
             self._told.add(message)
             _logger.warning("%s", message)
+
+
+def _too_late(wanted: Settings, name: str, why: str) -> SettingsError:
+    where = wanted.origins[name].where
+    change = f"{where}: {name} cannot become {as_text(getattr(wanted, name))} any more: {why}"
+    how = f"say it before, to instrument(), as KAIZEN_OTEL_{name.upper()}, or in a settings file"
+    return SettingsError(f"{change}; allowed: {how}", key=name, where=where)

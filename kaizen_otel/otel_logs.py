@@ -101,7 +101,7 @@ def build_own_logs(resource: Resource, settings: Settings, fence: Fence) -> OwnL
         otlp_log_queue,
     )
 
+    queue = otlp_log_queue(*own_delivery(settings, "logs", fence), fence)  # first: a provider stays until the exit
     provider = LoggerProvider(resource)
-    queue = otlp_log_queue(*own_delivery(settings, "logs", fence), fence)
     provider.add_log_record_processor(QueueLogRecordProcessor(queue))
     return OwnLogs(provider, queue)

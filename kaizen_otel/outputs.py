@@ -75,8 +75,10 @@ def build_own_traces(settings: Settings, fence: Fence) -> OwnTraces:
     Raises:
         SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
     """
+    queue = _otlp_queue(settings, fence) if otlp_wanted(settings) else None
     provider = TracerProvider(resource=resource_of(settings), id_generator=settings.id_generator or OwnIdGenerator())
-    queue = add_otlp_spans(provider, settings, fence) if otlp_wanted(settings) else None
+    if queue is not None:
+        _deliver_by(queue, provider)
     return OwnTraces(provider, queue)
 
 
@@ -86,18 +88,25 @@ def add_otlp_spans(provider: TracerProvider, settings: Settings, fence: Fence) -
     Raises:
         SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
     """
+    queue = _otlp_queue(settings, fence)
+    _deliver_by(queue, provider)
+    return queue
+
+
+def _otlp_queue(settings: Settings, fence: Fence) -> DeliveryQueue[ReadableSpan]:
     from kaizen_otel.delivery import own_delivery  # noqa: PLC0415 - loaded when used
-    from kaizen_processors.export.queue_processors import (  # noqa: PLC0415 - loaded when used
-        QueueSpanProcessor,
-        otlp_span_queue,
-    )
+    from kaizen_processors.export.queue_processors import otlp_span_queue  # noqa: PLC0415 - loaded when used
 
     try:
-        queue = otlp_span_queue(*own_delivery(settings, "traces", fence), fence)
+        return otlp_span_queue(*own_delivery(settings, "traces", fence), fence)
     except ValueError as error:
         raise _no_endpoint("TRACES", error) from error
+
+
+def _deliver_by(queue: DeliveryQueue[ReadableSpan], provider: TracerProvider) -> None:
+    from kaizen_processors.export.queue_processors import QueueSpanProcessor  # noqa: PLC0415 - loaded when used
+
     provider.add_span_processor(QueueSpanProcessor(queue))
-    return queue
 
 
 def build_own_events(settings: Settings, fence: Fence) -> OwnLogs | None:

@@ -211,22 +211,32 @@ class Providers:
         """Export spans and events by OTLP when later settings ask for it.
 
         Raises:
-            SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint.
+            SettingsError: the `OTEL_EXPORTER_OTLP_*` variables name no usable endpoint: neither is exported then.
         """
         self._settings = settings
         if self.disabled:
             return
+        logs = None
+        if self._own_logs is None and settings.logger_provider is None:
+            logs = build_own_events(settings, self._fence)
+        try:
+            self._export_spans(settings)
+        except BaseException:
+            if logs is not None:
+                logs.provider.shutdown()
+            raise
+        if logs is not None:
+            self._own_logs = logs
+            self.events.leave_by(logs.provider)
+            self._watch("logs", logs.queue)
+
+    def _export_spans(self, settings: Settings) -> None:
         own = self._own_tracer_provider
         if self.tracer is None:
             self._find_tracer()
         elif own is not None and self._span_queue is None and otlp_wanted(settings):
             self._span_queue = add_otlp_spans(own, settings, self._fence)
             self._watch("traces", self._span_queue)
-        if self._own_logs is None and settings.logger_provider is None:
-            logs = self._own_logs = build_own_events(settings, self._fence)
-            if logs is not None:
-                self.events.leave_by(logs.provider)
-                self._watch("logs", logs.queue)
 
     # -- what became of it ----------------------------------------------------------------------------------------
 

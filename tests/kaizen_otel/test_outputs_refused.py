@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import kaizen_otel
 from kaizen_otel.metric_exporter import _EXPORTERS_LOGS, StoppableExporter
+from kaizen_otel.patches.switch import active
+from kaizen_processors.export import endings
+from kaizen_processors.export.delivery import DeliveryQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,4 +105,29 @@ def test_what_is_refused_later_closes_the_endpoint_and_the_file(
     with pytest.raises(kaizen_otel.SettingsError):
         kaizen_otel.instrument(prometheus_port=port, file=path, set_global=True)
     assert left_of(before) == set()
+    assert made_global == []
+
+
+def open_queues() -> set[DeliveryQueue[Any]]:
+    return {one for one in endings._live if isinstance(one, DeliveryQueue) and not one.ended}
+
+
+@pytest.mark.telemetry_fails
+@pytest.mark.parametrize(("refused", "watched"), [("LOGS", True), ("LOGS", False), ("TRACES", True), ("TRACES", False)])
+def test_spans_and_events_that_later_settings_export_leave_together_or_not_at_all(
+    refused: str, watched: bool, tmp_path: Path, made_global: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:1")
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{refused}_ENDPOINT", "collector:4318")
+    file = tmp_path / "spans.jsonl" if watched else None
+    kaizen_otel.instrument(config={"exporters": {"otlp": False}}, metrics=False, file=file)
+    before = open_queues()
+    telemetry = active()
+    assert telemetry is not None
+    telemetry.settings_desk.apply_kaizen_config({"exporters": {"otlp": True}})
+    assert telemetry.settings.otlp is False
+    assert telemetry.fence.counts() == {"settings:SettingsError": 1}
+    assert kaizen_otel.stats()["delivery"] == {}
+    assert kaizen_otel.stats()["export"] == ("own" if watched else "none")
+    assert open_queues() == before
     assert made_global == []

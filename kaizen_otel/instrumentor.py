@@ -44,17 +44,24 @@ class KaizenInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the base cl
             _logger.info("kaizen-otel is off (monitoring_level)")
             return
         telemetry = Telemetry(settings)
-        telemetry.load_prices()
-        turn_on(telemetry)
-        PATCHER.turn_on(telemetry.fence)
-        telemetry.handle_sigterm()
+        try:
+            telemetry.load_prices()
+            turn_on(telemetry)
+            PATCHER.turn_on(telemetry.fence)
+            telemetry.handle_sigterm()
+        except BaseException:
+            _end(telemetry)
+            raise
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002 - the base class's signature
-        PATCHER.turn_off()
-        telemetry = active()
-        turn_off()
-        if telemetry is not None:
-            telemetry.shutdown()
+        _end(active())
+
+
+def _end(telemetry: Telemetry | None) -> None:
+    PATCHER.turn_off()
+    turn_off()
+    if telemetry is not None:
+        telemetry.shutdown()
 
 
 def _no_settings(given: object) -> SettingsError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -96,30 +97,41 @@ class Telemetry:
         self.read_settings()
         self.emitter = EMITTERS[settings.conventions](self)
         self.providers = Providers(settings, self.fence, self.pipeline, self.ledger)
+        self._rules: RuleDesk | None = None
+        self._sigterm: SigtermFlush | None = None
+        self.pending: PendingSpans | None = None
+        with ExitStack() as ends:  # what one part has opened is closed where another cannot begin
+            ends.callback(self.pipeline.shutdown)
+            ends.callback(self.providers.shutdown)
+            self._begin(settings, ends)
+            self._ends = ends.pop_all()
+
+    def _begin(self, settings: Settings, ends: ExitStack) -> None:
+        """Build what works with the providers. `ends` gets how each part ends: the last one begun ends first."""
         self.metrics = self.providers.metrics
         self.alerts = SelfAlerts(lambda: self.providers.events, self.clock, self.fence)
         self.pipeline.on_disabled = self.alerts.observer_disabled
         self.providers.watch_delivery(self.alerts)
-        self._at_exit = ClosingAtExit(self.running, settings.exit_timeout_s / 2, self._judge_a_last_time)
-        self.providers.on_joined = self._at_exit.go_first
         self.settings_desk = SettingsDesk(self)
-        self._sigterm: SigtermFlush | None = None
-        self.pending: PendingSpans | None = None
         self.content = ContentWriter(self)
-        self.quality = QualityDesk(self)
         self.performance = PerformanceDesk(self)
+        ends.callback(self._judge_and_tell_no_more)
+        ends.callback(self.alerts.flush, SHUTDOWN_ALERTS_S)
+        self.quality = QualityDesk(self)
+        ends.callback(self.quality.shutdown)
         self.pending = self._tell_of_what_runs()
         self.host = HostDesk(self)
-        self._rules: RuleDesk | None = None
         self._correlates_logs = settings.console if settings.log_correlation is None else settings.log_correlation
         if self._correlates_logs:
+            ends.callback(log_correlation.uninstall)
             log_correlation.install(fence=self.fence)
-        try:
-            self.host.open()
-            self.configure_rules(settings)
-        except SettingsError:
-            self.shutdown()
-            raise
+        ends.callback(self._leave_sigterm)
+        ends.callback(self.running.close, KaizenSpanAbandoned.UNINSTRUMENT, settings.exit_timeout_s / 2)
+        self._at_exit = ClosingAtExit(self.running, settings.exit_timeout_s / 2, self._judge_a_last_time)
+        ends.callback(self._at_exit.stand_down)
+        self.providers.on_joined = self._at_exit.go_first
+        self.host.open()
+        self.configure_rules(settings)
 
     def after_fork_in_child(self) -> None:
         """Begin with a lock that nobody holds."""
@@ -330,19 +342,16 @@ class Telemetry:
 
     def shutdown(self) -> None:
         """End what still runs, leave the application's providers, end our own."""
-        self._at_exit.stand_down()
-        self.running.close(KaizenSpanAbandoned.UNINSTRUMENT, self.settings.exit_timeout_s / 2)
+        self._ends.close()
+
+    def _leave_sigterm(self) -> None:
         if self._sigterm is not None:
             self._sigterm.uninstall()
-        if self._correlates_logs:
-            log_correlation.uninstall()
-        self.quality.shutdown()
-        self.alerts.flush(SHUTDOWN_ALERTS_S)
-        self.performance.beside_store(self._judge_and_tell_no_more, STORE_S)
-        self.providers.shutdown()
-        self.pipeline.shutdown()
 
     def _judge_and_tell_no_more(self) -> None:
+        self.performance.beside_store(self._end_judging, STORE_S)
+
+    def _end_judging(self) -> None:
         self.performance.shutdown()
         if self._rules is not None:
             with self.fence("alerts.shutdown"):

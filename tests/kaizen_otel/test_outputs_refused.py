@@ -12,6 +12,7 @@ import pytest
 import kaizen_otel
 from kaizen_otel.metric_exporter import _EXPORTERS_LOGS, StoppableExporter
 from kaizen_otel.patches.switch import active
+from kaizen_otel.patches.table import PATCHER
 from kaizen_processors.export import endings
 from kaizen_processors.export.delivery import DeliveryQueue
 
@@ -106,6 +107,27 @@ def test_what_is_refused_later_closes_the_endpoint_and_the_file(
         kaizen_otel.instrument(prometheus_port=port, file=path, set_global=True)
     assert left_of(before) == set()
     assert made_global == []
+
+
+@pytest.mark.parametrize("part", ["QualityDesk", "HostDesk", "SigtermFlush"])
+@pytest.mark.parametrize("raised", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
+def test_a_part_that_cannot_begin_leaves_nothing_open_and_nothing_patched(
+    part: str, raised: BaseException, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    before, patched, factory = set(threading.enumerate()), PATCHER.patched(), logging.getLogRecordFactory()
+    monkeypatch.setattr(f"kaizen_otel.telemetry.{part}", fail)
+    file, store = tmp_path / "run.jsonl", tmp_path / "runs.db"
+    with pytest.raises(type(raised)):
+        kaizen_otel.instrument(
+            prometheus_port=port, file=file, store=store, log_correlation=True, flush_on_sigterm=True
+        )
+    assert left_of(before) == set()
+    assert active() is None
+    assert PATCHER.patched() == patched
+    assert logging.getLogRecordFactory() is factory
 
 
 def open_queues() -> set[DeliveryQueue[Any]]:

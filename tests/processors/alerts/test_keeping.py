@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from kaizen_processors.alerts.alert import Alert
 from kaizen_processors.alerts.keeping import Keeper
 from kaizen_processors.fence import Fence
@@ -108,3 +110,52 @@ def test_an_alert_that_has_more_to_say_while_it_is_forgotten_is_saved_again() ->
     keeper._news = dict(keeper._news)
     keeper.save()
     assert kept.saved == [["first"], ["second"]]
+
+
+@pytest.mark.parametrize("where", ["making", "saving"])
+def test_what_an_interrupt_keeps_from_being_saved_is_saved_next(where: str) -> None:
+    interrupted: list[str] = []
+
+    def once(now: str) -> None:
+        if now == where and not interrupted:
+            interrupted.append(now)
+            raise KeyboardInterrupt
+
+    class Interrupted(Kept):
+        def save(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
+            once("saving")
+            super().save(name, section, news)
+
+    def make() -> dict[str, Any]:
+        once("making")
+        return {}
+
+    kept = Interrupted()
+    keeper = Keeper(kept, make, HandClock(), Fence())
+    keeper.log(alert("first", labels={}))
+    with pytest.raises(KeyboardInterrupt):
+        keeper.save()
+    thread = threading.Thread(target=keeper.save)  # no lock is held
+    thread.start()
+    thread.join(30.0)
+    keeper.save()
+    assert kept.saved == [["first"]]
+
+
+def test_an_age_that_an_interrupt_keeps_from_being_saved_is_saved_with_the_next_tick() -> None:
+    class Interrupted(Kept):
+        failures = 1
+
+        def save(self, name: str, section: Mapping[str, Any], news: Iterable[Mapping[str, Any]] = ()) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise KeyboardInterrupt
+            super().save(name, section, news)
+
+    kept = Interrupted()
+    keeper = Keeper(kept, dict, HandClock(), Fence())
+    with pytest.raises(KeyboardInterrupt):
+        keeper.save(aging=True)
+    keeper.save(aging=True)
+    keeper.save(aging=True)
+    assert kept.saved == [[]]

@@ -12,7 +12,7 @@ from kaizen_processors.store.lease import LeaseState
 from kaizen_processors.store.notes import store_of_pid, stores_of_running
 from kaizen_processors.store.options import StoreOptions
 from kaizen_processors.store.processes import Worker
-from kaizen_processors.store.reader import BudgetStanding, StoreReader
+from kaizen_processors.store.reader import BudgetStanding, Spending, StoreReader
 from kaizen_processors.store.sections import StoredState
 from kaizen_processors.store.store import Store
 
@@ -20,6 +20,7 @@ __all__ = [
     "BudgetStanding",
     "LeaseState",
     "Period",
+    "Spending",
     "Store",
     "StoreError",
     "StoreOptions",

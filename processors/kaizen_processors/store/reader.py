@@ -7,6 +7,7 @@ with StoreReader("kaizen-otel.db") as reader:
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -61,6 +62,18 @@ class BudgetStanding(NamedTuple):
     spent_units: int
     limit_units: int
     raised: tuple[int, ...]
+
+
+class Spending(NamedTuple):
+    """What was spent of budgets. Money in 1e-24 USD.
+
+    Attributes:
+        told_apart: by each that the store tells apart.
+        together: by all others, for whom there was no room, by the budget's name; only where there are such.
+    """
+
+    told_apart: list[BudgetStanding]
+    together: dict[str, int]
 
 
 class StoreReader:
@@ -181,45 +194,46 @@ class StoreReader:
         """
         return alert_log.alerts_between(self._connection, since_ns, until_ns)
 
+    def spending(self) -> Spending:
+        """What was spent of each budget in the period that it is now. All sums are of one moment."""
+        told_apart: list[BudgetStanding] = []
+        together: dict[str, int] = {}
+        with self._one_moment() as connection:
+            raised = section_of(connection, BUDGETS_SECTION)
+            for name, one, identity, period in self._periods_now(connection):
+                limit = from_decimal(Decimal(one["limit_usd"]))
+                sums = spent.spent_in(connection, [(identity, period[0])])
+                if one["per"] != "all" and (units := sums.pop(SpentKey(identity, "", period[0]), 0)):
+                    together[name] = units
+                for key, units in sorted(sums.items()):
+                    record = raised.get(identity, {}).get(key.whose, {}).get(str(period[0]))
+                    percents = tuple(sorted(int(percent) for percent in record[2])) if record else ()
+                    told_apart.append(
+                        BudgetStanding(name, one["per"], key.whose, one["period"], *period, units, limit, percents)
+                    )
+        return Spending(told_apart, together)
+
     def budgets(self) -> list[BudgetStanding]:
         """What was spent of each budget in the period that it is now, by each that the store tells apart."""
-        raised = section_of(self._connection, BUDGETS_SECTION)
-        found = []
-        for name, one, identity, period in self._periods_now():
-            limit = from_decimal(Decimal(one["limit_usd"]))
-            sums = spent.spent_in(self._connection, [(identity, period[0])])
-            if one["per"] != "all":
-                sums.pop(SpentKey(identity, "", period[0]), None)
-            for key, units in sorted(sums.items()):
-                record = raised.get(identity, {}).get(key.whose, {}).get(str(period[0]))
-                percents = tuple(sorted(int(percent) for percent in record[2])) if record else ()
-                found.append(
-                    BudgetStanding(name, one["per"], key.whose, one["period"], *period, units, limit, percents)
-                )
-        return found
+        return self.spending().told_apart
 
     def spent_without_room(self) -> dict[str, int]:
         """What was spent of budgets in the period that it is now by those that there was no room to tell apart.
 
         By the budget's name, in 1e-24 USD; a budget that all were told apart of is not in it.
         """
-        found = {}
-        for name, one, identity, (began_ns, _) in self._periods_now():
-            if one["per"] != "all":
-                key = SpentKey(identity, "", began_ns)
-                units = spent.sums_of(self._connection, [key]).get(key, 0)
-                if units:
-                    found[name] = units
-        return found
+        return self.spending().together
 
-    def _periods_now(self) -> Iterator[tuple[str, dict[str, Any], str, tuple[int, int]]]:
+    def _periods_now(
+        self, connection: sqlite3.Connection
+    ) -> Iterator[tuple[str, dict[str, Any], str, tuple[int, int]]]:
         """Of each budget its name, its terms, how it counts, and the period that it is now."""
         from zoneinfo import ZoneInfo  # noqa: PLC0415 - loaded when used
 
         from kaizen_processors.alerts.periods import period_of  # noqa: PLC0415 - loaded when used
 
         now_ns = self.now_ns()
-        for name, one in sorted(section_of(self._connection, BUDGET_TERMS_SECTION).items()):
+        for name, one in sorted(section_of(connection, BUDGET_TERMS_SECTION).items()):
             period = period_of(one["period"], ZoneInfo(one["timezone"]), now_ns)
             yield name, one, one.get("identity", name), period
 
@@ -228,10 +242,15 @@ class StoreReader:
 
         Both are of one moment: together they are all.
         """
+        with self._one_moment() as connection:
+            return blobs.blobs_of(connection, kind), blobs.retired_of(connection, kind)
+
+    @contextmanager
+    def _one_moment(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection
         connection.execute("BEGIN")
         try:
-            return blobs.blobs_of(connection, kind), blobs.retired_of(connection, kind)
+            yield connection
         finally:
             connection.execute("COMMIT")
 

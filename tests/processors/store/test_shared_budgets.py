@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
 from kaizen_processors.alerts import BudgetBook, StateFile
 from kaizen_processors.alerts.budget import Budget
 from kaizen_processors.money import UNITS_PER_USD
+from kaizen_processors.store import spent
 from kaizen_processors.store.reader import BUDGET_TERMS_SECTION
 from kaizen_processors.store.spent import SHARE_OF_ROOM
 from kaizen_processors.windows import Group
@@ -20,6 +22,8 @@ from tests.processors.windows.records import call
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kaizen_processors.shared_spending import SpentKey
 
 SESSIONS = Budget(name="sessions", limit_usd="1", per="session", period="hourly", at=(100,))
 ROOM = 2 << 20
@@ -42,7 +46,8 @@ def standings(host: Host, worker: Worker, book: BudgetBook) -> tuple[int, int]:
     """What the host knows of each key, added up, and what it knows of those without room."""
     worker.store.save_section(BUDGET_TERMS_SECTION, book.terms())
     with host.reader() as reader:
-        return sum(one.spent_units for one in reader.budgets()), reader.spent_without_room().get("sessions", 0)
+        spending = reader.spending()
+        return sum(one.spent_units for one in spending.told_apart), spending.together.get("sessions", 0)
 
 
 def test_sessions_beyond_the_room_crowd_nothing_out_and_every_unit_is_somewhere(
@@ -90,6 +95,35 @@ def test_what_was_spent_is_known_also_where_there_was_room_for_nobody(tmp_path: 
     with host.reader() as reader:
         assert [(one.budget, one.whose, one.spent_units) for one in reader.budgets()] == [("all", "", 3)]
         assert reader.spent_without_room() == {"sessions": 3}
+
+
+def test_what_is_spent_while_budgets_are_read_is_in_all_sums_or_in_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path, 1)
+    book = book_of(host, host.workers[0], SESSIONS, BUDGET)
+    book.spend(3, session="a")
+    host.settle()
+    host.workers[0].store.save_section(BUDGET_TERMS_SECTION, book.terms())
+    summed: list[object] = []
+
+    def spent_in(*given: Any) -> dict[SpentKey, int]:
+        found = spent.spent_in(*given)
+        summed.append(found)
+        if len(summed) == 1:
+            book.spend(2, session="b")
+            host.settle()
+        return found
+
+    monkeypatch.setattr("kaizen_processors.store.reader.spent", Mock(wraps=spent, spent_in=spent_in))
+    with host.reader() as reader:
+        for whole in (3, 5):
+            spending = reader.spending()
+            of = dict.fromkeys(("all", "sessions"), 0) | spending.together
+            for one in spending.told_apart:
+                of[one.budget] += one.spent_units
+            assert of == {"all": whole, "sessions": whole}
+    assert len(summed) == 4
 
 
 def test_finished_periods_are_forgotten_when_three_later_ones_have_begun(tmp_path: Path) -> None:

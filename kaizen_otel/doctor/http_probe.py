@@ -60,7 +60,7 @@ def ask(endpoint: OtlpEndpoint, sample: Sample) -> Answer | Exception:
     from urllib3 import Timeout  # noqa: PLC0415 - 85 ms of import
     from urllib3.exceptions import HTTPError  # noqa: PLC0415 - same
 
-    from kaizen_processors.export.sender import pool_for  # noqa: PLC0415 - same
+    from kaizen_processors.export.connections import pool_for  # noqa: PLC0415 - same
 
     headers = {key.lower(): value for key, value in endpoint.headers.items()}
     headers |= {"user-agent": "kaizen-otel", "content-type": "application/x-protobuf"}

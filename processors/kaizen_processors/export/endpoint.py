@@ -36,7 +36,7 @@ class OtlpEndpoint:
     Attributes:
         url: The whole URL, signal path included.
         headers: Sent with each request; they may hold secrets and are not shown.
-        timeout_s: Longest silence while a request is written and its answer read.
+        timeout_s: Longest time that a request takes to be written, and then its answer to come.
         connect_timeout_s: Longest time to connect.
         compression: The `Content-Encoding`: `gzip`, `zstd` or empty.
         certificate: File with the certificates of trusted authorities; None: the system's.

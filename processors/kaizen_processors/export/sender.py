@@ -8,8 +8,6 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from kaizen_processors.clock import SYSTEM_CLOCK
 from kaizen_processors.export.retry import retry_after_s
@@ -17,6 +15,8 @@ from kaizen_processors.forking import begin_anew_in_children, importing
 from kaizen_processors.values import type_name
 
 if TYPE_CHECKING:
+    from urllib3 import PoolManager
+
     from kaizen_processors.clock import Clock
     from kaizen_processors.export.batch import Signal
     from kaizen_processors.export.endpoint import OtlpEndpoint
@@ -102,7 +102,7 @@ class OtlpHttpSender:
 
     def after_fork_in_child(self) -> None:
         """Forget the parent's connections."""
-        self._pool: Any = None
+        self._pool: PoolManager | None = None
         self._lock = threading.Lock()
 
     def send(self, payload: bytes, encoding: str, timeout_s: float | None = None) -> Outcome:
@@ -126,7 +126,7 @@ class OtlpHttpSender:
         if encoding:
             headers["content-encoding"] = encoding
         try:
-            response = self._connections().request(
+            response: Any = self._connections().request(
                 "POST",
                 endpoint.url,
                 body=payload,
@@ -141,22 +141,13 @@ class OtlpHttpSender:
         except (HTTPError, OSError) as error:
             return Outcome(Verdict.RETRY, type_name(error))
         try:
-            body = self._body_of(response, limit_s)
+            body = _body_of(response)
         except (HTTPError, OSError):
             body = None
         # A connection whose answer was not read to its end cannot be used again.
         response.close() if body is None else response.release_conn()
         # The status is there, and it decides: what was taken must not be sent again for an answer that breaks off.
         return classify(response.status, response.headers.get("retry-after"), body or b"", self._signal)
-
-    def _body_of(self, response: Any, limit_s: float) -> bytes | None:
-        """All of an answer; None for one that is too long, or takes longer than it may, be it byte by byte."""
-        body, until_ns = b"", self._clock.monotonic_ns() + int(limit_s * 1e9)
-        while piece := response.read1(_MAX_ANSWER_BYTES, decode_content=True):
-            body += piece
-            if len(body) >= _MAX_ANSWER_BYTES or self._clock.monotonic_ns() > until_ns:
-                return None
-        return body
 
     def close(self) -> None:
         """Close all connections; a later `send` opens new ones."""
@@ -165,7 +156,10 @@ class OtlpHttpSender:
         if pool is not None:
             pool.clear()
 
-    def _connections(self) -> Any:
+    def _connections(self) -> PoolManager:
+        with importing:
+            from kaizen_processors.export.connections import pool_for  # noqa: PLC0415 - see send
+
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._used_ns > _IDLE_NS:
             self.close()
@@ -176,22 +170,14 @@ class OtlpHttpSender:
             return self._pool
 
 
-def pool_for(endpoint: OtlpEndpoint) -> Any:
-    """Connections to an endpoint, through its proxy and with its certificates."""
-    import urllib3  # noqa: PLC0415 - see send
-
-    options: dict[str, Any] = {"num_pools": 1, "maxsize": 1}
-    parts = urlsplit(endpoint.url)
-    if parts.scheme == "https":
-        options |= {
-            "ca_certs": endpoint.certificate,
-            "cert_file": endpoint.client_certificate,
-            "key_file": endpoint.client_key,
-        }
-    proxy = getproxies().get(parts.scheme)
-    if proxy and not proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return urllib3.ProxyManager(proxy, **options)
-    return urllib3.PoolManager(**options)
+def _body_of(response: Any) -> bytes | None:
+    """All of an answer; None for one that is too long."""
+    body = b""
+    while piece := response.read1(_MAX_ANSWER_BYTES, decode_content=True):
+        body += piece
+        if len(body) >= _MAX_ANSWER_BYTES:
+            return None
+    return body
 
 
 def classify(status: int, retry_after: str | None, body: bytes, signal: Signal) -> Outcome:

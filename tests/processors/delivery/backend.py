@@ -37,6 +37,8 @@ class Reply:
     """How long the answer takes."""
     drip_s: float = 0.0
     """How long each byte of its body takes."""
+    head_drip_s: float = 0.0
+    """How long each byte of its headers takes, which never end."""
 
 
 class Backend:
@@ -151,19 +153,27 @@ class Backend:
         elif reply.what == CLOSE:
             handler.close_connection = True
         else:
-            assert isinstance(reply.what, int)
-            handler.send_response(reply.what)
-            for name, value in reply.headers.items():
-                handler.send_header(name, value)
-            handler.send_header("content-length", str(len(reply.body)))
-            handler.end_headers()
-            self._drip(handler, reply) if reply.drip_s else handler.wfile.write(reply.body)
+            self._say(handler, reply)
 
-    def _drip(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
-        for byte in reply.body:
+    def _say(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
+        assert isinstance(reply.what, int)
+        if reply.head_drip_s:
+            handler.wfile.write(f"HTTP/1.1 {reply.what} \r\nx: ".encode())
+            handler.close_connection = True
+            self._drip(handler, b"x" * 200, reply.head_drip_s)
+            return
+        handler.send_response(reply.what)
+        for name, value in reply.headers.items():
+            handler.send_header(name, value)
+        handler.send_header("content-length", str(len(reply.body)))
+        handler.end_headers()
+        self._drip(handler, reply.body, reply.drip_s) if reply.drip_s else handler.wfile.write(reply.body)
+
+    def _drip(self, handler: BaseHTTPRequestHandler, body: bytes, drip_s: float) -> None:
+        for byte in body:
             handler.wfile.write(bytes([byte]))  # raises, and ends the connection, when nobody reads any more
             self.dripped += 1
-            self._stopped.wait(reply.drip_s)
+            self._stopped.wait(drip_s)
 
 
 def item_names(path: str, body: bytes) -> list[str]:

@@ -106,17 +106,30 @@ def test_a_broken_answer_is_tried_again(fault: str) -> None:
 @pytest.mark.parametrize(
     ("status", "verdict"), [(200, Verdict.DELIVERED), (403, Verdict.REFUSED), (503, Verdict.RETRY)]
 )
-def test_the_status_decides_where_the_rest_of_an_answer_cannot_be_read(status: int, verdict: Verdict) -> None:
-    unreadable = Reply(status, {"content-encoding": "gzip"}, b"no gzip")
-    with Backend(unreadable, Reply()) as backend:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-encoding": "gzip"},  # which its body is not
+        {f"x-{number}": "1" for number in range(101)},  # more than `http.client` takes
+        {"x": "1" * 70_000},  # longer than it takes
+    ],
+    ids=["body", "many-headers", "long-header"],
+)
+def test_the_status_decides_where_the_rest_of_an_answer_cannot_be_read(
+    headers: dict[str, str], status: int, verdict: Verdict
+) -> None:
+    with Backend(Reply(status, headers, b"no gzip"), Reply()) as backend:
         sender = sender_to(backend.url)
         assert sender.send(b"", "").verdict is verdict
         assert sender.send(b"", "").verdict is Verdict.DELIVERED
         sender.close()
 
 
-def test_an_answer_that_drips_is_read_no_longer_than_one_that_is_silent() -> None:
-    with Backend(Reply(200, body=b"x" * 200, drip_s=0.02), Reply()) as backend:
+@pytest.mark.parametrize(
+    "dripping", [Reply(200, body=b"x" * 200, drip_s=0.02), Reply(200, head_drip_s=0.02)], ids=["body", "headers"]
+)
+def test_an_answer_that_drips_is_read_no_longer_than_one_that_is_silent(dripping: Reply) -> None:
+    with Backend(dripping, Reply()) as backend:
         sender = sender_to(backend.url, timeout_s=0.2)
         assert sender.send(b"", "").verdict is Verdict.DELIVERED
         assert backend.dripped < 200

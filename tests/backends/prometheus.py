@@ -14,7 +14,7 @@ from tests.backends.processes import BackendError, get, wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ARRIVAL_TIMEOUT_S: Final = 30.0
+ARRIVAL_TIMEOUT_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)

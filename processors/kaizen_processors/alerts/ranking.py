@@ -32,6 +32,7 @@ class Finished(NamedTuple):
         cost_units: its own cost, in 1e-24 USD.
         tokens: its own, input and output.
         quality_score: from 0 to 1; None where it is not known.
+        cost_complete: whether the cost of each of its calls is known; else `cost_units` is a lower bound.
     """
 
     execution_id: str
@@ -44,6 +45,7 @@ class Finished(NamedTuple):
     cost_units: int
     tokens: int
     quality_score: float | None
+    cost_complete: bool = True
 
     @property
     def ended_ns(self) -> int:
@@ -65,6 +67,7 @@ class Finished(NamedTuple):
             own.cost_units,
             own.input_tokens + own.output_tokens,
             record.quality_score,
+            own.complete,
         )
 
 
@@ -80,6 +83,13 @@ def rank(condition: str, one: Finished) -> Rank | None:
     """Place an execution by what a condition measures; None where it has no part in that."""
     bad = _BADNESS.get(condition, _duration_ms)(one)
     return None if bad is None else Rank(bad, one.started_ns, one.execution_id)
+
+
+def figure(condition: str, one: Finished) -> float | None:
+    """What makes an execution bad, as it is told; None where its cost is asked for and nothing of it is known."""
+    badness = _BADNESS.get(condition, _duration_ms)
+    unknown = badness is _cost_usd and not (one.cost_complete or one.cost_units)
+    return None if unknown else badness(one)
 
 
 def namable(executions: Iterable[Finished], now_ns: int, most: int = MOST) -> list[Finished]:

@@ -101,4 +101,5 @@ def _is_sound(one: Finished) -> bool:
         all(isinstance(text, str) for text in one[:5])
         and all(isinstance(number, int) for number in one[5:9])
         and (score is None or isinstance(score, (int, float)))
+        and isinstance(one.cost_complete, bool)
     )

@@ -109,9 +109,10 @@ def alert_of_record(record: dict[str, Any]) -> Alert:
                 str(one["execution_id"]),
                 str(one["agent_name"]),
                 str(one["status"]),
-                float(one["value"]),
+                None if one["value"] is None else float(one["value"]),
                 str(one["trace_id"]),
                 str(one["url"]),
+                bool(one.get("cost_complete", True)),
             )
             for one in record["executions"]
         ),

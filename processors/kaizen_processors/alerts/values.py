@@ -35,15 +35,17 @@ class WorstExecution(NamedTuple):
         execution_id: its identity.
         trace_id: 32 hexadecimal digits; empty where it has no trace.
         agent_name: who ran.
-        value: what makes it bad, in the unit of the condition that it was asked for.
+        value: what makes it bad, in the unit of the condition that it was asked for; None where that is not known.
         status: `success`, `error` or `cancelled`.
+        cost_complete: whether the cost of each of its calls is known; else a value in dollars is a lower bound.
     """
 
     execution_id: str
     trace_id: str
     agent_name: str
-    value: float
+    value: float | None
     status: str
+    cost_complete: bool = True
 
 
 class Values(Protocol):

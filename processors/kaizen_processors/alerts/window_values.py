@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kaizen_processors import windows
-from kaizen_processors.alerts.ranking import Finished, rank
+from kaizen_processors.alerts.ranking import Finished, figure, rank
 from kaizen_processors.alerts.values import Group, GroupBy, WorstExecution
 from kaizen_processors.clock import SYSTEM_CLOCK
 
@@ -65,8 +65,15 @@ class WindowValues:
         ]
         ranked.sort(key=lambda one: one[0], reverse=True)
         return [
-            WorstExecution(one.execution_id, one.trace_id, one.agent_name, place.bad, one.status)
-            for place, one in ranked[:limit]
+            WorstExecution(
+                one.execution_id,
+                one.trace_id,
+                one.agent_name,
+                figure(condition, one),
+                one.status,
+                one.cost_complete,
+            )
+            for _, one in ranked[:limit]
         ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +16,7 @@ from kaizen_processors.alerts.channels.channel import DeliveryError
 from kaizen_processors.alerts.channels.dispatch import Dispatcher, RetryPolicy
 from kaizen_processors.alerts.channels.webhook import WebhookChannel
 from kaizen_processors.alerts.rules import RuleError
+from kaizen_processors.alerts.standing import alert_of_record, alert_record
 from tests.processors.alerts.json_server import JsonServer, json_server
 from tests.processors.alerts.support import START_NS, HandClock, Scene, rule
 
@@ -34,7 +37,7 @@ ALERT = Alert(
     starts_at_ns=START_NS,
     executions=(
         ExecutionLink("e1", "writer", "error", 9.0, TRACE, f"http://jaeger/trace/{TRACE}"),
-        ExecutionLink("e2", "writer", "error", 8.0),
+        ExecutionLink("e2", "writer", "error", None, cost_complete=False),
     ),
 )
 
@@ -57,6 +60,7 @@ def test_a_webhook_gets_the_alert_as_json(server: JsonServer) -> None:
     channel.send(ALERT.resolved(START_NS + 10**9))
     began, over = server.bodies
     assert began == ALERT.as_dict()
+    assert [one["value"] for one in began["executions"]] == [9.0, None]
     assert began["executions"][0]["url"] == f"http://jaeger/trace/{TRACE}"
     assert (began["status"], began["starts_at"], began["ends_at"]) == ("firing", "2026-01-01T00:00:00.000Z", None)
     assert (over["status"], over["ends_at"]) == ("resolved", "2026-01-01T00:00:01.000Z")
@@ -191,3 +195,8 @@ def test_channels_can_be_described_by_a_dictionary(server: JsonServer) -> None:
 def test_a_channel_that_cannot_be_made_says_why(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(RuleError, match=problem):
         channels_from(given)
+
+
+def test_an_alert_that_was_kept_reads_as_it_was() -> None:
+    alert = replace(ALERT, annotations={"summary": "fails"})
+    assert alert_of_record(json.loads(json.dumps(alert_record(alert)))) == alert

@@ -31,7 +31,8 @@ class Kept:
 
     def run(self, execution_id: str, *, agent: str = "writer", seconds: float = 1.0, **fields: Any) -> None:
         self.clock.advance(seconds)
-        own = TallySnapshot(1, fields.pop("tokens", 100), 0, fields.pop("cost_units", 10**21))
+        cost_units, unpriced = fields.pop("cost_units", 10**21), fields.pop("unpriced_calls", 0)
+        own = TallySnapshot(1, fields.pop("tokens", 100), 0, cost_units, unpriced)
         record = ExecutionRecord(
             execution_id=execution_id,
             agent_name=agent,
@@ -108,3 +109,12 @@ def test_the_worst_are_of_the_group_and_within_the_window(kept: Kept) -> None:
     assert kept.worst("p95_latency") == ["other", "mine"]
     (mine,) = kept.values.worst("p95_latency", WRITER, 300.0, 3)
     assert (mine.trace_id, mine.agent_name, mine.value, mine.status) == (f"{255:032x}", "writer", 1_000.0, "success")
+
+
+def test_a_cost_that_is_not_known_is_told_as_such_and_not_as_nothing(kept: Kept) -> None:
+    kept.run("known", cost_units=2 * 10**24)
+    kept.run("in part", cost_units=10**24, unpriced_calls=1)
+    kept.run("unknown", cost_units=0, unpriced_calls=1)
+    told = [(one.execution_id, one.value, one.cost_complete) for one in kept.values.worst("daily_cost", WRITER, 300, 3)]
+    assert told == [("known", 2.0, True), ("in part", 1.0, False), ("unknown", None, False)]
+    assert [one.value for one in kept.values.worst("p95_latency", WRITER, 300, 3)] == [1_000.0] * 3

@@ -83,7 +83,9 @@ class Exchange:
         self._beat_ns: int | None = None
         self._upkeep_ns: int | None = None
         self._counted_ns: int | None = None
-        self._counted: dict[str, Any] = {"workers": 0, "rows": 0, "bytes": 0, "holder": None}
+        self._size = {"rows": 0, "bytes": 0}
+        self._seen: dict[str, Any] = {"workers": 0, "holder": None}
+        self._seen_judging = False
 
     def share(self, purse: Purse | None) -> None:
         """Add up what is spent by this purse from now on; that of before is emptied once more."""
@@ -225,16 +227,9 @@ class Exchange:
         )
 
     def _count(self) -> None:
-        connection = self._database.connection
-        now_ns = self._clock.time_ns()
-        holder = connection.execute(
-            "SELECT pid FROM workers WHERE id = (SELECT worker FROM leases WHERE name = 'judge')"
-        ).fetchone()
-        self._counted = {
-            "workers": sum(worker.is_alive(now_ns) for worker in workers_of(connection)),
-            "rows": int(connection.execute("SELECT count(*) FROM slots").fetchone()[0]),
+        self._size = {
+            "rows": int(self._database.connection.execute("SELECT count(*) FROM slots").fetchone()[0]),
             "bytes": self._database.size_bytes(),
-            "holder": None if holder is None else int(holder[0]),
         }
 
     # -- learning -------------------------------------------------------------------------------------------------
@@ -247,7 +242,20 @@ class Exchange:
             # Else only this process wrote.
             if version != self._seen_version or self._read_row is None or self._purses.has_news:
                 self._learn(connection)
+            self._look(connection)
             self._read_row, self._seen_version = last, version
+
+    def _look(self, connection: Connection) -> None:
+        """See who else lives, and who judges: with every beat, since it changes in a moment."""
+        now_ns = self._clock.time_ns()
+        holder = connection.execute(
+            "SELECT id, pid FROM workers WHERE id = (SELECT worker FROM leases WHERE name = 'judge')"
+        ).fetchone()
+        self._seen_judging = holder is not None and holder[0] == self.worker
+        self._seen = {
+            "workers": sum(worker.is_alive(now_ns) for worker in workers_of(connection)),
+            "holder": None if holder is None else int(holder[1]),
+        }
 
     def _learn(self, connection: Connection) -> None:
         if self._read_row is None or _mark(connection, "rolled") > self._read_row:
@@ -303,11 +311,18 @@ class Exchange:
         ).fetchone()
         return int(row)
 
-    def stats(self) -> dict[str, Any]:
-        """What was counted with the last sign of life, and what waits or was lost."""
+    def stats(self, *, leads: bool) -> dict[str, Any]:
+        """What was seen with the last beat, counted with the last sign of life, and what waits or was lost.
+
+        Args:
+            leads: whether this process judges at this moment.
+        """
+        others = None if self._seen_judging else self._seen["holder"]
         return {
             "worker": self.worker,
-            **self._counted,
+            **self._seen,
+            "holder": os.getpid() if leads else others,
+            **self._size,
             "rows_waiting": len(self.outbox),
             "rows_dropped": self.outbox.dropped,
             "rows_lost_to_bound": self._lost_to_bound,

@@ -332,12 +332,13 @@ class Store:
         return self._exchange.worker
 
     def stats(self) -> dict[str, Any]:
-        """Where it is and how it fares, as of the last beat: touches no file."""
+        """Where it is and how it fares, as of the last beat: touches no file. Whether it leads is of this moment."""
+        leads = self.leads()
         return {
             "path": str(self.path),
             "open": self._ever_opened and self._failing_since_ns is None,
-            "leads": self.leads(),
-            **self._exchange.stats(),
+            "leads": leads,
+            **self._exchange.stats(leads=leads),
             "set_aside": self._set_aside,
             "failures": dict(self._failures),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -141,6 +142,24 @@ def test_a_killed_holder_has_a_successor_within_ten_seconds_who_tells_nothing_ag
     host.pass_time(300)  # the errors leave the window: the successor says so
     assert all_heard(four) == [("failing", "firing"), ("failing", "resolved")]
     assert successor.heard == [("failing", "resolved")]
+
+
+def test_who_judges_and_how_many_live_is_known_with_the_next_beat(host: Host) -> None:
+    first, second = judges(host, 2)
+
+    def known(judge: Judge) -> list[Any]:
+        stats = judge.worker.store.stats()
+        return [stats[what] for what in ("leads", "holder", "workers")]
+
+    host.pass_time(2)
+    assert [known(first), known(second)] == [[True, os.getpid(), 2], [False, os.getpid(), 2]]
+    first.worker.store.shutdown()
+    assert known(first)[:2] == [False, None]
+    host.workers = [second]  # type: ignore[list-item]
+    host.pass_time(1)
+    assert known(second) == [True, os.getpid(), 1]
+    host.wait(6.0)  # without a beat: another one may have taken over
+    assert known(second)[:2] == [False, None]
 
 
 def test_a_process_without_rules_leaves_judging_to_those_that_have_some(host: Host) -> None:

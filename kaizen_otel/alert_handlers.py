@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kaizen_otel.patches.switch import active
+from kaizen_otel.settings.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,22 @@ def rules_wanted(settings: Settings) -> bool:
     return any(one is not None for one in given) or bool(_registered)
 
 
+def refuse_unknown_channels(settings: Settings) -> None:
+    """Refuse channels that are named while nobody would hear of an alert: there are none but the events.
+
+    Raises:
+        SettingsError: one is named.
+    """
+    unknown = [name for name in settings.alert_channels if name != OWN_CHANNELS[0]]
+    if unknown:
+        where = settings.origins["alert_channels"].where
+        message = (
+            f"{where}: alert_channels cannot be used: {', '.join(map(repr, unknown))} is unknown; allowed: "
+            f"{OWN_CHANNELS[0]}, names of notification_channels, handlers that are registered before instrument()"
+        )
+        raise SettingsError(message, key="alert_channels", where=where)
+
+
 def register_alert_handler(
     handler: Callable[[dict[str, Any]], object], *, resolved: bool = False, name: str | None = None
 ) -> str:
@@ -79,7 +96,10 @@ def register_alert_handler(
         _logger.warning("the alert handler %s is told nothing: `alerting` is off", one.name)
     elif telemetry is not None:
         with telemetry.fence("alerts.register"):
-            telemetry.rules.add_handler(one)
+            try:
+                telemetry.rules.add_handler(one)
+            except SettingsError as error:  # the rules that now begin to be judged cannot be
+                telemetry.settings_desk.refuse(error.problems)
     return one.name
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
+from kaizen_otel.call_site import is_called_by
 from kaizen_otel.patches.switch import active, turn_off, turn_on
 from kaizen_otel.patches.table import PATCHER
 from kaizen_otel.settings import MonitoringLevel, Settings, SettingsError
@@ -30,6 +31,19 @@ class KaizenInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the base cl
     def instrumentation_dependencies(self) -> Collection[str]:
         """The framework we watch."""
         return ("kailash-kaizen >= 1.0.0",)
+
+    def instrument(self, **kwargs: Any) -> None:
+        """Begin to watch, as `kaizen_otel.instrument()`.
+
+        Where `opentelemetry-instrument` calls it, settings that cannot be are told of in one line, and nothing is
+        watched: raised there, they would keep all other instrumentations from being loaded, too.
+        """
+        try:
+            super().instrument(**kwargs)
+        except SettingsError as error:
+            if not is_called_by("opentelemetry.instrumentation.auto_instrumentation"):
+                raise
+            _logger.error("kaizen-otel is not on, its settings cannot be used: %s", error)  # noqa: TRY400 - no fault of ours
 
     def _instrument(self, **kwargs: Any) -> None:
         kwargs.pop("skip_dep_check", None)

@@ -80,12 +80,11 @@ class RuleDesk:
         with refused(settings, "alert_rules"):
             given = _rule_set(settings)
         self._made = self._channels(settings)
-        with refused(settings, "trace_url_template"):
-            options = EvaluatorOptions(
-                trace_url_template=settings.trace_url_template,
-                clock=clock,
-                leads=always if self._store is None else self._in_office,
-            )
+        options = EvaluatorOptions(
+            trace_url_template=settings.trace_url_template,
+            clock=clock,
+            leads=always if self._store is None else self._in_office,
+        )
         self._state = _state(settings)
         desk = telemetry.performance
         shared = tuple if desk.shortlist is None else desk.shortlist.of_all
@@ -241,7 +240,6 @@ def check_rules(settings: Settings) -> tuple[int, list[str]]:
         ValueError: they cannot be used.
     """
     given = _rule_set(settings)
-    EvaluatorOptions(trace_url_template=settings.trace_url_template)
     channels = channels_by_name(_further_channels(settings, SYSTEM_CLOCK))
     known = {*OWN_CHANNELS[:1], *channels}
     checked_rules([replace(rule, channels=()) for rule in given.rules], channels)

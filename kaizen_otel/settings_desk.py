@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_otel.alert_handlers import RULE_SETTINGS
+from kaizen_otel.call_site import call_site
 from kaizen_otel.invocations.extent import Extent
 from kaizen_otel.settings import AgentSettings, SettingsError
 from kaizen_otel.settings.describe import as_text
@@ -49,7 +50,7 @@ class SettingsDesk:
         self._telemetry = telemetry
         self.agents: OrderedDict[str, AgentSettings] = OrderedDict()
         self._extents: dict[str, Extent] = {}  # of the agents that say something of themselves
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str | None]] = set()
         self.after_fork_in_child()
         begin_anew_in_children(self)
 
@@ -66,7 +67,7 @@ class SettingsDesk:
         with self._lock:
             before = self._telemetry.settings
             wanted, refused = before.with_kaizen_config(config)
-            self._refuse(refused)
+            self.refuse(refused)
             wanted, ambiguous = with_earlier_alerting(wanted, before)
             for warning in ambiguous:
                 self._tell(warning)
@@ -80,7 +81,7 @@ class SettingsDesk:
         transparency = config.get("transparency")
         if transparency is not None:
             own, refused = AgentSettings.readable(transparency)
-            self._refuse(refused)
+            self.refuse(refused, f"agent {name!r:.100}")
         with self._lock:
             self.agents.pop(name, None)
             self.agents[name] = own
@@ -94,7 +95,7 @@ class SettingsDesk:
         try:
             check_paths(wanted)
         except SettingsError as error:
-            self._refuse(error.problems)
+            self.refuse(error.problems)
             return restored(wanted, before, ("file",))  # the one path that a dictionary can give
         return wanted
 
@@ -102,7 +103,7 @@ class SettingsDesk:
         """Let every part take the settings; what one of them cannot take stays as it was."""
         telemetry = self._telemetry
         too_late = telemetry.providers.cannot_change(before, wanted)
-        self._refuse(_too_late(wanted, name, why) for name, why in too_late.items())
+        self.refuse(_too_late(wanted, name, why) for name, why in too_late.items())
         wanted = restored(wanted, before, too_late)
         steps: tuple[tuple[Callable[[], object], tuple[str, ...]], ...] = (
             (lambda: telemetry.configure_rules(before), ("alerting", *RULE_SETTINGS)),
@@ -116,27 +117,36 @@ class SettingsDesk:
             try:
                 step()
             except SettingsError as error:
-                self._refuse(error.problems)
+                self.refuse(error.problems)
                 telemetry.settings = wanted = restored(wanted, before, names)
                 try:
                     step()  # the rest of it
                 except SettingsError as rest:  # not even what held before: the other parts take theirs all the same
-                    self._refuse(rest.problems)
+                    self.refuse(rest.problems)
         telemetry.content.configure(wanted)
         telemetry.performance.configure(wanted)
         telemetry.read_settings()
         self._extents = {name: Extent(wanted, own) for name, own in self.agents.items() if own.said()}
 
-    def _refuse(self, errors: Iterable[SettingsError]) -> None:
-        # Inside a call of the application's a mistake in our settings must not raise; its message is ours to tell.
-        for error in errors:
-            self._telemetry.fence.caught("settings", error)
-            self._tell(f"kaizen-otel ignores this: {error}")
+    def refuse(self, errors: Iterable[SettingsError], whose: str = "") -> None:
+        """Count and tell of mistakes, each once for each place in the application that makes it.
 
-    def _tell(self, message: str) -> None:
-        if message not in self._told and len(self._told) < REFUSALS_TOLD:
-            self._told.add(message)
-            _logger.warning("%s", message)
+        Inside a call of the application's a mistake in our settings must not raise.
+
+        Args:
+            errors: the mistakes.
+            whose: the agent that a dictionary is of, if it is one's.
+        """
+        for error in errors:
+            self._telemetry.fence.caught("settings", error, told=True)
+            self._tell(f"kaizen-otel ignores this: {error}", whose)
+
+    def _tell(self, message: str, whose: str = "") -> None:
+        site = call_site()
+        if (message, site) not in self._told and len(self._told) < REFUSALS_TOLD:
+            self._told.add((message, site))
+            place = ", ".join(part for part in (whose, "" if site is None else f"at {site}") if part)
+            _logger.warning("%s%s", message, f" ({place})" if place else "")
 
 
 def _too_late(wanted: Settings, name: str, why: str) -> SettingsError:

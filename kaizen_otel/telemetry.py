@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry.trace import get_current_span
 
 from kaizen_otel import log_correlation
-from kaizen_otel.alert_handlers import RULE_SETTINGS, rules_wanted
+from kaizen_otel.alert_handlers import RULE_SETTINGS, refuse_unknown_channels, rules_wanted
 from kaizen_otel.content import ContentWriter
 from kaizen_otel.context import in_force
 from kaizen_otel.exits import ClosingAtExit
@@ -152,6 +152,8 @@ class Telemetry:
         """Begin to judge rules, judge by others, or end it, as the settings say now; raises `SettingsError`."""
         settings = self.settings
         if not rules_wanted(settings):
+            if settings.alerting is None:
+                refuse_unknown_channels(settings)
             if self._rules is not None and settings.alerting is False:
                 rules, self._rules, self._rules_before = self._rules, None, self._rules
                 rules.leave_ticker()

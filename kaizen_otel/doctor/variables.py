@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from kaizen_otel.settings import Settings, SettingsError
 from kaizen_otel.settings.sources import CONFIG_VARIABLE, PREFIX, PRESET_VARIABLE, VARIABLES
 from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.grpc_endpoint import GrpcEndpoint
+from kaizen_processors.spelling import closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,10 +107,10 @@ def _own(name: str, value: str) -> Finding | None:
 
 def _unknown(name: str, known: frozenset[str], *, fatal: bool) -> Finding:
     """A name that nobody reads; ours keep `instrument()` from starting."""
-    close = get_close_matches(name, known, n=1, cutoff=_LIKE)
+    close = closest(name, known, like=_LIKE)
     whose = "kaizen-otel" if fatal else "OpenTelemetry"
     message = f"{name} is no variable of {whose}"
-    remedy = f"Did you mean {close[0]}?" if close else "Remove it, or correct its name."
+    remedy = f"Did you mean {close}?" if close else "Remove it, or correct its name."
     if fatal:
         return error("variables.unknown", f"{message}: instrument() refuses it", remedy, variable=name)
     return warning("variables.unknown", f"{message}: nothing reads it", remedy, variable=name)
@@ -216,8 +216,8 @@ def _exporter(env: Mapping[str, str], signal: str) -> Iterator[Finding]:
     url, variable = otlp_value(env, signal, "ENDPOINT")
     known = _exporters(signal)
     for word in sorted(asked - known):
-        near = get_close_matches(word, known, 1)
-        remedy = f"{f'Did you mean {near[0]}? ' if near else ''}Known here: {', '.join(sorted(known))}."
+        near = closest(word, known)
+        remedy = f"{f'Did you mean {near}? ' if near else ''}Known here: {', '.join(sorted(known))}."
         yield warning("variables.exporter", f"{name}={word}: there is no such exporter", remedy)
     if "otlp" not in asked and url:
         yield info("variables.exporter", f"{name}={env[name].strip()}: {signal.lower()} do not go to {variable}")

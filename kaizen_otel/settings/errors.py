@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from kaizen_processors.spelling import closest
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -108,16 +110,20 @@ def wrong_value(
     return SettingsError(f"{where}: {key} cannot be {given}{because}; allowed: {allowed}", key=key, where=where)
 
 
+def meant(value: object, choices: Iterable[str]) -> str:
+    """Say which of a few choices a value may have been meant for; empty when it is near none."""
+    close = closest(value, choices)
+    return "" if close is None else f"did you mean {close}?"
+
+
 def unknown_key(
     key: object, known: Iterable[str], *, where: str, what: str = "setting", hint: str | None = None
 ) -> SettingsError:
     """Build the error of a key that nobody reads: the hint, or the closest known one, first, then all of them."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only a failure pays for its import
-
     names = sorted(known)
-    close = get_close_matches(key, names, n=1, cutoff=0.6) if isinstance(key, str) else []
-    if close and (hint is None or close[0].startswith(f"{key}_")):
-        hint = f"Did you mean {close[0]}?"
+    close = closest(key, names)
+    if close is not None and (hint is None or close.startswith(f"{key}_")):
+        hint = f"Did you mean {close}?"
     elif hint is not None:
         hint = f"{hint}."
     said = "" if hint is None else f" {hint}"

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaizen_otel.settings.errors import Refused
+from kaizen_otel.settings.errors import Refused, meant
 from kaizen_otel.settings.levels import MonitoringLevel
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class OneOf(Kind):
         for choice in self._choices:
             if word == str(choice):
                 return choice
-        raise Refused
+        raise Refused(meant(word, map(str, self._choices)))
 
 
 class Level(OneOf):
@@ -263,6 +263,24 @@ class FilePath(Kind):
             return Path(value).expanduser()
         except RuntimeError:
             raise Refused("no home folder is known for ~") from None
+
+
+class Template(Text):
+    """An address with a place in it, such as `http://localhost:16686/trace/{trace_id}`."""
+
+    def __init__(self, place: str, example: str) -> None:
+        super().__init__(optional=True)
+        self._place = f"{{{place}}}"
+        self._example = example
+
+    def _allowed(self) -> str:
+        return f"http(s)://… with {self._place} in it, such as {self._example}"
+
+    def _check(self, value: Any) -> str:
+        text = super()._check(value)
+        if self._place not in text or not text.startswith(("http://", "https://")):
+            raise Refused
+        return text
 
 
 class Lines(Kind):

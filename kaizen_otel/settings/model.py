@@ -23,6 +23,7 @@ from kaizen_otel.settings.kinds import (
     OneOf,
     Patterns,
     Size,
+    Template,
     Text,
     Whole,
 )
@@ -197,7 +198,9 @@ class Settings(InForce):
         secret=True,
     )
     trace_url_template: str | None = _setting(
-        None, Text(optional=True), "address of a trace, with `{trace_id}` in it, for the links of alerts"
+        None,
+        Template("trace_id", "http://localhost:16686/trace/{trace_id}"),
+        "address of a trace, with `{trace_id}` in it, for the links of alerts",
     )
     max_ledger_keys: int = _setting(
         2_000, Whole(least=1, most=1_000_000), "pairs of agent and model counted apart before they fold into `overflow`"

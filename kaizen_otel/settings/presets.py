@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from kaizen_otel.settings.errors import wrong_value
+from kaizen_otel.settings.errors import meant, wrong_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,5 +46,5 @@ def preset_values(name: object, *, where: str) -> Mapping[str, Any]:
     """Give the settings of the preset `name`; `where` is the place that asked for it."""
     values = PRESETS.get(name.strip().lower()) if isinstance(name, str) else None
     if values is None:
-        raise wrong_value("preset", name, where=where, allowed=", ".join(PRESETS))
+        raise wrong_value("preset", name, where=where, allowed=", ".join(PRESETS), why=meant(name, PRESETS))
     return values

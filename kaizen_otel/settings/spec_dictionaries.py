@@ -16,7 +16,7 @@ from kaizen_otel.settings.agent import AgentSettings
 from kaizen_otel.settings.errors import Refusals, SettingsError, unknown_key, wrong_value
 from kaizen_otel.settings.kinds import Flag
 from kaizen_otel.settings.levels import MonitoringLevel
-from kaizen_otel.settings.model import checked
+from kaizen_otel.settings.model import KINDS, checked
 
 Tree = Mapping[str, "Tree | None"]
 
@@ -76,6 +76,9 @@ NOT_AVAILABLE: Final[Mapping[str, str]] = MappingProxyType(
 """Keys whose subsystem does not exist in this version, and what to do instead. Refused when on, accepted when off."""
 
 
+_OF_RULE_FILES: Final = ("budgets", "silences", "constants")
+
+
 class Given(NamedTuple):
     """One field's value and the place in the dictionary that gave it."""
 
@@ -121,7 +124,7 @@ class _Reading:
             if isinstance(key, str) and key in tree:
                 found[key] = below
             else:
-                self.refusals.note(unknown_key(key, tree, where=str(place), what="key"))
+                self.refusals.note(unknown_key(key, tree, where=str(place), what="key", hint=_elsewhere(key)))
         return found
 
     def take(self, field: str, value: Any, place: _Place) -> None:
@@ -198,6 +201,20 @@ def dotted_keys(tree: Tree = KAIZEN_KEYS, prefix: str = "") -> list[str]:
         keys.append(prefix + key)
         keys.extend(dotted_keys(below, f"{prefix}{key}.") if below else [])
     return keys
+
+
+def _elsewhere(key: object) -> str | None:
+    """Where a key that is unknown in one of our dictionaries would be understood."""
+    if not isinstance(key, str):
+        return None
+    if key in _OF_RULE_FILES:
+        return f"{key} stand in a file of rules, or a dictionary with its keys: setting alert_rules"
+    if key in KINDS:
+        return f"{key} is a setting: instrument({key}=…)"
+    homes = [dotted for dotted in dotted_keys() if dotted == key or dotted.endswith(f".{key}")]
+    if len(homes) != 1:
+        return None
+    return f"It belongs to Kaizen(config=…){''.join(f'[{step!r}]' for step in homes[0].split('.'))}"
 
 
 def _mapping(value: Any, place: _Place) -> Mapping[str, Any]:

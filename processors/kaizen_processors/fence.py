@@ -50,10 +50,16 @@ class Fence:
         guard = self._guards.get(where)
         return self._guards.setdefault(where, Guard(self, where)) if guard is None else guard
 
-    def caught(self, where: str, error: BaseException) -> None:
-        """Count a failure that was caught elsewhere, and log it when it is the first of its cause. Never raises."""
+    def caught(self, where: str, error: BaseException, *, told: bool = False) -> None:
+        """Count a failure that was caught elsewhere, and log it when it is the first of its cause. Never raises.
+
+        Args:
+            where: the place that failed.
+            error: what was raised there.
+            told: the caller tells of it itself: a mistake of the user's is no failure of telemetry's.
+        """
         try:
-            self._count(where, error)
+            self._count(where, error, told=told)
         except RecursionError:
             # The stack is nearly used up, so this step must not call anything.
             self._out_of_stack += 1
@@ -64,14 +70,14 @@ class Fence:
             unnamed = {"stack:RecursionError": self._out_of_stack} if self._out_of_stack else {}
             return self._counts | unnamed
 
-    def _count(self, where: str, error: BaseException) -> None:
+    def _count(self, where: str, error: BaseException, *, told: bool) -> None:
         cause = f"{where}:{type_name(error)}"
         with self._lock:
             if cause not in self._counts and len(self._counts) >= _MAX_CAUSES:
                 cause = "other"
             seen = self._counts.get(cause, 0)
             self._counts[cause] = seen + 1
-        if not seen:
+        if not (seen or told):
             _log_once(where, error)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,8 +50,14 @@ def test_a_mistake_in_an_agents_dictionary_is_told_counted_and_changes_nothing(
     assert len(kaizen_offline.requests) == 1
     assert len(kaizen_telemetry.executions) == 1
     assert kaizen_otel.stats()["failures"] == {"settings:SettingsError": 1}
-    assert "monitoring_levle" in caplog.text
-    assert "monitoring_level" in caplog.text
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "kaizen_otel"]
+    assert said.startswith(
+        "kaizen-otel ignores this: create_agent(…)['transparency']: unknown key 'monitoring_levle'. Did"
+    )
+    assert re.search(r"\(agent 'odd', at .*test_agent_settings\.py:\d+\)$", said)
+    _agent("odd", transparency={"monitoring_levle": "basic"})
+    _agent("even", transparency={"monitoring_levle": "basic"})  # the same line of the application
+    assert len([record for record in caplog.records if record.name == "kaizen_otel"]) == 1
 
 
 @pytest.mark.telemetry_fails

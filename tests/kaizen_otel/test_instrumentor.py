@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.instrumentation.auto_instrumentation import _load
 
 import kaizen_otel
 from kaizen_otel.instrumentor import KaizenInstrumentor
@@ -110,6 +111,26 @@ def test_level_off_patches_nothing() -> None:
     assert active() is not None
 
 
+def test_settings_that_cannot_be_leave_other_automatic_instrumentations_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # What the command's sitecustomize calls; the instrumentors of this environment but ours stay out of this process.
+    ours = entry_points(group="opentelemetry_instrumentor", name="kaizen")
+    monkeypatch.setattr(_load, "entry_points", lambda group: ours if group == "opentelemetry_instrumentor" else ())
+    monkeypatch.setenv("KAIZEN_OTEL_CONSOLE_WIDTH", "wide")
+    _load._load_instrumentors(_load.DefaultDistro())  # type: ignore[attr-defined, no-untyped-call]
+
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(
+        "kaizen-otel is not on, its settings cannot be used: environment variable KAIZEN_OTEL_CONSOLE_WIDTH: cons"
+    )
+    with pytest.raises(SettingsError):
+        KaizenInstrumentor().instrument()
+    monkeypatch.setenv("KAIZEN_OTEL_CONSOLE_WIDTH", "100")
+    _load._load_instrumentors(_load.DefaultDistro())  # type: ignore[attr-defined, no-untyped-call]
+    assert active() is not None
+
+
 def test_ready_settings_and_overrides_go_together() -> None:
     kaizen_otel.instrument(Settings.load(environment="staging"), stream_usage=True)
     telemetry = active()
@@ -172,6 +193,8 @@ def test_a_tracing_level_that_somebody_asked_for_is_left_alone(monkeypatch: pyte
 
 IMPORTS_NOTHING = """
 import sys
+from opentelemetry.instrumentation.auto_instrumentation import _load
+
 import kaizen_otel
 from kaizen_otel.instrumentor import KaizenInstrumentor
 import kaizen_otel.patches.table, kaizen_otel.testing, kaizen_otel.cli
@@ -187,6 +210,8 @@ def test_importing_and_turning_on_imports_no_kaizen() -> None:
 
 ORDER = """
 import sys
+
+from opentelemetry.instrumentation.auto_instrumentation import _load
 
 import kaizen_otel
 

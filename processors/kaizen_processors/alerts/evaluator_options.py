@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kaizen_processors.alerts.channels.dispatch import RetryPolicy, always
 from kaizen_processors.alerts.rules import Rule, RuleError
 from kaizen_processors.clock import SYSTEM_CLOCK
+from kaizen_processors.spelling import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -71,7 +72,7 @@ def checked_rules(rules: Iterable[Rule], channels: Mapping[str, Channel]) -> dic
             problems.append(f"there are two rules named {rule.name!r}")
         known = ", ".join(sorted(channels)) or "none is there"
         problems += [
-            f"rule {rule.name!r}: channels: {name!r} is unknown; allowed: {known}"
+            f"rule {rule.name!r}: channels: {name!r} is unknown{meant(name, channels)}; allowed: {known}"
             for name in rule.channels
             if name not in channels
         ]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import ast
 import re
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from kaizen_processors.alerts import expressions as ex
 from kaizen_processors.alerts.vocabulary import MEASURES
+from kaizen_processors.spelling import closest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -255,8 +255,8 @@ class Parser:
 
     def _unknown(self, name: str, position: int, length: int) -> ConditionError:
         known = sorted((*MEASURES, *self._constants))
-        close = get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-        hint = f"did you mean `{close[0]}`?" if close else ""
+        close = closest(name, known)
+        hint = "" if close is None else f"did you mean `{close}`?"
         return self._refused(f"unknown name `{name}`", position, length, hint=hint, allowed=", ".join(known))
 
     def _each(self, read: Callable[[ast.AST, int], Tree], nodes: Iterable[ast.AST], depth: int) -> tuple[Tree, ...]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from kaizen_processors.alerts.parsing import checked_constants
 from kaizen_processors.alerts.rules import Rule, RuleError
 from kaizen_processors.alerts.silences import Silence, SilenceError
 from kaizen_processors.alerts.yaml_places import Way, YamlError, read_yaml
+from kaizen_processors.spelling import closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -250,8 +250,8 @@ class _Reader:
             if key in names:
                 found[key] = value
                 continue
-            close = get_close_matches(str(key), names, n=1, cutoff=0.6)
-            hint = f" Did you mean `{close[0]}`?" if close else ""
+            close = closest(key, names)
+            hint = "" if close is None else f" Did you mean `{close}`?"
             self._problem((*path, key), f"unknown key {_shown(key)}.{hint} Allowed: {_listed(names)}")
         return found
 

@@ -151,7 +151,7 @@ CASES = [
         "http://j/{trace_id}",
         "http://j/{trace_id}",
         "http://j/{trace_id}",
-        ["", 3],
+        ["", 3, "http://j", "javascript:{trace_id}"],
         ["\x01"],
     ),
     Case("max_ledger_keys", 2_000, 10, 10, "10", [0, -1, 10**7, 1.5], ["0", "x"]),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import kaizen_otel
 from kaizen_otel.patches.switch import active
-from kaizen_otel.settings import SettingsError
+from kaizen_otel.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,18 @@ MISTAKES = [
         "notification_channels cannot be used",
     ),
     ("ALERT_CHANNELS", "slack", "alert_channels cannot be used: 'slack' is unknown; allowed: events"),
+    ("ALERT_CHANNELS", "event", "alert_channels cannot be used: 'event' is unknown (did you mean events?); allowed"),
+    (
+        "NOTIFICATION_CHANNELS",
+        '{"ops": {"type": "webhok"}}',
+        "notification_channels.ops: type 'webhok' is unknown (did you mean webhook?); allowed: ",
+    ),
+    (
+        "NOTIFICATION_CHANNELS",
+        '{"ops": {"type": "webhook", "ulr": "http://x"}}',
+        "notification_channels.ops: unknown key 'ulr' (did you mean url?); allowed: type, url",
+    ),
+    ("CONTENT", "spans", "content cannot be 'spans' (did you mean span?); allowed: off, span, event"),
     ("TRACE_URL_TEMPLATE", "http://jaeger", "trace_url_template cannot be 'http://jaeger'; allowed: http(s)://… with "),
     (
         "METRICS_RETENTION_S",
@@ -89,4 +101,58 @@ def test_what_stands_at_the_wrong_place_is_told_where_it_belongs(
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError) as caught:
         kaizen_otel.instrument()
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"preset": "producton"}, "argument: preset cannot be 'producton' (did you mean production?); allowed: dev"),
+        (
+            {"alert_channels": ["slack"]},
+            "argument: alert_channels cannot be used: 'slack' is unknown; allowed: events, ",
+        ),
+        ({"trace_url_template": "http://jaeger"}, "argument: trace_url_template cannot be 'http://jaeger'; allowed: "),
+    ],
+)
+def test_what_is_wrong_is_told_without_rules_too(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        kaizen_otel.instrument(**given)
+    assert str(caught.value).startswith(said)
+    assert active() is None
+
+
+def test_a_channel_that_is_named_may_be_a_handler_of_before() -> None:
+    name = kaizen_otel.register_alert_handler(print, name="slack")
+    try:
+        kaizen_otel.instrument(alert_channels=["slack"])
+    finally:
+        kaizen_otel.unregister_alert_handler(name)
+    assert active() is not None
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            {"alerting": {"budgets": []}},
+            "unknown key 'budgets'. budgets stand in a file of rules, or a dictionary with its keys: setting alert_",
+        ),
+        (
+            {"alerting": {"alert_state": "x"}},
+            "unknown key 'alert_state'. alert_state is a setting: instrument(alert_st",
+        ),
+        ({"alerting": {"chanels": []}}, "unknown key 'chanels'. Did you mean channels? Known: channels, enabled,"),
+        ({"exporters": {"prom": True}}, "unknown key 'prom'. Did you mean prometheus? Known: console, datadog"),
+        (
+            {"exporters": {"buffer_size": 5}},
+            "unknown key 'buffer_size'. It belongs to Kaizen(config=…)['metrics_collection']['buffer_size']. Known: ",
+        ),
+    ],
+)
+def test_an_unknown_key_of_a_dictionary_is_told_with_what_may_have_been_meant(
+    config: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(env={}, config=config)
     assert said in str(caught.value)

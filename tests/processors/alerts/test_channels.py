@@ -185,7 +185,10 @@ def test_channels_can_be_described_by_a_dictionary(server: JsonServer) -> None:
     [
         ({"ops": {"type": "pigeon"}}, r"channels\.ops: type 'pigeon' is unknown; allowed: webhook, alertmanager"),
         ({"ops": {"type": "webhook"}}, "`url` is missing"),
-        ({"ops": {"type": "webhook", "uri": "http://host"}}, "unknown key 'uri'; allowed: type, url, headers"),
+        (
+            {"ops": {"type": "webhook", "uri": "http://host"}},
+            r"unknown key 'uri' \(did you mean url\?\); allowed: type, url, headers",
+        ),
         ({"ops": "http://host"}, "must be a mapping"),
         ({"my ops": {"type": "webhook"}}, "names are letters"),
         ({"ops": {"type": "alertmanager", "urls": []}}, "urls is empty"),

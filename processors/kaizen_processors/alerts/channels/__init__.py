@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from kaizen_processors.alerts.rules import NAME, RuleError
+from kaizen_processors.spelling import meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,13 +50,14 @@ def _channel(name: str, given: object) -> Channel:
     arguments = dict(given)
     kind = arguments.pop("type", name)
     if kind not in CHANNELS:
-        raise ValueError(f"type {kind!r:.60} is unknown; allowed: {', '.join(CHANNELS)}, or a handler with this name")
+        allowed = f"{', '.join(CHANNELS)}, or a handler with this name"
+        raise ValueError(f"type {kind!r:.60} is unknown{meant(kind, CHANNELS)}; allowed: {allowed}")
     module, _, class_name = CHANNELS[kind].partition(":")
     made: type[Channel] = getattr(importlib.import_module(module), class_name)
     known = [key for key in inspect.signature(made).parameters if key not in {"name", "clock"}]
     for key in arguments:
         if key not in known:
-            raise ValueError(f"unknown key {key!r:.60}; allowed: type, {', '.join(known)}")
+            raise ValueError(f"unknown key {key!r:.60}{meant(key, known)}; allowed: type, {', '.join(known)}")
     needed = inspect.signature(made).parameters[known[0]]
     if needed.name not in arguments:
         raise ValueError(f"`{needed.name}` is missing")

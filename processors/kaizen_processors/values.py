@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _TYPE_NAME_CHARS = 64
+_ERROR_CHARS = 200
 _BYTES_TYPES = (bytes, bytearray, memoryview)
 _SEQUENCE_TYPES = (list, tuple, set, frozenset)
 _SIZED_TYPES = (dict, *_SEQUENCE_TYPES, *_BYTES_TYPES)
@@ -94,3 +95,13 @@ def type_name(value: object) -> str:
 def encodable(name: str) -> str:
     """A text as every encoding takes it, SQLite's among them: without halves of characters."""
     return name if name.isascii() else name.encode(errors="replace").decode()
+
+
+def text_of_error(error: BaseException) -> str:
+    """What an exception says, as one line of at most 200 characters; empty where it says nothing, or raises itself."""
+    try:
+        said = text_of(str(error)) or ""
+    except Exception:  # noqa: BLE001 - the application's own exception: whatever it raises, there is no text
+        return ""
+    line = " ".join(said[: 2 * _ERROR_CHARS].split())
+    return "".join(char if char.isprintable() else "?" for char in line)[:_ERROR_CHARS]

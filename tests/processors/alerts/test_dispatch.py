@@ -11,6 +11,8 @@ import pytest
 from kaizen_processors.alerts.channels.callback import CallbackChannel
 from kaizen_processors.alerts.channels.channel import Channel, DeliveryError
 from kaizen_processors.alerts.channels.dispatch import MAX_QUEUED, Dispatcher, RetryPolicy
+from kaizen_processors.alerts.channels.http_post import JsonPost
+from kaizen_processors.alerts.channels.webhook import WebhookChannel
 from tests.processors.alerts.support import Remembering, Scene, alert, rule
 
 if TYPE_CHECKING:
@@ -158,6 +160,43 @@ def test_closing_does_not_wait_out_a_retry() -> None:
     assert lane._thread is not None
     lane._thread.join(10.0)
     assert not lane._thread.is_alive()
+
+
+class Mute(Exception):  # noqa: N818 - it is the application's
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def test_what_a_handler_raises_is_logged_once_with_its_text_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    raised = iter([KeyError("channel_id"), KeyError("again"), ValueError("two\nlines\x1b[0m"), Mute()])
+
+    def slack(_: dict[str, Any]) -> None:
+        raise next(raised)
+
+    dispatcher = Dispatcher([CallbackChannel("slack", slack)])
+    for type_ in ("slow", "dear", "failing", "low"):
+        dispatcher.tell("slack", alert(type_))
+        assert dispatcher.flush(10.0)
+    assert dispatcher.counts()["slack"]["dropped"] == {"KeyError": 2, "ValueError": 1, "Mute": 1}
+    assert [record.getMessage().removesuffix("; further ones are only counted") for record in caplog.records] == [
+        "alert slow could not be sent to slack: KeyError ('channel_id')",
+        "alert failing could not be sent to slack: ValueError (two lines?[0m)",
+        "alert low could not be sent to slack: Mute",
+    ]
+
+
+def test_an_unforeseen_error_of_an_http_channel_shows_no_address(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("http://hooks/secret")
+
+    monkeypatch.setattr(JsonPost, "post", fail)
+    dispatcher = Dispatcher([WebhookChannel("hook", "http://hooks/secret")])
+    dispatcher.tell("hook", alert())
+    assert dispatcher.flush(10.0)
+    assert "could not be sent to hook: RuntimeError; further" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_handler_gets_a_dictionary_and_what_it_raises_goes_no_further() -> None:

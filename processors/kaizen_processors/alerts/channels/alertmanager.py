@@ -38,6 +38,8 @@ class AlertmanagerChannel(Channel):
         ValueError: an argument is not allowed.
     """
 
+    shows_errors = False
+
     def __init__(
         self,
         name: str,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class CallbackChannel(Channel):
     """Calls a function with each alert as a dictionary (`Alert.as_dict`), on a thread of its own.
 
-    What the function raises is counted and logged once; it is not called again for that alert.
+    What the function raises is counted, and logged once for each type; it is not called again for that alert.
 
     Args:
         name: by which rules choose it.

@@ -32,10 +32,12 @@ class Channel:
         name: by which rules choose it.
         repeat_s: seconds after which an alert that still fires is sent again; None: as the evaluator's options say.
         sends_resolved: whether it is told that an alert is over.
+        shows_errors: whether what `send` raises may be logged with its text; not where that may hold an address.
     """
 
     repeat_s: float | None = None
     sends_resolved: bool = True
+    shows_errors: bool = True
 
     def __init__(self, name: str) -> None:
         """Hold the name."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kaizen_processors.alerts.channels.channel import DeliveryError
 from kaizen_processors.chance import CHANCE
 from kaizen_processors.forking import begin_anew_in_children
-from kaizen_processors.values import type_name
+from kaizen_processors.values import text_of_error, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -184,7 +184,7 @@ class _Lane:
             try:
                 self._channel.send(alert)
             except Exception as error:  # noqa: BLE001 - the channel may be the user's
-                self._drop(alert, error.reason if isinstance(error, DeliveryError) else type_name(error))
+                self._drop_for(alert, error)
             else:
                 self._sent += 1
                 self._settle(alert)
@@ -244,13 +244,13 @@ class _Lane:
                     self._warn(alert, error)
                 wait_s = self._retry.wait_s(failures, error.after_s)
                 if not error.retry:
-                    return self._drop(alert, error.reason)
+                    return self._drop_for(alert, error)
                 if time.monotonic() - began + wait_s > self._retry.give_up_s:
                     return self._drop(alert, f"{error.reason}_too_long")
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed or forgotten != self._forgotten, wait_s)
             except Exception as error:  # noqa: BLE001 - the channel may be the user's; the thread must live on
-                return self._drop(alert, type_name(error))
+                return self._drop_for(alert, error)
             else:
                 with self._changed:
                     self._sent += 1
@@ -270,16 +270,23 @@ class _Lane:
                 self._retry.give_up_s,
             )
 
-    def _drop(self, alert: Alert, reason: str) -> None:
+    def _drop_for(self, alert: Alert, error: Exception) -> None:
+        if isinstance(error, DeliveryError):
+            self._drop(alert, error.reason)
+        else:  # of the application's own function or channel: only its text helps to mend it
+            self._drop(alert, type_name(error), text_of_error(error) if self._channel.shows_errors else "")
+
+    def _drop(self, alert: Alert, reason: str, why: str = "") -> None:
         with self._changed:
             seen = self._dropped[reason]
             self._dropped[reason] += 1
         if not seen:
             _logger.error(
-                "alert %s could not be sent to %s: %s; further ones are only counted",
+                "alert %s could not be sent to %s: %s%s; further ones are only counted",
                 alert.type,
                 self._channel.name,
                 reason,
+                f" ({why})" if why else "",
             )
         self._settle(alert)
 

@@ -29,6 +29,8 @@ class WebhookChannel(Channel):
         ValueError: an argument is not allowed.
     """
 
+    shows_errors = False
+
     def __init__(
         self,
         name: str,

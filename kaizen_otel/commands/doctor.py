@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kaizen_otel.doctor.findings import Finding, Report
 
 _UNWELL = 1
+_BAD_INPUT = 2
 _LONGEST_LINE: Final = 100
 _COLORS: Final = {"ok": "green", "info": "cyan", "warning": "yellow", "error": "red"}
 _MARKS: Final = {"ok": "✓", "info": "·", "warning": "!", "error": "✗"}
@@ -38,8 +39,10 @@ def doctor(
 
     It sends one span and one log record, both called “kaizen-otel doctor”, where OTLP is set.
 
-    Exit status: 0 when nothing is wrong, 1 when something is (with --strict: or may be).
+    Exit status: 0 when nothing is wrong, 1 when something is (with --strict: or may be), 2 when FILE cannot be read.
     """
+    if file is not None:
+        _check_readable(file)
     from kaizen_otel.doctor.examination import examine  # noqa: PLC0415 - the SDK: 90 ms
     from kaizen_otel.doctor.findings import Level  # noqa: PLC0415 - same
 
@@ -52,6 +55,19 @@ def doctor(
         _print(report, errors, warnings)
     if errors or (strict and warnings):
         raise typer.Exit(_UNWELL)
+
+
+def _check_readable(file: Path) -> None:
+    """End the command where there is no table of settings to look at; what is wrong within one is a finding."""
+    from kaizen_otel.settings import SettingsError  # noqa: PLC0415 - loaded when used
+    from kaizen_otel.settings.errors import Refusals  # noqa: PLC0415 - same
+    from kaizen_otel.settings.files import read_file  # noqa: PLC0415 - same
+
+    try:
+        read_file(file.expanduser(), where="--file", refusals=Refusals())
+    except SettingsError as refused:
+        typer.echo(f"error: {refused}", err=True)
+        raise typer.Exit(_BAD_INPUT) from refused
 
 
 @contextmanager

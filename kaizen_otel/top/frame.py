@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from kaizen_processors.alerts.alert import iso
@@ -95,8 +95,8 @@ class Frame:
                 {"pid": one.pid, "started_at": iso(one.started_ns), "heard_at": iso(one.heard_ns)}
                 for one in self.workers
             ],
-            "overall": _figures(self.overall),
-            self.by + "s": [_figures(one) for one in self.rows],
+            "overall": self.overall.as_dict(),
+            self.by + "s": [one.as_dict() for one in self.rows],
             "firing": None
             if self.firing is None
             else [
@@ -125,10 +125,6 @@ class Frame:
             "delivery": [one._asdict() for one in self.delivery],
             "telemetry_failures": self.failures,
         }
-
-
-def _figures(snapshot: PerformanceSnapshot) -> dict[str, Any]:
-    return {**asdict(snapshot), "timestamp": snapshot.timestamp.isoformat()}
 
 
 SORTS: Final[dict[str, tuple[str, bool]]] = {

@@ -237,7 +237,7 @@ class KaizenTransparencyInterface:
 def _told(snapshot: PerformanceSnapshot, otherwise: str) -> dict[str, Any]:
     if not (snapshot.total_executions or snapshot.model_calls):
         return {"error": otherwise}
-    return dict(snapshot)
+    return snapshot.as_dict()
 
 
 _of_kaizen: weakref.WeakKeyDictionary[Any, KaizenTransparencyInterface] = weakref.WeakKeyDictionary()

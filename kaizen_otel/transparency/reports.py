@@ -107,8 +107,12 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _parquet(records: list[dict[str, Any]]) -> bytes:
-    import pyarrow as pa  # noqa: PLC0415 - an optional extra
-    from pyarrow import parquet  # noqa: PLC0415 - same
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an optional extra
+        from pyarrow import parquet  # noqa: PLC0415 - same
+    except ModuleNotFoundError as error:
+        message = 'the format parquet needs PyArrow: pip install "kaizen-otel[parquet]"; or take json, csv'
+        raise ModuleNotFoundError(message, name=error.name) from error
 
     columns = {name: [record[name] for record in records] for name in _COLUMNS}
     sink = io.BytesIO()

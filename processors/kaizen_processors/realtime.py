@@ -238,7 +238,7 @@ class RealTimeMetrics(Observer):
 def _as_dictionary(snapshot: PerformanceSnapshot | None, otherwise: str) -> dict[str, Any]:
     if snapshot is None or not (snapshot.total_executions or snapshot.model_calls):
         return {"error": otherwise}
-    return dict(snapshot)
+    return snapshot.as_dict()
 
 
 def _mean(values: list[float]) -> float | None:

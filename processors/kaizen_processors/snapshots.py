@@ -125,6 +125,10 @@ class PerformanceSnapshot:
         """Names of the fields, so that `dict(snapshot)` works."""
         return _KEYS
 
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON carries them: `timestamp` is ISO 8601."""
+        return {**dict(self), "timestamp": self.timestamp.isoformat()}
+
 
 _KEYS = tuple(field.name for field in fields(PerformanceSnapshot))
 _FIELD_OF: Final = {

@@ -10,7 +10,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
+from kaizen_otel.cli import app
 from kaizen_otel.doctor.findings import Level
 from kaizen_otel.doctor.variables import known_variables
 from kaizen_otel.doctor.versions import check_versions
@@ -133,8 +135,29 @@ def test_settings_of_a_file_are_told_with_their_line(tmp_path: Path) -> None:
     assert "hunter2" not in seen.text
 
 
-def test_a_file_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
-    seen = examined("--file", str(tmp_path / "none.yaml"))
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("none.yaml", None, "--file: cannot read '{path}': No such file or directory"),
+        ("bad.yaml", "console: [true", "{path}:1: expected ',' or ']', but got '<stream end>'"),
+        ("bad.toml", "console = ", "{path}:1: Invalid value (at end of document)"),
+        ("list.yaml", "- console", "{path}:1: not a table of settings"),
+        ("settings.json", "{}", "--file: '{path}' is no settings file; allowed: .yaml, .yml, .toml"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, text: str | None, said: str) -> None:
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    result = CliRunner().invoke(app, ["doctor", "--file", str(path)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"error: {said.replace('{path}', str(path))}\n"
+
+
+def test_what_is_wrong_in_a_file_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("consle: true\n")
+    seen = examined("--file", str(path))
     assert (seen.status, seen.one("settings")["level"]) == (1, "error")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -186,7 +187,12 @@ def test_the_dashboard_shows_everything_each_agent_and_health(
     }
     assert board["agents"]["bad"]["recent_performance"]["success_rate"] == 0.5
     assert board["system_health"] == {"status": "healthy", "problems": []}
-    json.dumps(board, default=str)
+    now = kaizen_otel.snapshot("1h")
+    written = json.loads(
+        json.dumps([board, transparency.get_performance_summary("1h"), now.as_dict()], allow_nan=False)
+    )
+    assert written[0]["overview"]["timestamp"] == written[0]["timestamp"]
+    assert (written[2]["timestamp"], written[2].keys()) == (now.timestamp.isoformat(), dict(now).keys())
     assert len(kaizen_telemetry.executions) == 4
 
 
@@ -261,7 +267,10 @@ def test_without_instrumentation_nothing_is_known(transparency: KaizenTransparen
 
 
 def test_executions_leave_as_json_csv_and_parquet(
-    kaizen_offline: ModelServer, kaizen_telemetry: Captured, transparency: KaizenTransparencyInterface
+    kaizen_offline: ModelServer,
+    kaizen_telemetry: Captured,
+    transparency: KaizenTransparencyInterface,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_some(kaizen_offline)
     executions = kaizen_telemetry.executions
@@ -279,6 +288,9 @@ def test_executions_leave_as_json_csv_and_parquet(
     assert [float(row["cost_usd"]) for row in as_csv] == [one.cost_usd for one in executions]
     assert as_parquet[0]["timestamp"] == executions[0].timestamp
     assert as_parquet[-1]["success"] is False
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ModuleNotFoundError, match=r"needs PyArrow: pip install \"kaizen-otel\[parquet\]\""):
+        transparency.export_metrics("parquet")
     with pytest.raises(ValueError, match="format cannot be 'xml'; allowed: json, csv, parquet"):
         transparency.export_metrics("xml")
 

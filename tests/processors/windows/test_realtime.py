@@ -346,7 +346,7 @@ def test_summaries_are_snapshots_as_dictionaries(stage: Stage) -> None:
     assert metrics.get_performance_summary("1h") == {"error": "No metrics in time range"}
     assert metrics.get_agent_metrics("ann") == {"error": "No metrics found for agent"}
     windows.on_execution(execution())
-    assert metrics.get_agent_metrics("ann", "1h") == dict(snapshots.take(3_600.0, agent="ann"))
+    assert metrics.get_agent_metrics("ann", "1h") == snapshots.take(3_600.0, agent="ann").as_dict()
     assert metrics.get_performance_summary(60)["total_executions"] == 1
     dashboard = metrics.get_real_time_dashboard()
     assert dashboard["overview"]["total_executions"] == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,10 @@ __all__ = [
 for _name in list(os.environ):
     if _name.startswith(("OTEL_", "KAIZEN_OTEL_")) or _name in {"COLUMNS", "LINES"}:
         del os.environ[_name]
+
+# Stores of tests are none of the developer's applications: `kaizen-otel top` lists those.
+_RUNTIME_FOLDER = tempfile.TemporaryDirectory(prefix="kaizen-otel-tests-")
+os.environ["XDG_RUNTIME_DIR"] = _RUNTIME_FOLDER.name
 
 # What a script runs in the background ignores Ctrl+C, and so would the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -10,12 +10,12 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from kaizen_otel.top.frame import name_of
-from kaizen_processors.alerts.durations import write_duration
+from kaizen_processors.alerts.durations import duration_in_words
 from kaizen_processors.export import figures
 from kaizen_processors.money import format_usd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kaizen_otel.top.frame import By, Firing, Frame
     from kaizen_processors.export.figures import Glyphs
@@ -26,6 +26,7 @@ _NOTHING: Final = "-"
 _GAP: Final = "  "
 _MIN_NAME: Final = 8
 _MAX_NAME: Final = 40
+_BUDGET_NAME: Final = 24
 _BAR: Final = 20
 _MAX_LIST: Final = 8
 """Lines that alerts, and budgets, may take."""
@@ -79,7 +80,7 @@ def _header(frame: Frame, width: int, glyphs: Glyphs) -> list[Text]:
         said.append(f"up {_time(frame.up_s or 0.0)}")
     else:
         said.append("no worker is running")
-    said.append(f"last {write_duration(frame.window_s)}")
+    said.append(f"last {duration_in_words(frame.window_s)}")
     text = glyphs.dot.join(said)
     clock = _clock(frame.taken_ns)
     space = width - cell_len(clock)
@@ -159,8 +160,7 @@ def _fitting(columns: Sequence[_Column], widths: Sequence[int], width: int) -> l
 
 
 def _row(name: str, cells: Sequence[str], widths: Sequence[int], name_width: int, style: str) -> Text:
-    short = name if cell_len(name) <= name_width else set_cell_size(name, name_width - 1) + "~"
-    line = Text(short + " " * (name_width - cell_len(short)), style=style or "cyan")
+    line = Text(_sized(name, name_width), style=style or "cyan")
     for cell, width in zip(cells, widths, strict=True):
         line.append(_GAP + cell.rjust(width), style=style or "default")
     return line
@@ -195,7 +195,7 @@ def _firing(frame: Frame, width: int, glyphs: Glyphs) -> list[Text]:
         return []
     ordered = sorted(frame.firing, key=lambda one: (_rank(one), one.since_ns))
     seen_ns = frame.taken_ns if frame.workers else None
-    found = [_alert(one, seen_ns, width) for one in ordered[:_MAX_LIST]]
+    found = _alerts(ordered[:_MAX_LIST], seen_ns, width)
     if len(ordered) > _MAX_LIST:
         found.append(Text(f"{glyphs.ellipsis} and {len(ordered) - _MAX_LIST:,} more", style="dim"))
     return [Text("firing", style="bold"), *found, Text()]
@@ -205,41 +205,67 @@ def _rank(one: Firing) -> int:
     return {"critical": 0, "warning": 1}.get(one.severity, 2)
 
 
-def _alert(one: Firing, now_ns: int | None, width: int) -> Text:
-    """A line about an alert; `now_ns` is None where nobody lives who would have seen its end."""
-    age = _NOTHING if now_ns is None else f"for {_time(max(now_ns - one.since_ns, 0) / _NS)}"
-    line = Text()
-    line.append(f"{figures.printable(one.severity, 20):<8}", style=_SEVERITY.get(one.severity, "cyan"))
-    line.append(f"{_GAP}{figures.printable(one.type, 100)}", style="bold")
-    line.append(f"{_GAP}{figures.printable(one.message, 300)}")
-    line.append(f"{_GAP}{age}", style="dim")
-    line.truncate(width, overflow="crop")
-    return line
+def _alerts(alerts: Sequence[Firing], now_ns: int | None, width: int) -> list[Text]:
+    """A line about each; `now_ns` is None where nobody lives who would have seen its end. Messages give way."""
+    ages = [_NOTHING if now_ns is None else f"for {_time(max(now_ns - one.since_ns, 0) / _NS)}" for one in alerts]
+    severities = [figures.printable(one.severity, 20) for one in alerts]
+    types = [figures.printable(one.type, 100) for one in alerts]
+    messages = [figures.printable(one.message, 300) for one in alerts]
+    type_width = min(_widest(types), _MAX_NAME)
+    severity_width = max(_widest(severities), _MIN_NAME)
+    room = width - severity_width - type_width - _widest(ages) - 3 * len(_GAP)
+    message_width = min(_widest(messages), max(room, _MIN_NAME))
+    found = []
+    for one, severity, type_, message, age in zip(alerts, severities, types, messages, ages, strict=True):
+        line = Text()
+        line.append(_sized(severity, severity_width), style=_SEVERITY.get(one.severity, "cyan"))
+        line.append(f"{_GAP}{_sized(type_, type_width)}", style="bold")
+        line.append(f"{_GAP}{_sized(message, message_width)}")
+        line.append(f"{_GAP}{age}", style="dim")
+        line.truncate(width, overflow="crop")
+        found.append(line)
+    return found
+
+
+def _widest(texts: Iterable[str]) -> int:
+    return max(map(cell_len, texts), default=0)
+
+
+def _sized(text: str, width: int) -> str:
+    """A text in so many cells: cut, with `~` for what is left out, or filled up."""
+    short = text if cell_len(text) <= width else set_cell_size(text, width - 1) + "~"
+    return short + " " * (width - cell_len(short))
 
 
 def _budgets(frame: Frame, width: int, glyphs: Glyphs) -> list[Text]:
     if not frame.budgets:
         return []
     ordered = sorted(frame.budgets, key=_part, reverse=True)
-    found = [_budget(one, frame.taken_ns, width, glyphs) for one in ordered[:_MAX_LIST]]
+    found = _budget_lines(ordered[:_MAX_LIST], frame.taken_ns, width, glyphs)
     if len(ordered) > _MAX_LIST:
         found.append(Text(f"{glyphs.ellipsis} and {len(ordered) - _MAX_LIST:,} more", style="dim"))
     return [Text("budgets", style="bold"), *found, Text()]
 
 
-def _budget(one: BudgetStanding, now_ns: int, width: int, glyphs: Glyphs) -> Text:
-    part = _part(one)
-    full = min(int(part * _BAR), _BAR)
-    style = "red" if part >= 1 else "yellow" if part >= _NEARLY else "green"
-    name = f"{one.budget} {one.whose}".strip()
-    line = Text(f"{set_cell_size(figures.printable(name, 100), 24)}{_GAP}")
-    line.append(glyphs.bar * full, style=style)
-    line.append(glyphs.wait * (_BAR - full), style="dim")
-    line.append(f"{_GAP}{part:>5.0%}", style=style)
-    line.append(f"{_GAP}{format_usd(one.spent_units)} of {format_usd(one.limit_units)} {one.period}")
-    line.append(f"{_GAP}{_time(max(one.ends_ns - now_ns, 0) / _NS)} left", style="dim")
-    line.truncate(width, overflow="crop")
-    return line
+def _budget_lines(budgets: Sequence[BudgetStanding], now_ns: int, width: int, glyphs: Glyphs) -> list[Text]:
+    names = [figures.printable(f"{one.budget} {one.whose}".strip(), 100) for one in budgets]
+    parts = [f"{_part(one):.0%}" for one in budgets]
+    spent = [format_usd(one.spent_units) for one in budgets]
+    limits = [f"{format_usd(one.limit_units)} {one.period}" for one in budgets]
+    name_width = max(_BUDGET_NAME, min(_widest(names), _MAX_NAME))
+    found = []
+    for one, name, part, dollars, limit in zip(budgets, names, parts, spent, limits, strict=True):
+        full = min(int(_part(one) * _BAR), _BAR)
+        style = "red" if _part(one) >= 1 else "yellow" if _part(one) >= _NEARLY else "green"
+        line = Text(f"{_sized(name, name_width)}{_GAP}")
+        line.append(glyphs.bar * full, style=style)
+        line.append(glyphs.wait * (_BAR - full), style="dim")
+        line.append(f"{_GAP}{part.rjust(max(_widest(parts), 5))}", style=style)
+        line.append(f"{_GAP}{dollars.rjust(_widest(spent))} of {_sized(limit, _widest(limits))}")
+        line.append(f"{_GAP}{_time(max(one.ends_ns - now_ns, 0) / _NS)} left", style="dim")
+        line.truncate(width, overflow="crop")
+        found.append(line)
+    return found
 
 
 def _part(one: BudgetStanding) -> float:
@@ -249,10 +275,16 @@ def _part(one: BudgetStanding) -> float:
 def _delivery(frame: Frame, width: int) -> list[Text]:
     """A line for each signal."""
     found = []
+    signals = [figures.printable(one.signal, 20) for one in frame.delivery]
+    exported = [f"{one.exported:,}" for one in frame.delivery]
+    waiting = [f"{one.waiting:,}" for one in frame.delivery]
     for number, one in enumerate(frame.delivery):
         line = Text()
-        line.append(f"{'' if number else 'telemetry':<9}{_GAP}{figures.printable(one.signal, 20):<6}", style="dim")
-        line.append(f"{_GAP}{one.exported:,} exported, {one.waiting:,} waiting", style="dim")
+        line.append(
+            f"{'' if number else 'telemetry':<9}{_GAP}{_sized(signals[number], max(_widest(signals), 6))}", "dim"
+        )
+        line.append(f"{_GAP}{exported[number].rjust(_widest(exported))} exported", style="dim")
+        line.append(f", {waiting[number].rjust(_widest(waiting))} waiting", style="dim")
         if one.spooled:
             line.append(f", {one.spooled:,} spooled", style="yellow")
         line.append(f", {one.dropped:,} dropped", style="bold red" if one.dropped else "dim")

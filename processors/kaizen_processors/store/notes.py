@@ -56,12 +56,12 @@ def store_of_pid(pid: int) -> Path | None:
 
 
 def stores_of_running() -> dict[Path, list[int]]:
-    """The stores of this user's running processes, and which processes work with each."""
+    """The stores of this user's running processes, and which processes work with each; files that are there still."""
     found: dict[Path, list[int]] = {}
     with contextlib.suppress(OSError):
         for one in sorted(_folder().glob("*.json")):
             path = store_of_pid(int(one.stem)) if one.stem.isdecimal() else None
-            if path is not None:
+            if path is not None and path.exists():
                 found.setdefault(path, []).append(int(one.stem))
     return {path: sorted(pids) for path, pids in found.items()}
 

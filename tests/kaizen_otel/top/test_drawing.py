@@ -6,12 +6,15 @@ import time
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
+from kaizen_otel.testing.deterministic import START_NS
 from kaizen_otel.top.drawing import lines
 from kaizen_otel.top.frame import Firing, Frame
 from kaizen_processors.export.figures import ASCII, UNICODE, Glyphs
+from kaizen_processors.store import BudgetStanding
 from kaizen_processors.windows import Group
-from tests.kaizen_otel.top.frames import BUDGET, DELIVERY, FIRING, NOW_NS, NS, agent, frame, snapshot
+from tests.kaizen_otel.top.frames import BUDGET, DELIVERY, FIRING, NOW_NS, NS, USD, agent, frame, snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +34,7 @@ def test_a_frame_shows_everything_that_is_known() -> None:
     assert (
         shown
         == """\
-support-desk · 2 workers (pid 4711 4712) · up 1h02m · last 5m                               01:02:03
+support-desk · 2 workers (pid 4711 4712) · up 1h02m · last 5 minutes                        01:02:03
 executions 20  4.0/min  errors 5.0%  p95 1.91s  tokens/s 160  $/h $6.00  cost $0.50  quality 0.85
 
 agent       executions  /min  errors    p50    p95    p99  tokens/s    $/h   cost  quality
@@ -45,7 +48,7 @@ critical  high_error_rate  error rate: 12.5% (researcher)  for 3m20s
 budgets
 desk_day                  ━━━━━━━━━━━━━━━━┄┄┄┄    82%  $4.10 of $5.00 daily  22h57m left
 
-telemetry  logs    40 exported, 0 waiting, 3 dropped
+telemetry  logs        40 exported,  0 waiting, 3 dropped
            traces  12,034 exported, 12 waiting, 7 spooled, 0 dropped"""
     )
 
@@ -98,7 +101,7 @@ def test_a_young_store_has_no_rates() -> None:
 
 def test_without_workers_it_says_so() -> None:
     shown = drawn(frame(workers=[], firing=[FIRING]))
-    assert shown.startswith("support-desk · no worker is running · last 5m")
+    assert shown.startswith("support-desk · no worker is running · last 5 minutes")
     assert "error rate: 12.5% (researcher)  -\n" in f"{shown}\n"  # nobody saw how long it fired
 
 
@@ -152,3 +155,26 @@ def test_what_asks_for_attention_is_coloured() -> None:
     assert "yellow" in styles("desk_day")
     assert "bold red" in styles("telemetry")
     assert {str(line.style) for line in (table["critical"], table["telemetry"])} == {""}
+
+
+def test_lists_are_columns_whatever_their_values() -> None:
+    many = BudgetStanding("日本の予算", "", "", "monthly", START_NS, START_NS + 86_400 * NS, 54_321 * USD, 2 * USD, ())
+    slow = FIRING._replace(type="slow", severity="warning", message="P95 latency: " + "9" * 80)
+    shown = drawn(frame(firing=[FIRING, slow], budgets=[BUDGET, many], delivery=DELIVERY), width=90).splitlines()
+    first, second = shown[shown.index("firing") + 1 :][:2]
+    assert second.endswith("~  for 3m20s")
+    assert (first.index("for 3m20s"), first.index("error rate:")) == (second.index("for 3m20s"), second.index("P95"))
+    above, below = (cell_len(line[: line.index("% ")]) for line in shown[shown.index("budgets") + 1 :][:2])
+    assert above == below
+    above, below = (cell_len(line[: line.index(" of $")]) for line in shown[shown.index("budgets") + 1 :][:2])
+    assert above == below
+    logs, traces = (line for line in shown if " exported, " in line)
+    assert (logs.index(" exported"), logs.index(" waiting")) == (traces.index(" exported"), traces.index(" waiting"))
+
+
+@pytest.mark.parametrize(
+    ("window_s", "said"),
+    [(864_000, "10 days"), (86_400, "24 hours"), (5_400, "90 minutes"), (360_000, "4 days 4 hours")],
+)
+def test_the_window_is_said_as_people_do(window_s: float, said: str) -> None:
+    assert f" last {said} " in drawn(frame(window_s=window_s)).splitlines()[0]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen_processors.store import StoreError, StoreReader, notes, store_of_pid
+from kaizen_processors.store import StoreError, StoreReader, notes, store_of_pid, stores_of_running
 from kaizen_processors.store.header import APPLICATION_ID
 from kaizen_processors.windows import Group
 from tests.processors.store.host import NS, Host
@@ -222,4 +222,7 @@ def test_the_store_of_a_process_is_found_by_its_pid(
         notes.note(path)
         assert store_of_pid(os.getpid()) == path
         assert not (notes._folder() / f"{process.pid}.json").exists()
+        assert stores_of_running() == {}  # the file is gone
+        path.touch()
+        assert stores_of_running() == {path: [os.getpid()]}
         notes.forget()

@@ -73,9 +73,6 @@ agent Scientist TIME 40→10 $0.000012 q 1.00
 SHOWN = {
     "quickstart": """\
 trace ID · unknown_service · DATE
-create Guide TIME
-
-trace ID · unknown_service · DATE
 agent Guide TIME 40→10 $0.000012 q 1.00
 └─ workflow TIME
    └─ node LLMAgentNode TIME

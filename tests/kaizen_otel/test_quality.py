@@ -205,6 +205,18 @@ def test_json_that_was_asked_for_and_did_not_come_lowers_the_score(
     assert kaizen_telemetry.span("chat")["gen_ai.output.type"] == "json"
 
 
+def test_an_answer_that_kaizen_could_not_parse_is_marked_and_no_error(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    kaizen_offline.script([Reply(text="no braces here")])
+    assert _signed_agent().run(question="hi")["error"] == "JSON_PARSE_FAILED"
+
+    agent = kaizen_telemetry.span("invoke_agent")
+    assert agent["kaizen.execution.status"] == "success"  # the model did answer, and the caller has the text
+    assert agent["kaizen.quality.score"] < 1.0
+    assert "invalid_json" in [event.attributes["gen_ai.evaluation.name"] for event in kaizen_telemetry.events]
+
+
 def second_opinion(_: EvaluationInput) -> float:
     from kaizen.core.framework import Kaizen
 

@@ -84,6 +84,16 @@ def test_traces_of_other_things_are_not_printed_unless_asked_for() -> None:
     assert "GET /health" in shown([other], every_trace=True)
 
 
+def test_an_agent_that_is_only_made_is_no_tree_unless_that_failed() -> None:
+    made, failed = (
+        end(begin("create_agent a", gen_ai__operation__name="create_agent"), 1, error=error)
+        for error in ("", "KeyError")
+    )
+    assert shown([made]) == ""
+    assert "create a " in shown([made], every_trace=True)
+    assert "KeyError" in shown([failed])
+
+
 def test_spans_of_other_libraries_are_shown_in_a_trace_about_agents() -> None:
     http = TracerProvider().get_tracer("http").start_span("GET /ask")
     call = begin_chat("m", http)

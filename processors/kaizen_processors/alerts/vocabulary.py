@@ -23,9 +23,9 @@ class Unit(Enum):
     MILLISECONDS = "{:.0f}ms"
     PER_MINUTE = "{:.4g}/min"
     PER_SECOND = "{:.4g}/s"
-    USD_SMALL = "${:.4g}"
-    USD = "${:.2f}"
-    USD_PER_HOUR = "${:.2f}/hour"
+    USD_SMALL = "${:.8f}"
+    USD = "${:.4f}"
+    USD_PER_HOUR = "${:.4f}/hour"
     COUNT = "{:.4g}"
 
     def write(self, value: float) -> str:

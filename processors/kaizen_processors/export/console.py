@@ -45,7 +45,8 @@ class ConsoleTree:
         file: Where to print; by default the `sys.stderr` of the moment, so that the application's output stays clean.
         width: Columns; by default those of the terminal, 100 where there is none.
         color: Whether to colour. By default `FORCE_COLOR` and `NO_COLOR` decide, else whether `file` is a terminal.
-        every_trace: Print also traces in which no span is about an agent or a model (an HTTP server's health checks).
+        every_trace: Print also traces in which no span is about an agent or a model (an HTTP server's health checks),
+            and those of agents that are only made.
         max_spans: Spans held while their root runs, and the same number remembered as printed. Over it the oldest
             trace is printed as far as it is known.
         max_age_s: A trace that waits longer for its root is printed as far as it is known.
@@ -132,7 +133,8 @@ class ConsoleTree:
 
     def _print(self, due: Iterable[tuple[Trace, str]]) -> None:
         for trace, title in due:
-            if self._every_trace or any(_is_genai(node) for node, _ in trace.walk()):
+            nodes = [node for node, _ in trace.walk()]
+            if self._every_trace or (any(map(_is_genai, nodes)) and not all(map(_is_making, nodes))):
                 with self.fence("console.print"):
                     self._write(trace, title)
 
@@ -261,6 +263,11 @@ def wants_color(file: TextIO) -> bool:
         return os.environ.get("TERM") != "dumb" and file.isatty()
     except (ValueError, AttributeError):  # closed, or a stream of one's own making
         return False
+
+
+def _is_making(node: SpanNode) -> bool:
+    """Whether an agent was made, and nothing failed: no run, and one tree for each agent before the first one."""
+    return node.operation == "create_agent" and not node.failed
 
 
 def _is_genai(node: SpanNode) -> bool:

@@ -118,7 +118,7 @@ def refusal(given: EvaluationInput) -> Evaluation | None:
 
 def invalid_json(given: EvaluationInput) -> Evaluation | None:
     """Judge whether an answer that should be JSON is; None when none was asked for, or it is too long to parse here."""
-    if not given.expects_json:
+    if not (given.expects_json or _kaizen_found_none(given.output)):
         return None
     valid = _is_json(given.output)
     if valid is None:
@@ -177,11 +177,16 @@ def _is_json(output: object) -> bool | None:
     text = text_of(output)
     if text is None:
         # Kaizen parsed the answer already, or says that it could not.
-        return output is not None and text_of(entry_of(output, "error")) != _KAIZEN_JSON_ERROR
+        return output is not None and not _kaizen_found_none(output)
     if len(text) > _MAX_JSON_CHARS:
         return None
     fenced = _JSON_FENCE.fullmatch(text)
     return _parses(fenced["body"] if fenced else text)
+
+
+def _kaizen_found_none(output: object) -> bool:
+    """Whether Kaizen looked for JSON in the answer, unasked by the caller, and says that it is none."""
+    return text_of(entry_of(output, "error")) == _KAIZEN_JSON_ERROR
 
 
 def _parses(text: str) -> bool:

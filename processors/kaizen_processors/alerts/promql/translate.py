@@ -26,9 +26,9 @@ _TEMPLATES: Final = {
     Unit.MILLISECONDS: '{{ printf "%.0f" $value }}ms',
     Unit.PER_MINUTE: '{{ printf "%.4g" $value }}/min',
     Unit.PER_SECOND: '{{ printf "%.4g" $value }}/s',
-    Unit.USD_SMALL: '${{ printf "%.4g" $value }}',
-    Unit.USD: '${{ printf "%.2f" $value }}',
-    Unit.USD_PER_HOUR: '${{ printf "%.2f" $value }}/hour',
+    Unit.USD_SMALL: '${{ printf "%.8f" $value }}',
+    Unit.USD: '${{ printf "%.4f" $value }}',
+    Unit.USD_PER_HOUR: '${{ printf "%.4f" $value }}/hour',
     Unit.COUNT: '{{ printf "%.4g" $value }}',
 }
 """How Prometheus writes what `Unit.write` writes; percentages have four digits there, dollars those of `printf`."""

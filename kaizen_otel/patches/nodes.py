@@ -31,6 +31,9 @@ METHODS = ("execute", "execute_async")
 NODE_ERROR = "node_error"
 """`error.type` of what Kaizen's own nodes return of an error: a text, without its class."""
 
+_MAX_MESSAGE = 1_024
+"""Characters of it that are told."""
+
 
 def apply(patcher: Patcher, module: Any) -> None:
     """Patch the base class, what overrides it, and what will."""
@@ -160,27 +163,53 @@ def node_key(scope: Scope | None, instance: Any) -> str:
     return type_name(instance)
 
 
-def returns_errors(instance: Any) -> bool:
-    """Whether the node is one of Kaizen's whose `execute` returns what its `run` raised (`KaizenNode`, 2.46)."""
-    module = sys.modules.get("kaizen.nodes.base")
-    return module is not None and issubclass(type(instance), module.KaizenNode)
+def returned_error(instance: Any, result: Any) -> str | None:
+    """The error that a node of Kaizen's returned, one of those that return what they fail with (2.46)."""
+    for module_name, class_name, error_in in _RETURNING:
+        module = sys.modules.get(module_name)
+        if module is not None and issubclass(type(instance), getattr(module, class_name)):
+            return error_in(result)
+    return None
 
 
-def is_error(result: Any) -> bool:
-    """Whether it is what those nodes return of an error, and nothing besides."""
-    return type(result) is dict and set(result) == {"error", "status"} and bounded_text(result["status"]) == "failed"
+def _status_failed(result: Any) -> str | None:
+    """`{"error": …, "status": "failed"}`, and nothing besides."""
+    if type(result) is dict and set(result) == {"error", "status"} and bounded_text(result["status"]) == "failed":
+        return bounded_text(result["error"], _MAX_MESSAGE) or ""
+    return None
+
+
+def _no_success(result: Any) -> str | None:
+    """`{"success": False, "error": …}`."""
+    return bounded_text(entry_of(result, "error"), _MAX_MESSAGE) if entry_of(result, "success") is False else None
+
+
+def _no_analysis(result: Any) -> str | None:
+    """`{"error": …, "analysis_metadata": {"error": …}}`: the same text twice."""
+    error = bounded_text(entry_of(result, "error"), _MAX_MESSAGE)
+    again = bounded_text(entry_of(entry_of(result, "analysis_metadata"), "error"), _MAX_MESSAGE)
+    return error if error == again else None
+
+
+_RETURNING = (
+    ("kaizen.nodes.base", "KaizenNode", _status_failed),
+    ("kaizen.nodes.compliance.gdpr", "GDPRComplianceNode", _no_success),
+    ("kaizen.nodes.security.ai_behavior_analysis", "AIBehaviorAnalysisNode", _no_analysis),
+    ("kaizen.nodes.security.ai_threat_detection", "AIThreatDetectionNode", _no_analysis),
+)
 
 
 def observe_result(node: AgentInvocation | NodeInvocation, result: Any) -> None:
     """A node that says it failed, in Kaizen's own shapes; any other node's result is the user's business."""
     instance = node.request.subject if isinstance(node, AgentInvocation) else node.subject
     if not is_llm_node(instance):
-        if returns_errors(instance) and is_error(result):
-            node.failed_with(NODE_ERROR, bounded_text(result["error"], 1024) or "")
+        error = returned_error(instance, result)
+        if error is not None:
+            node.failed_with(NODE_ERROR, error)
         return
     if type(result) is dict and result.get("success") is False and "error" in result and "error_type" in result:
         node.failed_with(
-            bounded_text(result.get("error_type")) or "error", bounded_text(result.get("error"), 1024) or ""
+            bounded_text(result.get("error_type")) or "error", bounded_text(result.get("error"), _MAX_MESSAGE) or ""
         )
     if isinstance(node, AgentInvocation):
         node.returned(result)

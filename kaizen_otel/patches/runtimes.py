@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 from kaizen_otel.invocations.scope import current_scope
@@ -88,7 +89,7 @@ def name_of(workflow: Any) -> str | None:
 
 
 def observe_result(run: WorkflowInvocation, result: Any) -> None:
-    """The run's id, and the failure of a leaf node, which Kailash returns as a value.
+    """The run's id, and the failure of a leaf node, or of the last attempt at one, which Kailash returns as a value.
 
     A node's result counts as a failure only when the node was seen failing: a node of the user's may return
     `{"error": ...}` or `failed: True` and mean something else.
@@ -100,10 +101,20 @@ def observe_result(run: WorkflowInvocation, result: Any) -> None:
     if type(results) is not dict:
         return
     for key, failure in run.failed_nodes.items():
-        value = mapping(results.get(key))
-        if value.get("failed") is True or bounded_text(value.get("status")) == "failed" or "error" in value:
+        if _says_failed(results.get(key)) or _gave_up(results.get(key)):
             run.failure = failure
             return
+
+
+def _says_failed(returned: Any) -> bool:
+    value = mapping(returned)
+    return value.get("failed") is True or bounded_text(value.get("status")) == "failed" or "error" in value
+
+
+def _gave_up(returned: Any) -> bool:
+    """Whether it is what a retry policy returns when the last attempt at a node has failed, too."""
+    module = sys.modules.get("kailash.runtime.resource_manager")
+    return module is not None and type(returned) is module.RetryResult and returned.success is False
 
 
 EXECUTE = blocking(begin, observe_result, unless=handed_on)

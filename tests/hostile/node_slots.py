@@ -16,6 +16,7 @@ ASYNC_NODE = "kailash.nodes.base_async:AsyncNode.execute_async"
 IN_THREAD = "kailash.nodes.base_async:AsyncNode._execute_in_thread"
 IN_SYNC = "kaizen.nodes.ai.llm_agent:LLMAgentNode._run_async_in_sync_context"
 EMBED_COROUTINE = "kaizen.nodes.ai.embedding_generator:EmbeddingGeneratorNode._run_embed_coro"
+ATTEMPTS = "kailash.runtime.local:LocalRuntime.execute_node_with_enterprise_features"
 LLM_NODE = "kaizen.llm.client:LlmClient.complete"
 
 
@@ -73,6 +74,46 @@ def async_node_raises(stage: Stage) -> Any:
 
     fakes.failing(stage)
     return stage.run(fakes.OddAsyncNode().execute_async())
+
+
+def _attempted(stage: Stage, node: Any, **inputs: Any) -> Any:
+    """One attempt: a policy with a second one would wait for it."""
+    from tests.hostile import fakes
+
+    policy = {"default_strategy": {"type": "fixed_delay", "max_attempts": 1, "delay": 0.0}}
+    with fakes.quiet_runtime(retry_policy_config=policy) as runtime:
+        result = stage.run(runtime.execute_node_with_enterprise_features(node, "n", inputs))
+        return result.success, result.value, type(result.final_exception).__name__
+
+
+@SLOTS.add(ATTEMPTS)
+def attempt_output(stage: Stage) -> Any:
+    from tests.hostile import fakes
+
+    fakes.scripted(stage)
+    return _attempted(stage, fakes.OddAsyncNode())
+
+
+@SLOTS.add(ATTEMPTS)
+def attempt_input(stage: Stage) -> Any:
+    from tests.hostile import fakes
+
+    fakes.Script.run = staticmethod(lambda: {"result": 1})
+    return _attempted(stage, fakes.OddAsyncNode(), given=stage.value, model=stage.value)
+
+
+@SLOTS.add(ATTEMPTS)
+def attempt_of_what_is_no_node(stage: Stage) -> Any:
+    stage.reached = True  # behind a stand-in
+    return _attempted(stage, stage.value)
+
+
+@SLOTS.add(ATTEMPTS, takes="error")
+def attempt_raises(stage: Stage) -> Any:
+    from tests.hostile import fakes
+
+    fakes.failing(stage)
+    return _attempted(stage, fakes.OddAsyncNode())
 
 
 async def _in_loop(function: Any, *args: Any, **given: Any) -> Any:

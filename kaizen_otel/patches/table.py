@@ -5,6 +5,7 @@ from __future__ import annotations
 from kaizen_otel.patches import (
     agents,
     agents_context_fix,
+    api_agent,
     autonomous,
     bedrock_headers,
     builtin_tracing,
@@ -75,6 +76,7 @@ SURFACES = (
     *media_providers.SURFACES,
     *own_runs.SURFACES,
     *runtime_adapters.SURFACES,
+    api_agent.SURFACE,
     *agents_context_fix.SURFACES,
     builtin_tracing.SURFACE,
 )

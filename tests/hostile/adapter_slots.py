@@ -1,4 +1,4 @@
-"""Slots of kaizen_agents' runtime adapters: what they are asked, and what comes from below them."""
+"""Slots of kaizen_agents' runtime adapters, and of the agent that would run by them: what they ask and answer."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ ADAPTERS = "kaizen_agents.runtime_adapters"
 CODEX = f"{ADAPTERS}.openai_codex:OpenAICodexAdapter"
 GEMINI = f"{ADAPTERS}.gemini_cli:GeminiCLIAdapter"
 CLAUDE = f"{ADAPTERS}.claude_code:ClaudeCodeAdapter"
+API_AGENT = "kaizen_agents.api.agent:Agent"
 LOCAL = f"{ADAPTERS}.kaizen_local:LocalKaizenAdapter"
 URL = "http://localhost:9"
 
@@ -210,3 +211,47 @@ def local_plan(stage: Stage) -> Any:
 @SLOTS.add(f"{LOCAL}.stream")
 def local_stream_context(stage: Stage) -> Any:
     return stage.run(_read(_local(lambda: {"content": "a"}).stream(stage.value)))
+
+
+# -- the deprecated agent that would run by them ------------------------------------------------------------------
+
+
+@SLOTS.add(f"{API_AGENT}.run_sync")
+def api_agent_task(stage: Stage) -> Any:
+    """It cannot run anything in 0.13 (Kaizen refuses its arguments); that must stay as it is."""
+    return type(_api_agent().run_sync(stage.value)).__name__
+
+
+def _api_agent() -> Any:
+    from kaizen_agents.api.agent import Agent
+
+    return Agent(model="gpt-4o")
+
+
+@SLOTS.add(f"{API_AGENT}.run")
+def api_agent_run(stage: Stage) -> Any:
+    agent = _api_agent()
+    agent._session_id = agent._system_prompt = stage.value
+    return stage.run(agent.run(stage.value)).text
+
+
+@SLOTS.add(f"{API_AGENT}.run")
+def api_agent_result(stage: Stage) -> Any:
+    agent = _api_agent()
+
+    async def answer(*_: Any) -> Any:
+        from kaizen_agents.api.result import AgentResult
+
+        result = AgentResult.success(text=stage.give())
+        result.error = result.error_type = stage.value
+        return result
+
+    agent._runtime, agent._execute_single = object(), answer
+    return type(stage.run(agent.run("x"))).__name__
+
+
+@SLOTS.add(f"{API_AGENT}.run", takes="error")
+def api_agent_raises(stage: Stage) -> Any:
+    agent = _api_agent()
+    agent._build_execution_context = lambda *_args, **_given: stage.throw()
+    return type(stage.run(agent.run("x"))).__name__

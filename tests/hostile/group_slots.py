@@ -363,11 +363,3 @@ def streaming_agent_blocking(stage: Stage) -> Any:
     agent = _streaming()
     agent._stream_with_client = lambda *_, **__: _Client(dict).stream()
     return agent.run(question=stage.value)
-
-
-@SLOTS.add("kaizen_agents.api.agent:Agent.run_sync")
-def api_agent_task(stage: Stage) -> Any:
-    """It cannot run anything in 0.13 (its own runtime refuses its arguments); that must stay as it is."""
-    from kaizen_agents.api.agent import Agent
-
-    return type(Agent(model="gpt-4o").run_sync(stage.value)).__name__

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from opentelemetry.trace import INVALID_SPAN, SpanKind
 
 from kaizen_otel.invocations.base import Attributes, Invocation
-from kaizen_otel.invocations.failure import Failure
+from kaizen_otel.invocations.failure import Failure, is_cancellation
 from kaizen_otel.invocations.scope import Scope
 from kaizen_otel.invocations.workflow import records_nodes
 
@@ -42,7 +42,7 @@ class McpClientScope(Scope):
     Only requests made right inside such a scope are watched: an application's own use of the MCP SDK is none of ours.
     """
 
-    __slots__ = ("read_session_id", "server", "tool")
+    __slots__ = ("asked", "connects", "cut", "read_session_id", "server", "tool")
 
     def __init__(self, parent: Scope | None, server: McpServer, tool: ToolInvocation | None = None) -> None:
         """Talk to this server; `tool` is the call of a tool that a `tools/call` in here is the transport of."""
@@ -51,6 +51,18 @@ class McpClientScope(Scope):
         self.tool = tool
         self.read_session_id: Callable[[], object] | None = None
         """Where the transport keeps the identity of its session, for those that have one."""
+        self.connects = False
+        """Whether somebody waits to tell what is raised while the client connects."""
+        self.asked = False
+        """Whether there was a request, which tells by itself what becomes of it."""
+        self.cut: McpInvocation | None = None
+        """A request that was cut short, and may be so because its transport broke: whoever waits ends it."""
+
+    def wait(self) -> bool:
+        """Wait for what is raised while the client connects, from now on; whether somebody did already."""
+        before = self.connects
+        self.connects, self.asked, self.cut = True, False, None
+        return before
 
 
 class McpRequest:
@@ -126,6 +138,11 @@ class McpInvocation(Invocation):
 
     def finish(self, error: BaseException | None = None) -> None:
         """Read the server's own error out of the exception, then end as every operation does."""
+        scope = self.parent
+        cut = error is not None and is_cancellation(error)
+        if cut and isinstance(scope, McpClientScope) and scope.connects and scope.cut is None:
+            scope.cut = self
+            return
         if error is not None and not self.ended:
             with self.telemetry.fence("mcp.error"):
                 found = self._read_error(error)
@@ -145,6 +162,23 @@ class McpInvocation(Invocation):
     def on_ended(self, duration_ns: int) -> None:
         """Record the duration."""
         self.telemetry.emitter.mcp_metrics(self, duration_ns)
+
+
+class McpUnreached(McpInvocation):
+    """The `initialize` that a client did not come to send: it could not start its server, or not connect to it."""
+
+    __slots__ = ("_waited_since",)
+
+    def __init__(self, telemetry: Telemetry, scope: McpClientScope, waited_since: int) -> None:
+        """Begin where the client began to connect, on the monotonic clock; 0: it is not known."""
+        super().__init__(telemetry, scope, McpRequest("initialize", scope.server), lambda _error: None)
+        self._waited_since = waited_since
+
+    def _start_span(self, tracer: Tracer, around: Context) -> Span:
+        waited = self.mono_ns - self._waited_since if self._waited_since else 0
+        self.mono_ns -= waited
+        self.start_time_ns -= waited
+        return super()._start_span(tracer, around)
 
 
 def attempt_failed(tool: ToolInvocation, error: BaseException) -> None:

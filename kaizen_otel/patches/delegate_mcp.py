@@ -13,7 +13,7 @@ from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of
 from kaizen_otel.patches.carriers import current_carrier
 from kaizen_otel.patches.coroutines import in_place_of
 from kaizen_otel.patches.mcp_clients import STDIO, tool_call
-from kaizen_otel.patches.mcp_session import CALL_TOOL, INITIALIZE, TOOL_ERROR, client_scope
+from kaizen_otel.patches.mcp_session import CALL_TOOL, INITIALIZE, TOOL_ERROR, client_scope, within
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 
@@ -32,12 +32,22 @@ _VERSIONS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 def apply(patcher: Patcher, module: Any) -> None:
     """What the loop's tools call, and what sends every message."""
+    patcher.wrap(module.McpClient, "start", start)
     patcher.wrap(module.McpClient, "call_tool", call_tool)
     patcher.wrap(module.McpClient, "_send_request", send_request)
     patcher.wrap(module.McpClient, "_send_notification", send_notification)
 
 
 SURFACE = Surface("kaizen_agents.delegate.mcp", apply)
+
+
+def start(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`start()`: the server's process, and the first request to it."""
+    telemetry = active()
+    call = wrapped(*args, **kwargs)
+    if telemetry is None:
+        return call
+    return in_place_of(call, lambda call: within(call, STDIO))
 
 
 def call_tool(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -67,6 +77,9 @@ def send_request(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dic
 async def _send_request(
     telemetry: Telemetry, wrapped: Any, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
+    around = client_scope()
+    if around is not None:
+        around.asked = True
     with telemetry.operation("mcp", lambda: describe(telemetry, client, *args)) as call:
         result = await wrapped(args[0], with_context(telemetry, args[1]), **kwargs)
         call.observe(lambda call: observe(call, client, result))

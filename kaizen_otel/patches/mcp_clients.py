@@ -16,7 +16,7 @@ from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of,
 from kaizen_otel.invocations.workflow import ToolInvocation
 from kaizen_otel.patches.context_fix import carried
 from kaizen_otel.patches.coroutines import in_place_of
-from kaizen_otel.patches.mcp_session import TOOL_ERROR, client_scope, within
+from kaizen_otel.patches.mcp_session import TOOL_ERROR, client_scope, peeled, reached, within
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.standins import Standin, method_of
 from kaizen_otel.patches.switch import active
@@ -36,6 +36,7 @@ NOWHERE: Final = McpServer()
 _PROTOCOLS: Final = {"sse": "http", "http": "http", "websocket": "websocket"}
 _PORTS: Final = {"https": 443, "wss": 443}
 _ATTEMPTS: Final = ("_call_tool_stdio", "_call_tool_sse", "_call_tool_http", "_call_tool_websocket")
+_DISCOVERIES: Final = tuple(f"_discover_tools_{transport}" for transport in ("stdio", "sse", "http", "websocket"))
 _OF_A_SESSION: Final = ("list_resources", "read_resource", "list_prompts", "get_prompt")
 
 
@@ -44,6 +45,8 @@ def apply_client(patcher: Patcher, module: Any) -> None:
     patcher.wrap(module.MCPClient, "call_tool", call_tool)
     patcher.wrap(module.MCPClient, "discover_tools", asking_configured)
     patcher.wrap(module.MCPClient, "read_resource_simple", asking_own)
+    for name in _DISCOVERIES:
+        patcher.wrap(module.MCPClient, name, reaching)
     for name in _OF_A_SESSION:
         patcher.wrap(module.MCPClient, name, asking_session)
 
@@ -59,6 +62,7 @@ def apply_middleware(patcher: Patcher, module: Any) -> None:
     patcher.wrap(connection, "call_tool", call_connected_tool)
     for name in ("connect", "get_resource", "ping"):
         patcher.wrap(connection, name, asking_connection)
+    patcher.wrap(connection, "_enter_cm", reaching)
 
 
 def apply_executor(patcher: Patcher, module: Any) -> None:
@@ -167,18 +171,6 @@ def _noting(telemetry: Telemetry, attempt: Any, tools: list[ToolInvocation]) -> 
     return call
 
 
-_exceptions_of = BaseExceptionGroup.__dict__["exceptions"].__get__
-
-
-def peeled(error: BaseException) -> BaseException:
-    """The error in a group: the SDK's transports put whatever is raised inside them into one."""
-    for _ in range(32):
-        if not issubclass(type(error), BaseExceptionGroup):
-            break
-        error = _exceptions_of(error)[0]
-    return error
-
-
 def call_connected_tool(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`MCPServerConnection.call_tool(tool_name, arguments, session_id)`."""
     telemetry = active()
@@ -251,6 +243,11 @@ def _asking(call: Any, server: Any) -> Any:
     if telemetry is None:
         return call
     return in_place_of(call, lambda call: within(call, server_at(telemetry, server)))
+
+
+def reaching(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A part of these that starts a server or connects to it, and whose errors the client swallows."""
+    return in_place_of(wrapped(*args, **kwargs), reached)
 
 
 # -- servers ------------------------------------------------------------------------------------------------------

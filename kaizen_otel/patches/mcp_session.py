@@ -5,10 +5,12 @@ Only requests made right inside an `McpClientScope`, which the clients' own patc
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from kaizen_otel.invocations.mcp import McpClientScope, McpInvocation, McpRequest
+from kaizen_otel.invocations.failure import Failure
+from kaizen_otel.invocations.mcp import McpClientScope, McpInvocation, McpRequest, McpUnreached
 from kaizen_otel.invocations.scope import attach, current_scope, detach, with_scope
 from kaizen_otel.invocations.values import attribute_of, bounded_text
 from kaizen_otel.patches.carriers import current_carrier
@@ -53,7 +55,7 @@ async def within(call: Awaitable[Any], server: McpServer, tool: ToolInvocation |
     scope = McpClientScope(current_scope(), server, tool)
     attached = attach(with_scope(scope), scope)
     try:
-        return await call
+        return await (reached(call) if tool is None else call)
     finally:
         detach(attached)
 
@@ -62,6 +64,54 @@ def client_scope() -> McpClientScope | None:
     """The scope that a request of a client of Kailash's is made in; None for all other requests."""
     scope = current_scope()
     return scope if type(scope) is McpClientScope else None
+
+
+async def reached(call: Awaitable[Any]) -> Any:
+    """Await what starts a server, or connects to it, where its requests are watched."""
+    telemetry, scope = active(), client_scope()
+    return await (call if telemetry is None or scope is None else _connecting(telemetry, scope, call))
+
+
+async def _connecting(telemetry: Telemetry, scope: McpClientScope, call: Awaitable[Any]) -> Any:
+    """Await it, and tell what is raised, unless a request has told it."""
+    since, before = 0, scope.wait()
+    with telemetry.fence("clock"):
+        since = telemetry.clock.monotonic_ns()
+    try:
+        return await call
+    except Exception as error:
+        with telemetry.fence("mcp.connect"):
+            tell_unreached(telemetry, scope, Failure.of(peeled(error)), since)
+        raise
+    finally:
+        scope.connects, cut = before, scope.cut
+        if cut is not None:
+            scope.cut = None
+            cut.finish(None if cut.failure is not None else CancelledError())
+
+
+def tell_unreached(telemetry: Telemetry, scope: McpClientScope, failure: Failure, since: int) -> None:
+    """Tell it by the request that the broken transport cut short, or by the first one, if there was none."""
+    if failure.cancelled:
+        return
+    if scope.cut is not None:
+        scope.cut.failure = failure
+    elif not scope.asked:
+        scope.asked = True  # for whoever waits further out
+        with telemetry.operation("mcp", lambda: McpUnreached(telemetry, scope, since)) as call:
+            call.observe(lambda call: call.failed_with(failure.error_type, failure.message))
+
+
+_exceptions_of = BaseExceptionGroup.__dict__["exceptions"].__get__
+
+
+def peeled(error: BaseException) -> BaseException:
+    """The error in a group: the SDK's transports put whatever is raised inside them into one."""
+    for _ in range(32):
+        if not issubclass(type(error), BaseExceptionGroup):
+            break
+        error = _exceptions_of(error)[0]
+    return error
 
 
 # -- requests -----------------------------------------------------------------------------------------------------
@@ -83,6 +133,7 @@ async def _send_request(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
+    scope.asked = True
     with telemetry.operation("mcp", lambda: describe(telemetry, scope, session, args[0])) as call:
         request = with_context(telemetry, args[0])
         result = await wrapped(request, *args[1:], **kwargs)

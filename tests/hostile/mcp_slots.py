@@ -47,6 +47,47 @@ def discovery_url(stage: Stage) -> Any:
     return stage.run(fakes.McpThatAnswers(lambda: None).discover_tools({"transport": "nothing", "url": stage.value}))
 
 
+class _Unreadable:
+    """A configuration that raises, whatever is read of it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def __getattr__(self, name: str) -> Any:
+        return self._stage.throw()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._stage.throw()
+
+
+def _discovered(stage: Stage, transport: str) -> Any:
+    """What connects by one transport, in the scope of a client."""
+    from kailash_mcp.client import MCPClient
+
+    discover = getattr(MCPClient(), f"_discover_tools_{transport}")
+    return stage.run(_inside(lambda: discover(_Unreadable(stage), None)))
+
+
+@SLOTS.add(f"{CLIENT}._discover_tools_stdio", takes="error")
+def discovery_stdio(stage: Stage) -> Any:
+    return _discovered(stage, "stdio")
+
+
+@SLOTS.add(f"{CLIENT}._discover_tools_sse", takes="error")
+def discovery_sse(stage: Stage) -> Any:
+    return _discovered(stage, "sse")
+
+
+@SLOTS.add(f"{CLIENT}._discover_tools_http", takes="error")
+def discovery_http(stage: Stage) -> Any:
+    return _discovered(stage, "http")
+
+
+@SLOTS.add(f"{CLIENT}._discover_tools_websocket", takes="error")
+def discovery_websocket(stage: Stage) -> Any:
+    return _discovered(stage, "websocket")
+
+
 @SLOTS.add(f"{CLIENT}.read_resource_simple")
 def own_resource_uri(stage: Stage) -> Any:
     from kailash_mcp.client import MCPClient
@@ -143,6 +184,24 @@ def connection_config(stage: Stage) -> Any:
     connection = _connection(given)
     connection.connection_config = SimpleNamespace(get=lambda *_: stage.give())
     return stage.run(connection.connect())
+
+
+def _entering(stage: Stage, enter: Callable[[], Any]) -> Any:
+    class Opened:
+        async def __aenter__(self) -> Any:
+            return enter()
+
+    return stage.run(_inside(lambda: _connection(lambda: None)._enter_cm(Opened())))
+
+
+@SLOTS.add(f"{CONNECTION}._enter_cm")
+def connection_opened(stage: Stage) -> Any:
+    return _entering(stage, stage.give)
+
+
+@SLOTS.add(f"{CONNECTION}._enter_cm", takes="error")
+def connection_that_does_not_open(stage: Stage) -> Any:
+    return _entering(stage, stage.throw)
 
 
 @SLOTS.add("kailash.nodes.enterprise.mcp_executor:_execute_mcp_tool")
@@ -297,3 +356,10 @@ def delegates_initialized(stage: Stage) -> Any:
 @SLOTS.add(f"{DELEGATES}._send_notification")
 def delegates_notification(stage: Stage) -> Any:
     return stage.run(_delegates(lambda: None)._send_notification(stage.value, {"_meta": stage.value, "x": stage.value}))
+
+
+@SLOTS.add(f"{DELEGATES}.start", takes="error")
+def delegates_start_raises(stage: Stage) -> Any:
+    from kaizen_agents.delegate.mcp import McpClient
+
+    return stage.run(McpClient(_Unreadable(stage)).start())

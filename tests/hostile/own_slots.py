@@ -8,6 +8,7 @@ import wave
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from tests.hostile.slot import Slots
 
@@ -126,6 +127,25 @@ def planning_raises(stage: Stage) -> Any:
     agent = _bare(f"{SPECIALIZED}.planning", "PlanningAgent")
     agent._generate_plan = lambda **_: stage.throw()
     return agent.run(task="x")
+
+
+def _plan_of(stage: Stage, run: Callable[..., Any]) -> Any:
+    config = SimpleNamespace(
+        provider_config={"type": "x"}, llm_provider="mock", model="m", temperature=0.0, max_tokens=1, max_plan_steps=1
+    )
+    agent = _bare(f"{SPECIALIZED}.planning", "PlanningAgent", planning_config=config)
+    with patch(f"{SPECIALIZED}.planning.BaseAgent", lambda **_: SimpleNamespace(run=run)):
+        return agent._generate_plan(stage.value, stage.value)
+
+
+@SLOTS.add(f"{SPECIALIZED}.planning:PlanningAgent._generate_plan")
+def plan_made(stage: Stage) -> Any:
+    return _plan_of(stage, lambda **_: {"plan": [stage.give()]})
+
+
+@SLOTS.add(f"{SPECIALIZED}.planning:PlanningAgent._generate_plan", takes="error")
+def plan_raises(stage: Stage) -> Any:
+    return _plan_of(stage, lambda **_: stage.throw())
 
 
 @SLOTS.add(f"{SPECIALIZED}.resilient:ResilientAgent.run_async")

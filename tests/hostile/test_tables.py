@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 UNTRIED = {
     "__init_subclass__": "makes no call: it sees a class being defined",
+    "connect": "the server's transport (MCP): it is given nothing, and opens streams after it has returned",
     "_build_completion_payload_and_url": "is called by complete and stream, whose slots run through it (stream_usage)",
 }
 """Patched attributes without a slot of their own, and why."""

@@ -211,6 +211,29 @@ def test_a_server_of_the_applications_own_is_left_alone(kaizen_telemetry: Captur
     assert kaizen_telemetry.spans == []
 
 
+@pytest.mark.covers("mcp.server.session:ServerSession._received_request", "error")
+def test_a_client_that_is_gone_when_its_initialize_is_answered_is_told(kaizen_telemetry: Captured) -> None:
+    import anyio
+    from mcp import types
+    from mcp.shared.message import SessionMessage
+
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "gone", "version": "1"}}
+    asked = types.JSONRPCRequest(jsonrpc="2.0", id=1, method="initialize", params=params)
+    low = kailash_server.orders()._mcp._mcp_server
+
+    async def run() -> None:
+        to_server, received = anyio.create_memory_object_stream[SessionMessage | Exception](1)
+        answers, heard = anyio.create_memory_object_stream[SessionMessage](0)
+        await to_server.send(SessionMessage(types.JSONRPCMessage(asked)))
+        heard.close()
+        with to_server:
+            await low.run(received, answers, low.create_initialization_options())
+
+    asyncio.run(run())
+    (served,) = kaizen_telemetry.spans
+    assert (served.name, served.kind, served["error.type"]) == ("initialize", "SERVER", "anyio.BrokenResourceError")
+
+
 # -- made before `instrument()` ------------------------------------------------------------------------------------
 
 

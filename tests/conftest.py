@@ -45,7 +45,7 @@ for _name in list(os.environ):
         del os.environ[_name]
 
 # Stores of tests are none of the developer's applications: `kaizen-otel top` lists those.
-_RUNTIME_FOLDER = tempfile.TemporaryDirectory(prefix="kaizen-otel-tests-")
+_RUNTIME_FOLDER = tempfile.TemporaryDirectory(prefix="runtime-")
 os.environ["XDG_RUNTIME_DIR"] = _RUNTIME_FOLDER.name
 
 # What a script runs in the background ignores Ctrl+C, and so would the programs that tests start and interrupt.

@@ -88,8 +88,8 @@ class Refused(Exception):  # noqa: N818 - never leaves this package: it becomes 
     """A value that its kind does not allow. The text, if any, says why beyond the list of what is allowed."""
 
 
-def shown(value: object) -> str:
-    """Show what was given in at most 80 characters.
+def shown(value: object, at_most: int = _SHOWN_CHARACTERS) -> str:
+    """Show what was given in so many characters at most.
 
     Containers are only named: they may be huge, self-referential, or hold a secret such as an API key.
     """
@@ -98,7 +98,7 @@ def shown(value: object) -> str:
     except Exception:  # noqa: BLE001 - a foreign value may raise anything; its type is all that can be said
         text = f"<{type(value).__name__}>"
     text = text.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    return text if len(text) <= at_most else f"{text[: at_most - 1]}…"
 
 
 def wrong_value(

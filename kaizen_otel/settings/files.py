@@ -17,6 +17,8 @@ Lined = dict[str, tuple[Any, int]]
 """Key → its value and the line that it stands on."""
 
 _MAX_BYTES: Final = 1 << 20
+_MAX_PATH: Final = 4_096
+"""Characters of a path that are shown: all of one that the system takes."""
 
 
 def read_file(path: Path, *, where: str, refusals: Refusals) -> Lined:
@@ -32,7 +34,7 @@ def read_file(path: Path, *, where: str, refusals: Refusals) -> Lined:
     """
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
-        message = f"{where}: {shown(str(path))} is no settings file; allowed: {', '.join(_PARSERS)}"
+        message = f"{where}: {shown(str(path), _MAX_PATH)} is no settings file; allowed: {', '.join(_PARSERS)}"
         raise SettingsError(message, key="config_file", where=where)
     return parse(path, _text(path, where), refusals)
 
@@ -43,7 +45,7 @@ def _text(path: Path, where: str) -> str:
             content = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        message = f"{where}: cannot read {shown(str(path))}: {reason}"
+        message = f"{where}: cannot read {shown(str(path), _MAX_PATH)}: {reason}"
         raise SettingsError(message, key="config_file", where=where) from error
     if len(content) > _MAX_BYTES:
         raise SettingsError(f"{path}: longer than {_MAX_BYTES} bytes", key="config_file", where=str(path))

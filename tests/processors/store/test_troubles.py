@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import stat
 import subprocess
 import sys
 import textwrap
 import threading
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -160,21 +160,27 @@ READ_ONLY = """
 """
 
 
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that every user reaches: any other session of pytest that begins closes pytest's own to all but its owner."""
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_without_permission_a_process_goes_on(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, there: bool
+    open_to_all: Path, tmp_path: Path, pytestconfig: pytest.Config, there: bool
 ) -> None:
-    for folder in (tmp_path, *tmp_path.parents):  # pytest's are for their owner alone
-        if folder.stat().st_mode & stat.S_IXOTH:
-            break
-        folder.chmod(0o755)
     if there:
-        host = Host(tmp_path, 1)
+        host = Host(open_to_all, 1)
         host.settle()
         host.workers[0].store.shutdown()
         host.path.chmod(0o444)
-    tmp_path.chmod(0o555)
-    ran = run(READ_ONLY, pytestconfig, str(tmp_path), str(tmp_path_factory.mktemp("first")))
+    open_to_all.chmod(0o555)
+    ran = run(READ_ONLY, pytestconfig, str(open_to_all), str(tmp_path))
     assert ran.stdout == ("{'read_only': 4} 1\n" if there else "{'permission': 4} 1\n")
     assert ran.stderr.count("going on without it") == 1
 

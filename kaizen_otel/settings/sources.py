@@ -13,7 +13,7 @@ from kaizen_otel.settings.levels import MonitoringLevel
 from kaizen_otel.settings.model import DEFAULTS, KINDS, SECRETS, Settings, checked
 from kaizen_otel.settings.origins import Origin, Source
 from kaizen_otel.settings.presets import preset_values
-from kaizen_otel.settings.spec_dictionaries import KAIZEN_KEYS, from_kaizen_config
+from kaizen_otel.settings.spec_dictionaries import KAIZEN_KEYS, OF_ARGUMENT, OF_KAIZEN, from_kaizen_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -50,7 +50,7 @@ def load(
         _from_preset(preset, environment, file_preset),
         file_values,
         _from_environment(environment),
-        _from_config({} if config is None else config, refusals),
+        _from_config({} if config is None else config, refusals, OF_ARGUMENT),
         _from_arguments(overrides),
         _from_switch(environment),
     ]
@@ -68,7 +68,7 @@ def lay_kaizen_config(
     values = {name: getattr(settings, name) for name in KINDS}
     gathered = _Gathered(os.environ if env is None else env, values, dict(settings.origins))
     refusals = Refusals()
-    gathered.lay(_from_config(config, refusals), refusals)
+    gathered.lay(_from_config(config, refusals, OF_KAIZEN), refusals)
     return gathered.settings(), refusals.errors
 
 
@@ -258,8 +258,8 @@ def _read(name: str, text: str, variable: str) -> _Value:
         ) from None
 
 
-def _from_config(config: Mapping[str, Any], refusals: Refusals) -> Iterator[_Reading]:
-    for name, given in from_kaizen_config(config, refusals).items():
+def _from_config(config: Mapping[str, Any], refusals: Refusals, where: str) -> Iterator[_Reading]:
+    for name, given in from_kaizen_config(config, refusals, where).items():
         yield partial(_value, name, given.value, Origin(Source.DICTIONARY, given.where))
 
 

@@ -20,6 +20,10 @@ from kaizen_otel.settings.model import KINDS, checked
 
 Tree = Mapping[str, "Tree | None"]
 
+OF_KAIZEN: Final = "Kaizen(config=…)"
+OF_ARGUMENT: Final = "argument config"
+"""Where a dictionary was given: to Kaizen, or to `instrument()` and `Settings.load()`."""
+
 _ON: Final[Tree] = {"enabled": None}
 
 TRANSPARENCY_KEYS: Final[Tree] = {
@@ -152,18 +156,19 @@ class _Reading:
         return self.given
 
 
-def from_kaizen_config(config: Mapping[str, Any], refusals: Refusals) -> dict[str, Given]:
+def from_kaizen_config(config: Mapping[str, Any], refusals: Refusals, where: str = OF_KAIZEN) -> dict[str, Given]:
     """Read the monitoring keys of a `Kaizen(config={…})`; all others are Kaizen's own and ignored.
 
     Args:
         config: the dictionary.
         refusals: told of keys inside our dictionaries that are unknown or not available, and of wrong values.
+        where: what the user gave the dictionary to: `OF_KAIZEN`, or `OF_ARGUMENT` of ours.
 
     Returns:
         The fields of `Settings` that the others give. `True` in a field that is no flag means: on, with the details of
         the sources below.
     """
-    top = _Place("Kaizen(config=…)")
+    top = _Place(where)
     reading = _Reading(refusals)
     with refusals.noting(str(top)):
         config = _mapping(config, top)

@@ -86,8 +86,8 @@ def test_all_mistakes_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
         ("environment variable OTEL_EXPORTER_PROMETHEUS_HOST", "prometheus_host cannot be"),
         ("environment", "unknown variable 'KAIZEN_OTEL_CONSLE'"),
         ("environment variable KAIZEN_OTEL_CONTENT", "content cannot be 'all'"),
-        ("Kaizen(config=…)['exporters']", "unknown key 'consol'"),
-        ("Kaizen(config=…)['exporters']['file']['path']", "file cannot be 3"),
+        ("argument config['exporters']", "unknown key 'consol'"),
+        ("argument config['exporters']['file']['path']", "file cannot be 3"),
         ("argument", "unknown setting 'storre'. Did you mean store?"),
         ("argument", "queue_bytes cannot be '5 cows'"),
     ]

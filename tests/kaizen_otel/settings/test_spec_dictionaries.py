@@ -79,7 +79,7 @@ def test_real_time_metrics_records_histograms_at_once() -> None:
 
 def test_metrics_retention_is_kept_in_seconds() -> None:
     assert load(metrics_retention="7d").metrics_retention_s == 604_800.0
-    assert "Kaizen(config=…)['metrics_retention']" in refused({"metrics_retention": "a week"})
+    assert "argument config['metrics_retention']" in refused({"metrics_retention": "a week"})
 
 
 def test_metrics_collection_switches_metrics() -> None:
@@ -155,7 +155,7 @@ def test_alerting_says_what_is_judged_and_who_is_told() -> None:
     assert settings.alert_rules == {"rules": rules}
     assert settings.alert_channels == ("ops",)
     assert settings.notification_channels == hooks
-    assert settings.origins["alert_rules"].where == "Kaizen(config=…)['alerting']"
+    assert settings.origins["alert_rules"].where == "argument config['alerting']"
     assert "example.com" not in settings.describe()
     assert "['notification_channels']" in refused({"alerting": {"notification_channels": ["slack"]}})
 
@@ -175,7 +175,7 @@ AGENT_GAPS = [key.removeprefix("transparency.") for key in NOT_AVAILABLE if key.
 def test_what_is_not_available_is_refused_when_on(key: str) -> None:
     on: dict[str, Any] = {"exporters.prometheus.endpoint": "http://prometheus:9090"}
     message = refused(nested(key, on.get(key, True)))
-    assert message == f"Kaizen(config=…): not available in kaizen-otel 0.1: {key} ({NOT_AVAILABLE[key]})"
+    assert message == f"argument config: not available in kaizen-otel 0.1: {key} ({NOT_AVAILABLE[key]})"
     if key not in on and "." not in key.removeprefix("exporters."):
         assert "not available" in refused(nested(key, {}))
         assert "not available" in refused(nested(key, {"enabled": True}))
@@ -253,7 +253,7 @@ def test_unknown_keys_inside_our_dictionaries_list_the_known_ones(path: tuple[st
     first = next(iter(known))
     message = refused(nested(".".join(path), {first + "x": True}))
     place = "".join(f"[{key!r}]" for key in path)
-    assert message.startswith(f"Kaizen(config=…){place}: unknown key '{first}x'. Did you mean {first}?")
+    assert message.startswith(f"argument config{place}: unknown key '{first}x'. Did you mean {first}?")
     assert all(key in message for key in known)
     assert "unknown key 3" in refused(nested(".".join(path), {3: True}))
 
@@ -264,7 +264,7 @@ def test_values_of_the_wrong_type_are_refused_by_their_place(key: str, value: An
     if key == "metrics_retention" and value == 3.5:
         assert load(metrics_retention=value).metrics_retention_s == 3.5
     else:
-        assert refused({key: value}).startswith(f"Kaizen(config=…)['{key}']: ")
+        assert refused({key: value}).startswith(f"argument config['{key}']: ")
 
 
 @pytest.mark.parametrize("config", [3, "x", [], object()])

@@ -88,5 +88,6 @@ class HostDesk:
             self._service if resource is None else str(resource.attributes.get(SERVICE_NAME, self._service)),
             active,
             {signal: counts_of(counts) for signal, counts in providers.delivery().items()},
-            sum(telemetry.fence.counts().values()),
+            sum(telemetry.fence.failures().values()),
+            sum(telemetry.fence.mistakes().values()),
         )

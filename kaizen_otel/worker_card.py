@@ -25,12 +25,14 @@ class WorkerCard:
         active: agents that run, or did within five minutes, and until when that will hold.
         delivery: of each signal, what became of its items: `exported`, `waiting`, `spooled`, `dropped`.
         failures: telemetry failures, all causes together.
+        mistakes: how often a mistake in the application's settings was ignored.
     """
 
     service: str
     active: Members = field(default_factory=dict)
     delivery: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     failures: int = 0
+    mistakes: int = 0
 
     def pack(self) -> bytes:
         """Write it."""
@@ -39,6 +41,7 @@ class WorkerCard:
             "active": self.active,
             "delivery": {signal: dict(counts) for signal, counts in self.delivery.items()},
             "failures": self.failures,
+            "mistakes": self.mistakes,
         }
         return json.dumps(said, separators=(",", ":")).encode()
 
@@ -55,6 +58,7 @@ def unpack(packed: bytes) -> WorkerCard | None:
                 for signal, counts in said["delivery"].items()
             },
             int(said["failures"]),
+            int(said.get("mistakes", 0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -292,6 +292,8 @@ def _delivery(frame: Frame, width: int) -> list[Text]:
         found.append(line)
     if frame.failures:
         found.append(warning(f"telemetry failed {frame.failures:,} times; your calls were not affected", width))
+    if frame.mistakes:
+        found.append(warning(f"mistakes in settings ignored {frame.mistakes:,} times; the log says which", width))
     return found
 
 

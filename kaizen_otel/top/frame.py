@@ -63,6 +63,7 @@ class Frame:
         budgets: what periods have cost.
         delivery: of our own telemetry; empty where workers do not tell.
         failures: telemetry failures of the workers that live, which no call of the application noticed.
+        mistakes: how often they ignored a mistake in the application's settings.
     """
 
     taken_ns: int
@@ -77,6 +78,7 @@ class Frame:
     budgets: Sequence[BudgetStanding] = ()
     delivery: Sequence[Delivery] = ()
     failures: int = 0
+    mistakes: int = 0
 
     @property
     def up_s(self) -> float | None:
@@ -124,6 +126,7 @@ class Frame:
             ],
             "delivery": [one._asdict() for one in self.delivery],
             "telemetry_failures": self.failures,
+            "settings_ignored": self.mistakes,
         }
 
 

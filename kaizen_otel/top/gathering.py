@@ -52,6 +52,7 @@ def frame_of(reader: StoreReader, window_s: float, by: By, sort: str) -> Frame:
         budgets=reader.budgets(),
         delivery=delivery_of(current),
         failures=sum(card.failures for card in current),
+        mistakes=sum(card.mistakes for card in current),
     )
 
 

@@ -227,7 +227,9 @@ class KaizenTransparencyInterface:
         if telemetry is None:
             return {"status": "unknown", "problems": ["nobody watches: call start_monitoring()"]}
         stats = telemetry.stats()
-        problems = [f"telemetry failed: {cause} ({count})" for cause, count in stats["failures"].items()]
+        fence = telemetry.fence
+        problems = [f"telemetry failed: {cause} ({count})" for cause, count in fence.failures().items()]
+        problems += [f"ignored, see the log: {cause} ({count})" for cause, count in fence.mistakes().items()]
         problems += [f"an observer was switched off: {name}" for name in stats["disabled_observers"]]
         for signal, counts in stats["delivery"].items():
             problems += [f"{items} {signal} dropped: {reason}" for reason, items in counts.dropped.items()]

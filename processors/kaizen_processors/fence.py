@@ -43,6 +43,7 @@ class Fence:
         # Reentrant: the garbage collector may end an abandoned call, and that may fail, in the middle of this.
         self._lock = threading.RLock()
         self._counts: dict[str, int] = {}
+        self._mistakes: set[str] = set()
         self._out_of_stack = 0
 
     def __call__(self, where: str) -> Guard:
@@ -56,7 +57,7 @@ class Fence:
         Args:
             where: the place that failed.
             error: what was raised there.
-            told: the caller tells of it itself: a mistake of the user's is no failure of telemetry's.
+            told: the caller tells of it itself: a mistake of the user's is no failure of telemetry's (`mistakes`).
         """
         try:
             self._count(where, error, told=told)
@@ -65,16 +66,28 @@ class Fence:
             self._out_of_stack += 1
 
     def counts(self) -> dict[str, int]:
-        """Failures so far by cause (`where:ExceptionName`)."""
+        """Whatever was caught so far, by cause (`where:ExceptionName`): failures and mistakes."""
         with self._lock:
             unnamed = {"stack:RecursionError": self._out_of_stack} if self._out_of_stack else {}
             return self._counts | unnamed
+
+    def failures(self) -> dict[str, int]:
+        """What of `counts()` is telemetry's own failure."""
+        with self._lock:
+            return {cause: count for cause, count in self.counts().items() if cause not in self._mistakes}
+
+    def mistakes(self) -> dict[str, int]:
+        """What of `counts()` is the user's mistake, which was told of as one."""
+        with self._lock:
+            return {cause: count for cause, count in self._counts.items() if cause in self._mistakes}
 
     def _count(self, where: str, error: BaseException, *, told: bool) -> None:
         cause = f"{where}:{type_name(error)}"
         with self._lock:
             if cause not in self._counts and len(self._counts) >= _MAX_CAUSES:
                 cause = "other"
+            elif told:
+                self._mistakes.add(cause)
             seen = self._counts.get(cause, 0)
             self._counts[cause] = seen + 1
         if not (seen or told):

@@ -134,6 +134,12 @@ def test_failures_of_telemetry_itself_are_told() -> None:
     assert drawn(frame(failures=3)).endswith("telemetry failed 3 times; your calls were not affected")
 
 
+def test_a_mistake_in_settings_is_no_failure_of_telemetry() -> None:
+    shown = drawn(frame(mistakes=2))
+    assert shown.endswith("mistakes in settings ignored 2 times; the log says which")
+    assert "telemetry failed" not in shown
+
+
 def test_names_cannot_steer_the_terminal() -> None:
     evil = "\x1b[2J\x07agent\u202e"
     firing = Firing(evil, "critical", evil, {}, NOW_NS)

@@ -109,15 +109,15 @@ def test_workers_say_what_they_are_and_what_runs(tmp_path: Path) -> None:
     host = busy(tmp_path)
     now_ns = host.clock.time_ns()
     first, second = (worker.store for worker in host.workers)
-    first.put_blob(CARD, WorkerCard("desk", {"ann": None, "ben": now_ns - 1}, {"traces": COUNTS}, 1).pack())
-    second.put_blob(CARD, WorkerCard("desk", {"ann": now_ns + NS, "cat": None}, {"traces": COUNTS}, 2).pack())
+    first.put_blob(CARD, WorkerCard("desk", {"ann": None, "ben": now_ns - 1}, {"traces": COUNTS}, 1, 4).pack())
+    second.put_blob(CARD, WorkerCard("desk", {"ann": now_ns + NS, "cat": None}, {"traces": COUNTS}, 2, 1).pack())
     for worker in host.workers:
         worker.tick()
     found = frame(host)
 
     assert found.service == "desk"
     assert found.overall.active_agents == 2  # ann, and cat, who has never ended
-    assert found.failures == 3
+    assert (found.failures, found.mistakes) == (3, 5)
     (traces,) = found.delivery
     assert traces == ("traces", 10, 2, 4, 0)
 

@@ -209,6 +209,14 @@ def test_a_failing_part_of_ours_shows_in_the_health(
         "status": "degraded",
         "problems": ["telemetry failed: somewhere:ValueError (1)"],
     }
+    telemetry.settings_desk.apply_kaizen_config({"exporters": {"consol": True}})
+    assert transparency.get_real_time_dashboard()["system_health"] == {
+        "status": "degraded",
+        "problems": [
+            "telemetry failed: somewhere:ValueError (1)",
+            "ignored, see the log: settings:SettingsError (1)",
+        ],
+    }
     assert kaizen_telemetry.executions == []
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kaizen_otel.demo.example_answers import answer
 from kaizen_otel.demo.model_server import ModelServer
 from tests.docs.collectors import Collectors, collectors
 from tests.docs.pages import PAGES, Block, blocks_of
-from tests.examples.answers import answer
 from tests.examples.programs import RUNNER, environment, lasting
 
 if TYPE_CHECKING:

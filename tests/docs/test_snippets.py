@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kaizen_otel.demo.example_answers import answer
 from kaizen_otel.demo.model_server import ModelServer
 from tests.docs.pages import PAGES, Block, blocks_of
 from tests.docs.snippets import SnippetRunner
-from tests.examples.answers import answer
 from tests.examples.programs import lasting
 
 if TYPE_CHECKING:

@@ -1,11 +1,9 @@
-"""Programs in processes of their own, as a user starts them, and their output without what differs from run to run."""
+"""The environment of a user's programs, and their output without what differs from run to run."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 RUNNER = Path(__file__).with_name("offline.py")
@@ -25,20 +23,6 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     quiet = {"NO_COLOR": "1", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "ignore"}
     return {**kept, **quiet, "HOME": str(home), **extra}
-
-
-def run_program(program: Path, url: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run one Python program, its models on the model server at `url`."""
-    return subprocess.run(  # noqa: S603 - our own programs
-        [sys.executable, str(RUNNER), url, str(program)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-        cwd=home,
-        env=environment(home),
-    )
 
 
 def lasting(text: str) -> str:

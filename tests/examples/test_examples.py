@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import ast
+import shlex
+import subprocess
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen_otel.demo.model_server import ModelServer
-from tests.examples.answers import answer
-from tests.examples.programs import lasting, run_program
+from tests.examples.programs import environment, lasting
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*.py"))
+COMMANDS = [
+    shlex.split(line.removeprefix("$ "))
+    for line in (EXAMPLES / "README.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith("$ python ")
+]
 
 PRINTED = {
     "quickstart": "Air scatters blue light more than red.",
@@ -89,11 +94,34 @@ agent Narrator TIME 40→10 $0.000012 q 1.00
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
-    """All examples, two at a time."""
+    """All examples, two at a time, each by its command in the README."""
     home = tmp_path_factory.mktemp("home")
-    with ModelServer() as server, ThreadPoolExecutor(2) as pool:
-        server.script(answer)
-        yield {program.stem: pool.submit(run_program, program, server.url, home) for program in PROGRAMS}
+    (home / EXAMPLES.name).symlink_to(EXAMPLES)
+    with ThreadPoolExecutor(2) as pool:
+        yield {Path(command[-1]).stem: pool.submit(run_command, command, home) for command in COMMANDS}
+
+
+def run_command(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - commands of our own page
+        [sys.executable, *command[1:]],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        cwd=home,
+        env=environment(home),
+    )
+
+
+def test_the_readme_says_how_to_run_each_without_a_key() -> None:
+    assert sorted(command[-1] for command in COMMANDS) == [f"examples/{program.name}" for program in PROGRAMS]
+
+
+def test_a_program_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+    done = run_command(["python", "-m", "kaizen_otel.demo.offline", "quikstart.py"], tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("quikstart.py: there is no such program; usage: python -m kaizen_otel.demo.offline")
 
 
 @pytest.mark.parametrize("name", [program.stem for program in PROGRAMS])

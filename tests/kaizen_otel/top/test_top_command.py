@@ -18,9 +18,9 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
 
+from kaizen_otel.demo.example_answers import answer
 from kaizen_otel.demo.model_server import ModelServer
 from kaizen_processors.store import StoreError, StoreReader
-from tests.examples.answers import answer
 from tests.examples.programs import environment
 from tests.kaizen_otel.top.desk import RUNS
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import INVALID_SPAN
 
 from kaizen_otel.invocations.emit_mcp import McpEmitter
+from kaizen_otel.invocations.emit_store import StoreEmitter
 from kaizen_otel.invocations.emit_task import TaskEmitter
 from kaizen_processors.money import to_float
 from kaizen_semconv import DEFAULT_VERSION
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from kaizen_otel.invocations.base import Attributes, Invocation
     from kaizen_otel.invocations.call import CallInvocation, CallRequest
     from kaizen_otel.invocations.create_agent import CreateAgentInvocation
-    from kaizen_otel.invocations.store import StoreInvocation
     from kaizen_otel.invocations.workflow import ToolInvocation, WorkflowInvocation
     from kaizen_otel.telemetry import Telemetry
     from kaizen_processors.execution import CallRecord, ExecutionRecord
@@ -39,7 +39,7 @@ _TOKEN_USAGE = m.GEN_AI_CLIENT_TOKEN_USAGE.name
 _OPERATION_DURATION = m.GEN_AI_CLIENT_OPERATION_DURATION.name
 
 
-class Emitter(McpEmitter, TaskEmitter):
+class Emitter(McpEmitter, StoreEmitter, TaskEmitter):
     """The tagged 1.41 set of the GenAI conventions: the default."""
 
     version = 41
@@ -280,28 +280,6 @@ class Emitter(McpEmitter, TaskEmitter):
             labels[g.ERROR_TYPE] = tool.failure.error_type
         recorder = self._telemetry.metrics.recorders.of(tool.recorded)
         recorder.run(instruments.execute_tool_duration.record, duration_ns / _NS, labels, context_of(tool))
-
-    # -- stores ---------------------------------------------------------------------------------------------------
-
-    def store_name(self, access: StoreInvocation) -> str:
-        """The span's name: by what is done, not by where."""
-        operation = access.memory_operation
-        return g.GenAiOperationName.RETRIEVAL.value if operation is None else f"memory {operation.value}"
-
-    def store_start(self, access: StoreInvocation) -> Attributes:
-        """Which store, for which session."""
-        attributes: Attributes = {k.KAIZEN_STORE_TYPE: access.store_type}
-        if access.memory_operation is None:
-            attributes[g.GEN_AI_OPERATION_NAME] = g.GenAiOperationName.RETRIEVAL.value
-        else:
-            attributes[k.KAIZEN_MEMORY_OPERATION] = access.memory_operation.value
-        if access.session_id is not None:
-            attributes[g.SESSION_ID] = access.session_id
-        return attributes
-
-    def store_end(self, access: StoreInvocation) -> Attributes:
-        """How much was found."""
-        return {} if access.results is None else {k.KAIZEN_STORE_RESULTS: access.results}
 
 
 class SnapshotEmitter(Emitter):

@@ -39,13 +39,15 @@ class Reply:
     """How long each byte of its body takes."""
     head_drip_s: float = 0.0
     """How long each byte of its headers takes, which never end."""
+    interim: int | None = None
+    """A status that is said, with headers of its own, before the answer."""
 
 
 class Backend:
     """`script` answers the first requests, then `default` the others. Only what was answered 2xx counts as taken.
 
     What cannot be read as HTTP with OTLP in it is in `broken`, and answered 400. With `tls` it speaks HTTPS. With
-    `keep`, the uncompressed requests that it took are in `bodies`.
+    `keep`, the uncompressed requests that it took are in `bodies`. It begins to read a body after `read_after_s`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Backend:
         max_bytes: int | None = None,
         tls: ssl.SSLContext | None = None,
         keep: bool = False,
+        read_after_s: float = 0.0,
     ) -> None:
         self.script = list(script)
         self.default = default or Reply()
@@ -66,6 +69,7 @@ class Backend:
         self.sizes: list[int] = []
         self.broken: list[str] = []
         self.keep = keep
+        self.read_after_s = read_after_s
         self.bodies: list[bytes] = []
         self._changed = threading.Condition()
         self._stopped = threading.Event()
@@ -124,6 +128,8 @@ class Backend:
             return self._changed.wait_for(lambda: len(self.taken) >= count, timeout_s)
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        if self.read_after_s:
+            self._stopped.wait(self.read_after_s)
         body = handler.rfile.read(int(handler.headers["content-length"]))
         try:
             if handler.headers.get("content-encoding") == "gzip":
@@ -162,6 +168,8 @@ class Backend:
             handler.close_connection = True
             self._drip(handler, b"x" * 200, reply.head_drip_s)
             return
+        if reply.interim is not None:
+            handler.wfile.write(f"HTTP/1.1 {reply.interim} \r\nlink: x\r\n\r\n".encode())
         handler.send_response(reply.what)
         for name, value in reply.headers.items():
             handler.send_header(name, value)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from io import BufferedReader, BytesIO
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from kaizen_otel.testing import SteppingClock
+from kaizen_processors.export.connections import pool_for
 from kaizen_processors.export.endpoint import OtlpEndpoint
 from kaizen_processors.export.retry import Backoff, retry_after_s
 from kaizen_processors.export.sender import OtlpHttpSender, Verdict, classify
@@ -135,6 +137,35 @@ def test_an_answer_that_drips_is_read_no_longer_than_one_that_is_silent(dripping
         assert backend.dripped < 200
         assert sender.send(b"", "").verdict is Verdict.DELIVERED
         sender.close()
+
+
+@pytest.mark.parametrize("interim", [100, 102, 103])
+def test_an_interim_answer_is_not_the_last_one(interim: int) -> None:
+    with Backend(Reply(503, interim=interim), Reply(200, interim=interim)) as backend:
+        sender = sender_to(backend.url)
+        assert [sender.send(b"", "").detail for _ in range(2)] == ["status 503", "status 200"]
+        assert backend.connections == 1
+        sender.close()
+
+
+def test_a_request_may_be_written_for_longer_than_connecting_may_take() -> None:
+    with Backend(read_after_s=0.3) as backend:
+        endpoint = OtlpEndpoint(f"{backend.url}/v1/traces", timeout_s=20.0, connect_timeout_s=0.1)
+        sender = OtlpHttpSender(endpoint, "traces")
+        payload = bytes(16 << 20)  # more than all buffers take on the way; it is no protobuf
+        assert [sender.send(payload, "").detail for _ in range(2)] == ["status 400", "status 400"]
+        sender.close()
+
+
+def test_an_answer_is_read_from_a_socket_that_does_not_tell_its_timeout() -> None:
+    class LikePyOpenSsl:
+        def __init__(self, answer: bytes) -> None:
+            self.makefile = lambda _mode: BufferedReader(BytesIO(answer))
+
+    pool: Any = pool_for(OtlpEndpoint("https://localhost/v1/traces")).connection_from_host("localhost", scheme="https")
+    response = pool.ConnectionCls.response_class(LikePyOpenSsl(b"HTTP/1.1 202 \r\ncontent-length: 2\r\n\r\nok"))
+    response.begin()
+    assert (response.status, response.read()) == (202, b"ok")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

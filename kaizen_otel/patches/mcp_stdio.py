@@ -8,7 +8,7 @@ when it has written the answer; what it read and wrote are the locals `request` 
 
 from __future__ import annotations
 
-import inspect
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
@@ -120,6 +120,6 @@ class ServerInLoop(wrapt.ObjectProxy):  # type: ignore[type-arg]  # generic only
     def __getattr__(self, name: str) -> Any:
         told = _TOLD.get(name)
         if told is not None:
-            here = inspect.currentframe()
-            told(self._self_requests, None if here is None else here.f_back)
+            # Not by `inspect.currentframe()`: a frame that holds itself holds the loop's, too, until it is collected.
+            told(self._self_requests, sys._getframe(1))  # noqa: SLF001 - see above
         return super().__getattr__(name)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import subprocess
 import sys
+import types
+import weakref
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from opentelemetry import propagate
 
+from kaizen_otel.patches.mcp_stdio import Requests, ServerInLoop
 from kaizen_otel.testing import capture
 from kaizen_processors.export.otlp_file import read_otlp_json
 from tests.kaizen_otel.surfaces import kailash_server
@@ -225,3 +229,24 @@ def test_what_eatps_server_runs_is_in_the_clients_trace(kaizen_telemetry: Captur
         propagate.inject(sent := dict[str, str]())
     asyncio.run(EATPMCPServer(trust_store=Store()).handle_message(lines(("resources/list", {}), sent=sent)))
     assert kaizen_telemetry.tree() == "client\n  resources/list\n    list chains"
+
+
+@pytest.mark.usefixtures("kaizen_telemetry")
+def test_a_loop_leaves_nothing_for_the_garbage_collector() -> None:
+    class Message:
+        """Stands for what a loop has read."""
+
+    def loop(server: Any) -> weakref.ref[Message]:
+        request = Message()
+        assert server._tool_registry == {}
+        assert server._running is False
+        return weakref.ref(request)
+
+    server = types.SimpleNamespace(_tool_registry={}, _running=False)
+    gc.collect()
+    gc.disable()
+    try:
+        read = loop(ServerInLoop(server, Requests()))
+        assert read() is None
+    finally:
+        gc.enable()

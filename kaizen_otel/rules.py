@@ -71,6 +71,7 @@ class RuleDesk:
     def __init__(self, telemetry: Telemetry, before: RuleDesk | None = None) -> None:
         """Begin to judge."""
         self.ended = threading.Event()
+        self.after_fork_in_child()
         self._before = before
         self._tasks: list[Task] = []
         self._telemetry = telemetry
@@ -116,6 +117,7 @@ class RuleDesk:
     def after_fork_in_child(self) -> None:
         """Wait for no desk whose thread the parent kept."""
         self._before = None
+        self._following = threading.Lock()  # around the way into office: both the ticker and a flush take it
 
     def configure(self, before: Settings, after: Settings) -> None:
         """Judge by other rules, and tell other channels, from the next tick on. What stands by both goes on.
@@ -154,9 +156,15 @@ class RuleDesk:
 
     def flush(self, timeout_s: float) -> bool:
         """Judge now, and wait until every alert is delivered, or given up; False when one is not in time."""
-        with self._telemetry.fence(_TICK):
-            self.evaluator.tick()
+        self._judge_now()
         return self.evaluator.flush(timeout_s)
+
+    def _judge_now(self) -> None:
+        with self._telemetry.fence(_TICK):
+            if self._store is not None and not self._in_office():
+                self._store.beat()  # nobody may be in office: this run may be shorter than the time to the first beat
+                self._follow()
+            self.evaluator.tick()
 
     def stats(self) -> dict[str, Any]:
         """What stands, and what each channel was sent."""
@@ -166,8 +174,7 @@ class RuleDesk:
         """Deliver what is waiting, for two seconds at most; keep the state."""
         try:
             self.leave_ticker()
-            with self._telemetry.fence(_TICK):
-                self.evaluator.tick()  # of what was done since the last one
+            self._judge_now()  # what was done since the last tick
             if self._spending is not None:
                 self._telemetry.pipeline.remove(self._spending)
             if self._office is not None:
@@ -194,8 +201,9 @@ class RuleDesk:
 
     def _follow(self) -> None:
         # What the one before saves at its end must not come over what this one takes over, and then judges.
-        if self._office is not None and self._is_first():
-            self._office.follow()
+        with self._following:
+            if self._office is not None and self._is_first():
+                self._office.follow()
 
     def _in_office(self) -> bool:
         return self._office is not None and self._office.in_office()

@@ -104,6 +104,20 @@ def test_a_successor_tells_nothing_twice_without_a_state_file(kaizen_offline: Mo
         assert (budget.budget, budget.whose, budget.raised) == ("all", "", (100,))
 
 
+@pytest.mark.parametrize("end", [kaizen_otel.flush, kaizen_otel.uninstrument])
+def test_a_run_that_is_shorter_than_a_beat_is_judged(
+    kaizen_offline: ModelServer, tmp_path: Path, end: Callable[[], object]
+) -> None:
+    kaizen_offline.script(lambda _: Reply(text="hello"))
+    (rules := tmp_path / "rules.yaml").write_text(RULES)
+    told: list[dict[str, Any]] = []
+    kaizen_otel.register_alert_handler(told.append)
+    with capture(store=tmp_path / "s.db", alert_rules=rules):
+        run_agent()
+        end()
+        assert [alert["type"] for alert in told] == ["all"]
+
+
 def test_with_a_store_windows_are_kept_at_basic_too(kaizen_offline: ModelServer, tmp_path: Path) -> None:
     kaizen_offline.script(lambda _: Reply(text="hello"))
     with capture(store=tmp_path / "s.db", monitoring_level="basic"):

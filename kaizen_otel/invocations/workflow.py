@@ -103,10 +103,10 @@ class GroupInvocation(WorkflowInvocation):
     """One run of a group of agents, which may go on without those that fail.
 
     It remembers the last failure right below it (of an agent, of a model call, of a group in the group): the root cause
-    where the group says that it failed itself.
+    where the group says that it failed itself. And what groups in it answered when they said so.
     """
 
-    __slots__ = ("member_failure", "session_id")
+    __slots__ = ("failed_answer", "failed_answers", "member_failure", "session_id")
 
     def __init__(
         self,
@@ -125,6 +125,8 @@ class GroupInvocation(WorkflowInvocation):
         super().__init__(telemetry, parent, subject=subject, name=name, runtime=runtime)
         self.session_id = session_id
         self.member_failure: Failure | None = None
+        self.failed_answer: object = None
+        self.failed_answers: list[object] = []
 
     def around(self) -> Context:
         """The context of here, and the session."""
@@ -139,6 +141,17 @@ class GroupInvocation(WorkflowInvocation):
         failure = child.failure
         if failure is not None and not failure.cancelled:
             self.member_failure = failure
+            if isinstance(child, GroupInvocation) and child.failed_answer is not None:
+                self.failed_answers.append(child.failed_answer)
+
+    def is_failed_answer(self, answer: object) -> bool:
+        """Whether it is, itself, what a group in this one answered when it said that it failed."""
+        return any(answer is failed for failed in self.failed_answers)
+
+    def answered_failure(self, answer: object, error_type: str) -> None:
+        """Note that the group said in `answer` that it failed, for the group around, which may hand it on."""
+        self.failed_answer = answer
+        self.failed_with(error_type)
 
     def failed_with(self, error_type: str, message: str = "") -> None:
         """Note that the group said it failed: by what a member failed with, when one was seen to."""

@@ -153,16 +153,19 @@ def begin_base_agent(telemetry: Telemetry, agent: Any, _args: Arguments, kwargs:
 
 def describe_base_agent(agent: Any, inputs: dict[str, Any]) -> AgentRequest:
     """Who runs, in which session (`AgentLoop` takes `session_id` out of the inputs)."""
-    name = bounded_text(attribute_of(agent, "agent_id"))
-    if not name or _DEFAULT_ID.match(name):
-        name = type_name(agent)
     return AgentRequest(
-        name,
+        name_of_base_agent(agent),
         agent,
         expected_fields=output_fields(attribute_of(agent, "signature")),
         session_id=bounded_text(inputs.get("session_id")),
         inputs={name: value for name, value in inputs.items() if name not in _NO_INPUTS},
     )
+
+
+def name_of_base_agent(agent: Any) -> str:
+    """The id that somebody gave the agent, or its class."""
+    name = bounded_text(attribute_of(agent, "agent_id"))
+    return type_name(agent) if not name or _DEFAULT_ID.match(name) else name
 
 
 def observe_base_agent(run: AgentInvocation, result: Any) -> None:

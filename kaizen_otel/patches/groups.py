@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from kaizen_otel.invocations.scope import current_scope
 from kaizen_otel.invocations.workflow import GroupInvocation
 from kaizen_otel.patches.group_answers import (
-    all_failed,
     all_orchestrated_failed,
-    is_failure,
+    itself_failed,
     last_failed,
     nothing_on_blackboard,
+    observe_parallel,
     observe_plan,
     when,
 )
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 _PATTERNS = "kaizen_agents.patterns.patterns"
 
-_ITSELF = when(is_failure)
+_ITSELF = when(itself_failed)
 _PLAN = observe_plan
 
 GROUPS: dict[str, dict[str, Observe]] = {
     "kaizen.orchestration.runtime": {"OrchestrationRuntime.run": when(all_orchestrated_failed)},
     "kaizen_agents.patterns.pipeline": {"SequentialPipeline.run": when(last_failed)},
-    f"{_PATTERNS}.parallel": {"ParallelPipeline.run": when(all_failed)},
+    f"{_PATTERNS}.parallel": {"ParallelPipeline.run": observe_parallel},
     f"{_PATTERNS}.ensemble": {"EnsemblePipeline.run": _ITSELF},
     f"{_PATTERNS}.blackboard": {"BlackboardPipeline.run": when(nothing_on_blackboard)},
     f"{_PATTERNS}.meta_controller": {"MetaControllerPipeline.run": _ITSELF},

@@ -15,6 +15,7 @@ from kaizen_otel.invocations.base import NULL_INVOCATION
 from kaizen_otel.invocations.scope import EvaluatorScope, MeasureScope, current_scope
 from kaizen_otel.invocations.values import attribute_of, bounded_text, entry_of, mapping
 from kaizen_otel.invocations.workflow import NodeInvocation, WorkflowInvocation
+from kaizen_otel.patches.node_names import execution_name
 from kaizen_otel.patches.patcher import Patcher, Surface
 from kaizen_otel.patches.switch import active
 from kaizen_otel.patches.watching import awaited, blocking
@@ -92,7 +93,7 @@ def begin(telemetry: Telemetry, instance: Any, _args: Arguments, kwargs: Keyword
         node_class = type_name(instance)
         key = node_key(scope, instance)
         if is_llm_node(instance) and not belongs_to_agent(telemetry, scope, key):
-            return begin_execution(telemetry, instance, node_class, key, kwargs)
+            return begin_execution(telemetry, scope, instance, key, kwargs)
         return telemetry.node(
             lambda: NodeInvocation(
                 telemetry,
@@ -106,16 +107,16 @@ def begin(telemetry: Telemetry, instance: Any, _args: Arguments, kwargs: Keyword
     return NULL_INVOCATION
 
 
-def begin_execution(telemetry: Telemetry, instance: Any, node_class: str, key: str, kwargs: Keywords) -> Begun:
+def begin_execution(telemetry: Telemetry, scope: Scope | None, instance: Any, key: str, kwargs: Keywords) -> Begun:
     """An LLM node that no agent runs as its own implementation: its span is the `invoke_agent` span."""
     config = attribute_of(instance, "config")
     return telemetry.agent(
         lambda: AgentRequest(
-            key,
+            execution_name(workflow_of(scope), key),
             instance,
             conversation_id=bounded_text(entry_of(config, "conversation_id"))
             or bounded_text(kwargs.get("conversation_id")),
-            node_class=node_class,
+            node_class=type_name(instance),
             node_key=key,
             model=bounded_text(kwargs.get("model")),
             inputs=kwargs.get("messages", entry_of(config, "messages")),
@@ -144,19 +145,25 @@ def belongs_to_agent(telemetry: Telemetry, scope: Scope | None, key: str) -> boo
     return key == scope.request.agent_name or key not in telemetry.settings_desk.agents
 
 
+def workflow_of(scope: Scope | None) -> WorkflowInvocation | None:
+    """The run of the workflow whose node is started in `scope`, if there is one."""
+    while isinstance(scope, (MeasureScope, EvaluatorScope)):
+        scope = scope.parent
+    return scope if isinstance(scope, WorkflowInvocation) else None
+
+
 def node_key(scope: Scope | None, instance: Any) -> str:
     """The node's key in its workflow; elsewhere its class name.
 
     Which of `node.id` and `node.metadata.name` holds the key differs by class (kailash 2.65), so the workflow's own
     table is asked, by identity.
     """
-    while isinstance(scope, (MeasureScope, EvaluatorScope)):
-        scope = scope.parent
-    if isinstance(scope, WorkflowInvocation):
-        keys = scope.node_keys
+    run = workflow_of(scope)
+    if run is not None:
+        keys = run.node_keys
         if keys is None:
-            table = mapping(attribute_of(scope.subject, "_node_instances"))
-            keys = scope.node_keys = {id(node): name for name, node in list(table.items())}
+            table = mapping(attribute_of(run.subject, "_node_instances"))
+            keys = run.node_keys = {id(node): name for name, node in list(table.items())}
         found = bounded_text(keys.get(id(instance)))
         if found:
             return found

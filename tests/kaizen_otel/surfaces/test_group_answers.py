@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -60,7 +62,7 @@ def pipelines(*members: Any) -> dict[str, Any]:
 
 
 READERS = (
-    group_answers.is_failure,
+    group_answers.itself_failed,
     group_answers.last_failed,
     group_answers.all_failed,
     group_answers.nothing_on_blackboard,
@@ -107,6 +109,81 @@ def test_what_a_pipeline_catches_of_all_its_members_is_its_error(kind: str, kaiz
     assert (group.status, group["error.type"]) == ("ERROR", "kaizen.config.providers.ConfigurationError")
 
 
+@pytest.mark.parametrize("kind", PIPELINES)
+def test_a_pipeline_that_hands_on_what_a_pipeline_in_it_failed_with_is_an_error(
+    kind: str, kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    kaizen_offline.script([Rule(replies=Reply(status=401))])
+    inner = pipelines(*patterns.agents("a", "b"))["ParallelPipeline"]
+
+    pipelines(inner.to_agent(name="inner"))[kind].run(question="x")
+
+    groups = [span for span in kaizen_telemetry.spans if span.name.startswith("invoke_workflow ")]
+    assert len(groups) == (3 if kind == "EnsemblePipeline" else 2)  # its one member is also the one that sums up
+    assert {patterns.told(group) for group in groups} == {("ERROR", "kaizen.llm.errors.ProviderError", 401)}
+
+
+def test_a_pipeline_that_goes_on_after_a_failed_one_in_it_is_no_error(
+    kaizen_offline: ModelServer, kaizen_telemetry: Captured
+) -> None:
+    from kaizen_agents.patterns.pipeline import Pipeline
+
+    kaizen_offline.script([Rule(replies=Reply(status=401))])
+    inner = Pipeline.router(patterns.agents("a"), routing_strategy="round-robin").to_agent(name="inner")
+    Pipeline.sequential([inner, Clerk({"answer": "fine"})]).run(question="x")
+
+    assert kaizen_telemetry.span("invoke_workflow MetaControllerPipeline").status == "ERROR"
+    assert kaizen_telemetry.span("invoke_workflow SequentialPipeline").status == "UNSET"
+
+
+class Slow(Clerk):
+    """A clerk that answers when nobody waits for it any longer."""
+
+    def __init__(self, given_up: threading.Event) -> None:
+        super().__init__({"answer": "late"})
+        self.given_up = given_up
+
+    def run(self, **_: Any) -> dict[str, Any]:
+        assert self.given_up.wait(60)
+        return next(self.answers)
+
+
+@pytest.fixture
+def given_up(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when a pool is left, which then waits for its threads."""
+    event, leave = threading.Event(), ThreadPoolExecutor.__exit__
+
+    def leaving(pool: ThreadPoolExecutor, *error: Any) -> bool | None:
+        event.set()
+        return leave(pool, *error)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "__exit__", leaving)
+    return event
+
+
+@pytest.mark.parametrize(("others", "told"), [([], ("ERROR", "TimeoutError")), ([Clerk({})], ("UNSET", None))])
+def test_a_pipeline_all_of_whose_members_time_out_is_an_error(
+    others: list[Clerk], told: tuple[str, str | None], given_up: threading.Event, kaizen_telemetry: Captured
+) -> None:
+    from kaizen_agents.patterns.pipeline import Pipeline
+
+    pipeline = Pipeline.parallel([*others, Slow(given_up), Slow(given_up)], timeout=0.01)
+
+    async def scene() -> None:
+        pipeline.run(question="x")  # only where a loop runs does it heed its timeout (0.13)
+
+    asyncio.run(scene())
+
+    group = kaizen_telemetry.span("invoke_workflow ParallelPipeline")
+    assert (group.status, group.attributes.get("error.type")) == told
+
+
+def test_an_applications_own_report_of_a_timeout_is_no_error(kaizen_telemetry: Captured) -> None:
+    pipelines(Clerk({"error": "Execution timeout", "status": "timeout"}))["ParallelPipeline"].run(question="x")
+
+    assert kaizen_telemetry.span("invoke_workflow ParallelPipeline").status == "UNSET"
+
+
 GO_ON = {"is_complete": False}
 
 
@@ -141,12 +218,14 @@ def test_a_blackboard_is_an_error_where_nobody_has_contributed(
 
 
 @pytest.mark.parametrize("says_failed", READERS)
-def test_no_odd_answer_keeps_a_reader_from_its_verdict(says_failed: Callable[[Any], bool]) -> None:
+def test_no_odd_answer_keeps_a_reader_from_its_verdict(says_failed: Callable[..., bool]) -> None:
     names = ("error", "final_output", "results", "insights", "controller_error")
     for make in ODD_VALUES.values():
         odd = make()
         answers = (odd, dict.fromkeys(names, odd), {name: [odd] for name in names}, SimpleNamespace(agent_results=odd))
-        assert {type(says_failed(answer)) for answer in answers} == {bool}  # some are in the form of Kaizen's errors
+        assert {type(says_failed(answer, group_answers.is_failure)) for answer in answers} == {
+            bool
+        }  # some are in the form of Kaizen's errors
 
 
 def test_an_aggregators_word_is_the_applications(kaizen_offline: ModelServer, kaizen_telemetry: Captured) -> None:

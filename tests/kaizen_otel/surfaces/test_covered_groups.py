@@ -119,6 +119,7 @@ def enterprise_workflow() -> None:
 GROUPS: dict[str, Callable[[], Any]] = {
     "kaizen_agents.patterns.patterns.debate:DebatePattern.execute_async": awaited_debate,
     "kaizen_agents.supervisor:GovernedSupervisor.run_plan": planned,
+    "kaizen_agents.patterns.runtime:OrchestrationRuntime.execute_task": registered(one_task),
 }
 BELOW: dict[str, Callable[[], Any]] = {
     "kaizen_agents.patterns.patterns.debate:ProponentAgent.construct_argument "
@@ -137,7 +138,6 @@ BELOW: dict[str, Callable[[], Any]] = {
     "kaizen_agents.patterns.patterns.supervisor_worker:SupervisorWorkerPattern.delegate "
     "kaizen_agents.patterns.patterns.supervisor_worker:WorkerAgent.execute_task": patterns.supervisor_worker,
     "kaizen.orchestration.runtime:OrchestrationRuntime.run_sync": orchestrated,
-    "kaizen_agents.patterns.runtime:OrchestrationRuntime.execute_task": registered(one_task),
     "kaizen_agents.patterns.runtime:OrchestrationRuntime.execute_workflow": registered(a_workflow),
     "kaizen_agents.patterns.runtime:OrchestrationRuntime.route_task "
     "kaizen_agents.patterns.runtime:OrchestrationRuntime.execute_multi_agent_workflow": registered(many_tasks),

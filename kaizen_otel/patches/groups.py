@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _PATTERNS = "kaizen_agents.patterns.patterns"
 
 _ITSELF = when(itself_failed)
-_PLAN = observe_plan
 
 GROUPS: dict[str, dict[str, Observe]] = {
     "kaizen.orchestration.runtime": {"OrchestrationRuntime.run": when(all_orchestrated_failed)},
@@ -47,8 +46,8 @@ GROUPS: dict[str, dict[str, Observe]] = {
     f"{_PATTERNS}.debate": {"DebatePattern.debate": nothing, "DebatePattern.execute_async": nothing},
     f"{_PATTERNS}.consensus": {"ConsensusPattern.execute_async": nothing},
     f"{_PATTERNS}.supervisor_worker": {"SupervisorWorkerPattern.execute_async": nothing},
-    "kaizen_agents.supervisor": {"GovernedSupervisor.run": _PLAN, "GovernedSupervisor.run_plan": _PLAN},
-    "kaizen_agents.orchestration.monitor": {"PlanMonitor.run": _PLAN, "PlanMonitor.run_plan": _PLAN},
+    "kaizen_agents.supervisor": {"GovernedSupervisor.run": observe_plan, "GovernedSupervisor.run_plan": observe_plan},
+    "kaizen_agents.orchestration.monitor": {"PlanMonitor.run": observe_plan, "PlanMonitor.run_plan": observe_plan},
 }
 """By module: the methods that run several agents, and what the answer tells."""
 
